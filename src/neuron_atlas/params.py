@@ -1,0 +1,76 @@
+"""Reading of params.yaml: one strict schema a section, checked before any expensive work."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+PARAMS = Path("params.yaml")
+
+
+class Section(BaseModel):
+    """One top-level section of params.yaml; an unknown, missing or ill-typed key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+S = TypeVar("S", bound=Section)
+
+
+def load(name: str, schema: type[S], path: Path = PARAMS) -> S:
+    """Read section `name` of `path` as a `schema`.
+
+    Raises:
+        ValueError: the file is not YAML, or the section is absent or does not fit its schema; the
+            message names the file, the key, what was expected and what came.
+    """
+    sections = read_yaml(path)
+    if name not in sections:
+        raise ValueError(f"{path} has no section {name!r}; it has {sorted(sections)}")
+    try:
+        return schema.model_validate(sections[name])
+    except ValidationError as error:
+        raise ValueError(f"{path}: {_explain(name, error)}") from error
+
+
+def load_languages(path: Path = PARAMS) -> tuple[str, ...]:
+    """Return the language codes of `path` in their order.
+
+    Raises:
+        ValueError: `languages` is absent, empty, or not a mapping from code to settings.
+    """
+    languages = read_yaml(path).get("languages")
+    if not isinstance(languages, Mapping) or not languages:
+        raise ValueError(
+            f"{path}: languages must be a non-empty mapping such as {{en: {{}}, fr: {{}}}}, "
+            f"got {languages!r}"
+        )
+    return TypeAdapter(tuple[str, ...]).validate_python(tuple(languages))
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML file whose top level is a mapping, by the same rules as DVC.
+
+    Raises:
+        ValueError: the file is missing, is not YAML, or its top level is not a mapping.
+    """
+    try:
+        content = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ValueError(f"{path} does not exist; run from the repository's root") from error
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not valid YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path}: the top level must be a mapping, got {type(content).__name__}")
+    return content
+
+
+def _explain(name: str, error: ValidationError) -> str:
+    lines = [
+        f"{'.'.join([name, *map(str, e['loc'])])}: {e['msg']}, got {e['input']!r}"
+        for e in error.errors()
+    ]
+    return "; ".join(lines)
