@@ -1,0 +1,68 @@
+"""Recording and editing of neuron values; the only module that registers hooks."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+Values = Float[Tensor, "batch position neuron"]
+Change = Callable[[Tensor], Tensor]
+Modules = Sequence[tuple[nn.Module, bool]]
+
+
+@contextmanager
+def record(
+    modules: Modules, reduce: Callable[[Tensor], Tensor] | None = None
+) -> Iterator[dict[int, Tensor]]:
+    """Yield a dict that fills with each layer's neuron values as the model runs.
+
+    Args:
+        modules: A layer's module, and whether its input (else its output) holds the neurons.
+        reduce: Applied to [batch, position, neuron] values at once, so that only what is needed
+            stays in memory; by default the values are copied whole.
+    """
+    values: dict[int, Tensor] = {}
+    keep = reduce or Tensor.clone
+
+    def store(layer: int) -> Change:
+        def change(x: Tensor) -> Tensor:
+            values[layer] = keep(_checked(x.detach(), layer))
+            return x
+
+        return change
+
+    with edit(modules, {i: store(i) for i in range(len(modules))}):
+        yield values
+
+
+@contextmanager
+def edit(modules: Modules, changes: Mapping[int, Change]) -> Iterator[None]:
+    """Pass the neuron values of the layers in `changes` through a function while open."""
+    with ExitStack() as stack:
+        for layer, change in changes.items():
+            module, is_input = modules[layer]
+            stack.callback(_register(module, change, is_input=is_input).remove)
+        yield
+
+
+def _register(module: nn.Module, change: Change, *, is_input: bool) -> RemovableHandle:
+    def before(_module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        return (change(args[0]), *args[1:])
+
+    def after(_module: nn.Module, _args: tuple[Any, ...], output: Tensor) -> Tensor:
+        return change(output)
+
+    if is_input:
+        return module.register_forward_pre_hook(before)
+    return module.register_forward_hook(after)
+
+
+def _checked(x: Tensor, layer: int) -> Tensor:
+    if x.ndim != 3:  # OPT folds batch and position together
+        raise ValueError(
+            f"layer {layer}: expected values [batch, position, neuron], got {tuple(x.shape)}"
+        )
+    return x

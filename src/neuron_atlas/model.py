@@ -1,0 +1,255 @@
+"""Language models from a local folder: where their MLP neurons live, and how they read text."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, cast, get_args
+
+import torch
+from jaxtyping import Float, Int
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM, PreTrainedModel
+
+from neuron_atlas.store import read_json
+
+Site = Literal["hidden", "gate", "up", "down"]
+Text = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Module paths of one model family; `up`, `gate` and `down` are relative to the block.
+
+    Attributes:
+        body: Everything below the language-modelling head.
+        block: Path of layer `{}`.
+        down: The down-projection; its input is the vector of hidden units.
+        up: The (up-)projection whose output, after the activation, is multiplied or passed on.
+        gate: The gate projection of a gated MLP; None in a plain one.
+        transform: What stands between the body and the output embeddings; None if nothing does.
+        encoder: True for masked language models, whose answer position is the mask.
+    """
+
+    body: str
+    block: str
+    down: str
+    up: str
+    gate: str | None = None
+    transform: str | None = None
+    encoder: bool = False
+
+
+_LLAMA = Architecture("model", "model.layers.{}", "mlp.down_proj", "mlp.up_proj", "mlp.gate_proj")
+ARCHITECTURES: dict[str, Architecture] = {
+    "bert": Architecture(
+        body="bert",
+        block="bert.encoder.layer.{}",
+        down="output.dense",
+        up="intermediate.dense",
+        transform="cls.predictions.transform",
+        encoder=True,
+    ),
+    "gemma3_text": _LLAMA,
+    "gpt2": Architecture("transformer", "transformer.h.{}", "mlp.c_proj", "mlp.c_fc"),
+    "gpt_neox": Architecture(
+        "gpt_neox", "gpt_neox.layers.{}", "mlp.dense_4h_to_h", "mlp.dense_h_to_4h"
+    ),
+    "llama": _LLAMA,
+    "qwen3": _LLAMA,
+}
+
+
+def architecture(model_type: str) -> Architecture:
+    """Return the row of `ARCHITECTURES` for a Hugging Face `model_type`.
+
+    Raises:
+        ValueError: the family is unknown; the message lists the known ones.
+    """
+    if model_type not in ARCHITECTURES:
+        raise ValueError(
+            f"unsupported architecture {model_type!r}; supported: {sorted(ARCHITECTURES)}. "
+            "Add its module paths to ARCHITECTURES in src/neuron_atlas/model.py"
+        )
+    return ARCHITECTURES[model_type]
+
+
+class Head(NamedTuple):
+    """The output embeddings: logits = hidden @ weight.T + bias, squashed by `softcap` if any."""
+
+    weight: Float[Tensor, "vocab d_model"]
+    bias: Float[Tensor, " vocab"] | None
+    softcap: float | None
+
+
+@dataclass(frozen=True)
+class LanguageModel:
+    """A frozen model, its tokenizer, and the row that says where its neurons are."""
+
+    network: PreTrainedModel
+    tokenizer: Tokenizer
+    architecture: Architecture
+    mask_id: int | None = None
+
+    @property
+    def n_layers(self) -> int:
+        """Number of MLP layers."""
+        return int(self.network.config.num_hidden_layers)
+
+    @cached_property
+    def n_neurons(self) -> int:
+        """Hidden units of one MLP layer."""
+        down = self.blocks[0].get_submodule(self.architecture.down)
+        # GPT-2's Conv1D stores its weight [in, out]; nn.Linear stores [out, in].
+        width: Any = down.nx if hasattr(down, "nx") else down.in_features
+        return int(width)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.network.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Precision of weights and matrix products."""
+        return self.network.dtype
+
+    @cached_property
+    def blocks(self) -> list[nn.Module]:
+        """The transformer blocks in order."""
+        path = self.architecture.block
+        return [self.network.get_submodule(path.format(i)) for i in range(self.n_layers)]
+
+    @property
+    def head(self) -> Head:
+        """The output embeddings as plain tensors."""
+        module: Any = self.network.get_output_embeddings()  # type: ignore[no-untyped-call]
+        softcap = getattr(self.network.config, "final_logit_softcapping", None)
+        return Head(module.weight, getattr(module, "bias", None), softcap)
+
+    def hidden(
+        self,
+        ids: Int[Tensor, "batch position"],
+        positions: Int[Tensor, "batch position"],
+        visible: Tensor,
+    ) -> Float[Tensor, "batch position d_model"]:
+        """Run the body, without the head over the vocabulary.
+
+        Args:
+            ids: Token ids, right-padded.
+            positions: Position ids; ignored by encoders.
+            visible: True where a position may attend: [batch, position, position] for a decoder,
+                [batch, position] (which tokens are not padding) for an encoder.
+        """
+        body: Any = self.network.get_submodule(self.architecture.body)
+        if self.architecture.encoder:
+            output = body(input_ids=ids, attention_mask=visible.long())
+            return cast(Tensor, output.last_hidden_state)
+        mask = torch.zeros(visible.shape, dtype=self.dtype, device=ids.device)
+        mask.masked_fill_(~visible, torch.finfo(self.dtype).min)
+        output = body(
+            input_ids=ids, position_ids=positions, attention_mask=mask[:, None], use_cache=False
+        )
+        return cast(Tensor, output.last_hidden_state)
+
+    def before_head(self, hidden: Float[Tensor, "row d_model"]) -> Float[Tensor, "row d_model"]:
+        """Apply what stands between the body and the output embeddings (encoders only)."""
+        path = self.architecture.transform
+        return hidden if path is None else self.network.get_submodule(path)(hidden)
+
+
+def site_modules(lm: LanguageModel, site: Site) -> list[tuple[nn.Module, bool]]:
+    """Return each layer's module at a neuron site and whether the site is the module's input.
+
+    `hidden` is the hidden unit: the input of the down-projection. `gate`, `up` and `down` are the
+    raw projection outputs that Liu et al. (2025, section 3.1) call neurons.
+
+    Raises:
+        ValueError: the site is unknown, or the MLP is plain and has no gate.
+    """
+    row = lm.architecture
+    paths = {"hidden": row.down, "gate": row.gate, "up": row.up, "down": row.down}
+    if site not in paths or paths[site] is None:
+        known = sorted(s for s in get_args(Site) if paths[s] is not None)
+        raise ValueError(
+            f"{lm.network.config.model_type} has no neuron site {site!r}; it has {known}"
+        )
+    return [(block.get_submodule(str(paths[site])), site == "hidden") for block in lm.blocks]
+
+
+def load(
+    folder: Path, *, device: str | None = None, dtype: torch.dtype | None = None
+) -> LanguageModel:
+    """Load the model and tokenizer that the `model` stage left in `folder`, frozen.
+
+    Args:
+        folder: Where `config.json`, `tokenizer.json` and the safetensors are.
+        device: By default the GPU if there is one.
+        dtype: By default the precision in which the weights were stored.
+
+    Raises:
+        ValueError: the folder or the architecture is not one this library can read.
+    """
+    config_file = folder / "config.json"
+    if not config_file.exists():
+        raise ValueError(f"{config_file} does not exist; run `dvc repro model` or `dvc pull model`")
+    row = architecture(str(read_json(config_file).get("model_type")))
+    config = AutoConfig.from_pretrained(folder)
+    auto = AutoModelForMaskedLM if row.encoder else AutoModelForCausalLM
+    network = auto.from_pretrained(folder, dtype=dtype or config.dtype, use_safetensors=True)
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    network = network.to(chosen).eval().requires_grad_(False)  # type: ignore[arg-type]
+    return LanguageModel(network, tokenizer, row, _mask_id(tokenizer) if row.encoder else None)
+
+
+class Prompt(NamedTuple):
+    """Token ids on either side of the answer; `after` is empty in a decoder."""
+
+    before: Text
+    after: Text
+
+
+def encode(lm: LanguageModel, prompt: str) -> Prompt:
+    """Return a prompt's token ids, with the special tokens that the model expects around it.
+
+    The one place that tells decoders from encoders: a decoder's answer follows the last token of
+    `before`; an encoder's answer is masks between `before` and the closing special tokens `after`.
+    """
+    encoding = lm.tokenizer.encode(prompt)
+    ids, special = encoding.ids, encoding.special_tokens_mask
+    if not lm.architecture.encoder:
+        return Prompt(tuple(ids), ())
+    end = max(i for i, s in enumerate(special) if not s) + 1
+    return Prompt(tuple(ids[:end]), tuple(ids[end:]))
+
+
+def continuation(lm: LanguageModel, prompt: str, text: str) -> Text:
+    """Return the ids with which `text` continues `prompt`: true case, leading space included.
+
+    The two are tokenised together, so that a space at the seam goes where the tokenizer puts it;
+    where a token straddles the seam, `text` is tokenised alone. Only the end of the prompt can
+    matter, which keeps the call cheap.
+
+    Raises:
+        ValueError: `text` has no tokens.
+    """
+    tail = prompt[-12:]
+    before = lm.tokenizer.encode(tail, add_special_tokens=False).ids
+    both = lm.tokenizer.encode(tail + text, add_special_tokens=False).ids
+    joined = both[: len(before)] == before
+    alone = lm.tokenizer.encode(text, add_special_tokens=False)
+    ids: list[int] = both[len(before) :] if joined else alone.ids
+    if not ids:
+        raise ValueError(f"the answer {text!r} to the prompt {prompt!r} has no tokens")
+    return tuple(ids)
+
+
+def _mask_id(tokenizer: Tokenizer) -> int:
+    for token in ("[MASK]", "<mask>"):
+        found = tokenizer.token_to_id(token)
+        if found is not None:
+            return int(found)
+    raise ValueError("the encoder's tokenizer has no mask token; looked for [MASK] and <mask>")

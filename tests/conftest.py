@@ -1,0 +1,45 @@
+"""Tiny models and tokenizers; the kit itself is in `tiny.py`."""
+
+import os
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+import planted
+import pytest
+import tiny
+import torch
+import toy
+
+from neuron_atlas.model import LanguageModel
+
+torch.set_num_threads(1)  # threads cost these tiny models more than they save
+
+
+@pytest.fixture(scope="session", params=sorted(tiny.CONFIGS))
+def lm(request: pytest.FixtureRequest) -> LanguageModel:
+    """A random model of each supported family, in float32."""
+    return tiny.random_model(request.param)
+
+
+@pytest.fixture(scope="session")
+def decoder() -> LanguageModel:
+    """A random gated decoder."""
+    return tiny.random_model("llama")
+
+
+@pytest.fixture(scope="session")
+def planted_model() -> LanguageModel:
+    """The decoder whose relation neurons were planted by hand."""
+    return planted.model()
+
+
+@pytest.fixture(scope="session")
+def toy_decoder() -> LanguageModel:
+    """A decoder that learnt the facts of `toy.py`; trained once a session."""
+    return toy.decoder()
+
+
+@pytest.fixture(scope="session")
+def toy_encoder() -> LanguageModel:
+    """An encoder that learnt the facts of `toy.py`; trained once a session."""
+    return toy.encoder()
