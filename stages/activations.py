@@ -1,0 +1,27 @@
+"""Record the neuron values of every prompt whose fact the model knows, in one language."""
+
+from pathlib import Path
+
+from neuron_atlas import activations, model, store
+from neuron_atlas.command import run
+from neuron_atlas.model import Site
+from neuron_atlas.params import Section, load
+
+
+class Params(Section):
+    """`activations` section of params.yaml."""
+
+    site: Site  # hidden, or the raw gate, up or down projections
+    pooling: activations.Pooling  # answer position, mean over the prompt, or subject tokens
+
+
+def main(model_folder: Path, recall_file: Path, out: Path, /) -> None:
+    """Write one safetensors file a layer and the table of the prompts in its rows."""
+    params = load("activations", Params)
+    prompts = activations.known_prompts(store.read_table(recall_file))
+    lm = model.load(model_folder)
+    activations.save(lm, prompts, out, site=params.site, pooling=params.pooling)
+
+
+if __name__ == "__main__":
+    run(main)
