@@ -1,0 +1,202 @@
+"""From recorded activations of all languages to the sets of relation neurons and their summary."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Bool, Float, Int
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from neuron_atlas import activations, neurons, relation_sets, store
+from neuron_atlas.relation_scores import How, Scored, Size, eligible, pool, score_language
+from neuron_atlas.relation_sets import Sets
+
+POOLED, SETS, SIZE = "pooled", "sets.parquet", "size.safetensors"
+
+
+def build(
+    folders: Mapping[str, Path],
+    out: Path,
+    *,
+    k: int,
+    templates: How,
+    min_facts: int,
+    massive: float,
+    exclude_massive: bool,
+    n_permutations: int,
+    n_null_neurons: int,
+    n_draws: int,
+    seed: int,
+) -> None:
+    """Write `summary.json` and, for each language and all pooled, its sets to the folder `out`.
+
+    Args:
+        folders: Each language's activations.
+        out: The folder to make.
+        k: Neurons of a set.
+        templates: Whether the least or the mean score over a relation's templates counts.
+        min_facts: Known facts that a relation needs in each half of the subjects.
+        massive: A unit is massive if its largest activation exceeds this many times its layer's
+            median largest activation (Sun et al. 2024 call such values massive activations).
+        exclude_massive: Leave massive units out of the sets.
+        n_permutations: Shufflings of the labels for the null of the score.
+        n_null_neurons: Neurons a layer on which that null is computed.
+        n_draws: Matched random sets whose held-out score stands beside each set's.
+        seed: Of shuffles and draws.
+
+    Raises:
+        ValueError: no language has two relations with enough known facts, or `k` is too large.
+    """
+    meta = activations.read_meta(next(iter(folders.values())))
+    found: dict[str, Found] = {}
+    skipped: list[dict[str, Any]] = []
+    for language, folder in folders.items():
+        relations, short = eligible(activations.read_index(folder), min_facts=min_facts)
+        if len(relations) < 2:
+            short, relations = {**short, **dict.fromkeys(relations, min_facts)}, []
+        skipped += [_skip(language, r, n, min_facts) for r, n in short.items()]
+        if relations:
+            found[language] = Found(
+                *score_language(
+                    folder,
+                    relations,
+                    how=templates,
+                    n_layers=int(meta["n_layers"]),
+                    n_permutations=n_permutations,
+                    n_null_neurons=n_null_neurons,
+                    rng=np.random.default_rng([seed, *language.encode()]),
+                )
+            )
+    if not found:
+        raise ValueError(
+            f"no language of {list(folders)} has two relations with {min_facts} known facts in "
+            "each half; lower relation_neurons.min_facts"
+        )
+    found[POOLED] = _pooled(list(found.values()))
+    parts = {
+        source: _source(
+            source, one, k=k, factor=massive, exclude=exclude_massive, n_draws=n_draws, seed=seed
+        )
+        for source, one in found.items()
+    }
+    with store.whole(out) as folder:
+        _write(folder, parts, list(folders))
+        summary = {"k": k, "site": meta["site"], "pooling": meta["pooling"], "skipped": skipped}
+        summary |= _summary(parts, found[POOLED], list(folders))
+        store.write_json(folder / "summary.json", summary)
+
+
+@dataclass(frozen=True)
+class Found:
+    """Scores and activation sizes of one source."""
+
+    scored: Scored
+    size: Size
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one source contributes: its sets, as arrays and as a table, and their summaries."""
+
+    sets: Sets
+    table: pd.DataFrame
+    rows: list[dict[str, Any]]
+    size: np.ndarray
+    massive: Bool[Tensor, "layer neuron"]
+
+
+def _source(
+    source: str, one: Found, *, k: int, factor: float, exclude: bool, n_draws: int, seed: int
+) -> Part:
+    """Select one source's sets; nothing here depends on which other languages there are."""
+    size = one.size.mean.double().numpy()
+    massive = torch.from_numpy(neurons.massive(one.size.largest.double().numpy(), factor))
+    banned = massive if exclude else torch.zeros_like(massive)
+    sets = relation_sets.select(one.scored, k=k, exclude=banned)
+    rows = relation_sets.describe(
+        one.scored,
+        sets,
+        source=source,
+        size=size,
+        massive=massive,
+        exclude=banned,
+        n_draws=n_draws,
+        rng=np.random.default_rng([seed, 1, *source.encode()]),
+    )
+    table = relation_sets.table(one.scored, sets, source=source, massive=massive)
+    return Part(sets, table, rows, size, massive)
+
+
+def _pooled(found: list[Found]) -> Found:
+    size = Size(
+        torch.stack([f.size.mean for f in found]).mean(0),
+        torch.stack([f.size.largest for f in found]).amax(0),
+    )
+    return Found(pool([f.scored for f in found]), size)
+
+
+def _write(folder: Path, parts: Mapping[str, Part], languages: list[str]) -> None:
+    """Write each source apart, so that a language's interference depends on its own sets alone."""
+    store.write_table(
+        folder / SETS, pd.concat([part.table for part in parts.values()], ignore_index=True)
+    )
+    empty = parts[POOLED]
+    for source in [*languages, POOLED]:
+        part = parts.get(source)
+        table = part.table if part else empty.table.iloc[:0]
+        store.write_table(folder / source / SETS, table)
+        shown = part or empty
+        tensors = {"size": torch.from_numpy(shown.size).float(), "massive": shown.massive}
+        with store.atomic(folder / source / SIZE) as temporary:
+            save_file(tensors, temporary, metadata={"axes": "layer neuron"})
+
+
+def _summary(parts: Mapping[str, Part], pooled: Found, languages: list[str]) -> dict[str, Any]:
+    n_layers, n_neurons = pooled.size.mean.shape
+    own = {name: part.sets for name, part in parts.items() if name != POOLED}
+    return {
+        "n_layers": n_layers,
+        "n_neurons": n_neurons,
+        "relations": list(pooled.scored.relations),
+        "languages": languages,
+        "n_massive": int(parts[POOLED].massive.sum()),
+        "sets": [row for part in parts.values() for row in part.rows],
+        "overlap": relation_sets.overlaps(
+            parts[POOLED].sets, n_layers=n_layers, n_neurons=n_neurons
+        ),
+        "language_overlap": relation_sets.language_overlaps(own, n_layers * n_neurons),
+    }
+
+
+def _skip(language: str, relation: str, n_facts: int, min_facts: int) -> dict[str, Any]:
+    reason = f"fewer than {min_facts} known facts in a half of the subjects"
+    return {"source": language, "relation": relation, "n_facts": n_facts, "reason": reason}
+
+
+@dataclass(frozen=True)
+class Source:
+    """One source's sets as read from disk, and what its controls must match.
+
+    Attributes:
+        sets: By relation, flat neuron indices, best first.
+        size: Mean absolute activation.
+        massive: Flat indices of massive units.
+    """
+
+    sets: Sets
+    size: Float[np.ndarray, "layer neuron"]
+    massive: Int[np.ndarray, "_"]
+
+
+def read(folder: Path) -> Source:
+    """Read the sets of one source, `data/relation_neurons/<language or pooled>`."""
+    table = store.read_table(folder / SETS).sort_values(["relation", "rank"])
+    sets = {str(r): rows["neuron"].to_numpy(np.int64) for r, rows in table.groupby("relation")}
+    tensors = load_file(folder / SIZE)
+    massive = tensors["massive"].flatten().nonzero().flatten().numpy()
+    return Source(sets, tensors["size"].double().numpy(), massive)
