@@ -1,0 +1,49 @@
+"""Check every section of params.yaml, alone and against the model, before the expensive work."""
+
+from pathlib import Path
+from types import ModuleType
+
+import activations
+import effects
+import facts
+import interference
+import model
+import recall
+import relation_neurons
+import report
+import transfer
+
+from neuron_atlas import builtin, checks, params, store, templates
+from neuron_atlas.command import run
+
+SCRIPTS: tuple[ModuleType, ...] = (
+    model,
+    facts,
+    recall,
+    activations,
+    relation_neurons,
+    interference,
+    transfer,
+    effects,
+    report,
+)
+
+
+def main(model_folder: Path, out: Path, /) -> None:
+    """Write a constant, so that a changed parameter re-runs this stage and no other by itself."""
+    languages = params.load_languages()
+    sections = {
+        script.__name__: params.load(script.__name__, script.Params).model_dump()
+        for script in SCRIPTS
+    }
+    checks.languages(languages, templates.languages())
+    builtin.check(sections["facts"]["relations"])
+    checks.size(
+        sections["relation_neurons"]["k"], store.read_json(model_folder / "provenance.json")
+    )
+    checks.demonstrations(sections["recall"]["shots"], sections["facts"])
+    store.write_json(out, {"checked": True})
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,29 @@
+"""Join the languages' interventions: effects with intervals, corrected p-values, verdicts."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from neuron_atlas import conclusions, params, store
+from neuron_atlas.command import run
+from neuron_atlas.params import Section
+
+
+class Params(Section):
+    """`effects` section of params.yaml."""
+
+    negligible: Annotated[float, Field(gt=0)]  # nats; smaller effects do not matter
+    n_resamples: Annotated[int, Field(ge=100)]  # of the bootstrap over facts
+    seed: int
+
+
+def main(interference: Path, transfers: Path, sets: Path, out: Path, /) -> None:
+    """Write the tables of effects and `summary.json`."""
+    settings = params.load("effects", Params)
+    files = store.by_language(interference, params.load_languages(), suffix=".parquet")
+    conclusions.draw(files, transfers, sets, out, **settings.model_dump())
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,52 @@
+"""Switch one language's relation neurons and their controls off, and ask its held-out facts."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from neuron_atlas import activations, arms, interference, model, relation_neurons, store, work
+from neuron_atlas.command import run
+from neuron_atlas.params import Section, load
+from neuron_atlas.recall import Tokens
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Params(Section):
+    """`interference` section of params.yaml."""
+
+    value: interference.Value  # what neurons are set to: zero, mean or other_mean
+    positions: Literal["answer", "all"]  # where
+    max_facts: Annotated[int, Field(ge=2)]  # held-out facts a relation and language
+    n_draws: Annotated[int, Field(ge=2)]  # matched random sets of each relation's set
+    n_dose_draws: Annotated[int, Field(ge=2)]  # random orders of each dose
+    doses: Annotated[list[Share], Field(min_length=1)]  # shares of a set
+    seed: int
+
+
+def main(
+    model_folder: Path, recall_file: Path, values: Path, sets: Path, out: Path, /, *, language: str
+) -> None:
+    """Write one row a (fact, arm): the change of the answer's log-probability."""
+    params = load("interference", Params)
+    controls = arms.Controls(params.n_draws, params.n_dose_draws, tuple(params.doses))
+    found = relation_neurons.read(sets)
+    plan = arms.interference(language, found, controls=controls, seed=params.seed)
+    recalled = store.read_table(recall_file)
+    facts = interference.held_out(recalled, max_facts=params.max_facts, seed=params.seed)
+    value = interference.replacement(values, sorted(found.sets), params.value)
+    lm = model.load(model_folder)
+    site, everywhere = activations.read_meta(values)["site"], params.positions == "all"
+    setup = interference.experiment(lm, plan, value, site=site, everywhere=everywhere)
+    inputs = [model_folder / "provenance.json", recall_file, *sorted(sets.iterdir())]
+    key = work.key(f"interference {language}", inputs, params.model_dump())
+    tokens = Tokens(lm)
+    effects = work.in_parts(
+        facts, lambda part: interference.measure(setup, part, tokens), key=key, size=8
+    )
+    store.write_table(out, effects)
+
+
+if __name__ == "__main__":
+    run(main)

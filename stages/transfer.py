@@ -1,0 +1,68 @@
+"""Switch every language's relation neurons off while every language's held-out facts are asked."""
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Literal
+
+import pandas as pd
+from pydantic import Field
+
+from neuron_atlas import (
+    activations,
+    arms,
+    interference,
+    model,
+    params,
+    relation_neurons,
+    store,
+    work,
+)
+from neuron_atlas.command import run
+from neuron_atlas.params import Section
+from neuron_atlas.recall import Tokens
+from neuron_atlas.relation_neurons import POOLED
+
+
+class Params(Section):
+    """`transfer` section of params.yaml."""
+
+    value: interference.Value  # what neurons are set to: zero, mean or other_mean
+    positions: Literal["answer", "all"]  # where
+    max_facts: Annotated[int, Field(ge=2)]  # held-out facts a relation and language
+    n_draws: Annotated[int, Field(ge=2)]  # matched random sets of each set
+    seed: int
+
+
+def main(model_folder: Path, recall: Path, values: Path, sets: Path, out: Path, /) -> None:
+    """Write one row a (language, fact, arm)."""
+    settings = params.load("transfer", Params)
+    languages = params.load_languages()
+    recalls = store.by_language(recall, languages, suffix=".parquet")
+    folders = store.by_language(values, languages)
+    found = {source: relation_neurons.read(sets / source) for source in [*languages, POOLED]}
+    plan = arms.transfer(found, n_draws=settings.n_draws, seed=settings.seed)
+    lm = model.load(model_folder)
+    tokens, tables = Tokens(lm), []
+    for language, file in recalls.items():
+        facts = interference.held_out(
+            store.read_table(file), max_facts=settings.max_facts, seed=settings.seed
+        )
+        value = interference.replacement(
+            folders[language], sorted(found[POOLED].sets), settings.value
+        )
+        site, everywhere = (
+            activations.read_meta(folders[language])["site"],
+            settings.positions == "all",
+        )
+        setup = interference.experiment(lm, plan, value, site=site, everywhere=everywhere)
+        inputs = [model_folder / "provenance.json", file, sets / "sets.parquet"]
+        key = work.key(f"transfer {language}", inputs, settings.model_dump())
+        measured = work.in_parts(
+            facts, partial(interference.measure, setup, tokens=tokens), key=key, size=16
+        )
+        tables.append(measured.assign(language=language))
+    store.write_table(out, pd.concat(tables, ignore_index=True))
+
+
+if __name__ == "__main__":
+    run(main)
