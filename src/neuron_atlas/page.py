@@ -1,0 +1,183 @@
+"""The report: one self-contained HTML page that says what was run, found and not found."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+from markupsafe import Markup
+
+from neuron_atlas.records import SIGNIFICANT
+from neuron_atlas.results import Results
+
+FOLDER = Path(__file__).with_name("page")
+N_STRONGEST = 10  # cells in the table of the strongest effects
+MINUS = "\N{MINUS SIGN}"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim of the paper, and what a supporting result would be."""
+
+    name: str
+    meaning: str
+
+
+CLAIMS = {
+    "relation_neurons_exist": Claim(
+        "Relation neurons exist",
+        "Switching off a relation’s neurons costs its answers more than switching off random "
+        "neurons of the same layers and activation size.",
+    ),
+    "cumulativity": Claim(
+        "Cumulativity", "The neurons work together: further ones in the ranking still add effect."
+    ),
+    "versatility_relations": Claim(
+        "Versatility across relations", "Neurons of one relation also carry other relations."
+    ),
+    "versatility_languages": Claim(
+        "Versatility across languages",
+        "Neurons found in one language also carry the relation in another.",
+    ),
+    "interference": Claim(
+        "Interference", "Switching off one relation’s neurons improves another relation."
+    ),
+}
+
+PLAIN = {
+    "supported": "The measurements agree with this claim.",
+    "not supported": "No evidence for this claim was found here: a null result.",
+    "undecided": "The measurements are too uncertain to decide either way.",
+}
+
+
+def render(
+    results: Results,
+    summary: Mapping[str, Any],
+    images: Mapping[str, str],
+    *,
+    title: str,
+    top_neurons: int,
+) -> str:
+    """Return the page.
+
+    Every text that comes from data is escaped; nothing is loaded from elsewhere, and no script
+    runs. The same input always gives the same text.
+
+    Args:
+        results: What the earlier stages left.
+        summary: Content of metrics/summary.json.
+        images: SVG by name of the plot, drawn by `plots.svg`; a missing one is left out.
+        title: Heading of the page.
+        top_neurons: Neurons shown a relation, best first, at least 1.
+
+    Raises:
+        ValueError: `top_neurons` is below 1.
+    """
+    if top_neurons < 1:
+        raise ValueError(f"report.top_neurons must be at least 1, got {top_neurons}")
+    return (
+        _environment()
+        .get_template("index.html.j2")
+        .render(
+            title=title,
+            summary=summary,
+            provenance=results.provenance,
+            effects=results.effects,
+            found=results.found,
+            claims=_claims(results.effects["verdicts"]),
+            images={name: Markup(image) for name, image in images.items()},
+            n_massive=int(results.sets["massive"].sum()),
+            strongest=_strongest(results.cells),
+            improved=_improved(results.cells),
+            neurons=_neurons(results.sets, top_neurons),
+            precision=results.consistency["precision_error"],
+        )
+    )
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {
+        "number": _number,
+        "signed": _signed,
+        "p": _p,
+        "count": _count,
+        "link": _link,
+    }
+    return environment
+
+
+def _number(value: float | int | None, digits: int = 2) -> str:
+    """Return a number with a typographic minus, and a dash where there is none."""
+    if value is None or pd.isna(value):
+        return "–"
+    return f"{value:.{digits}f}".replace("-", MINUS)
+
+
+def _signed(value: float | int | None) -> str:
+    if value is None or pd.isna(value):
+        return "–"
+    return f"{value:+.2f}".replace("-", MINUS)
+
+
+def _p(value: float | int | None) -> str:
+    if value is None or pd.isna(value):
+        return "–"
+    return "< 0.001" if value < 0.001 else f"{value:.2g}"
+
+
+def _count(value: int) -> str:
+    return f"{value:,}"
+
+
+def _link(address: str | None) -> str:
+    """Return an https address, and nothing for any other scheme."""
+    return address if address and address.startswith("https://") else ""
+
+
+def _claims(verdicts: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the verdicts in the order of the paper's claims, then any further ones."""
+    names = [*(name for name in CLAIMS if name in verdicts), *sorted(set(verdicts) - set(CLAIMS))]
+    rows = []
+    for name in names:
+        claim = CLAIMS.get(name, Claim(name, ""))
+        values = {"effect": None, "low": None, "high": None, "p_value": None, **verdicts[name]}
+        known = {"name": claim.name, "meaning": claim.meaning, "plain": PLAIN[values["verdict"]]}
+        rows.append({**values, **known, "style": values["verdict"].replace(" ", "-")})
+    return rows
+
+
+def _strongest(cells: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the cells of two different relations that change most, either way."""
+    cells = cells[cells["relation"] != cells["measured"]]
+    order = cells["excess"].abs().sort_values(ascending=False, kind="stable").index
+    return _rows(cells.loc[order[:N_STRONGEST]])
+
+
+def _improved(cells: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the cells that improve after correction, the largest first."""
+    improved = cells[(cells["excess"] > 0) & (cells["q_value"] < SIGNIFICANT)]
+    return _rows(improved.sort_values("excess", ascending=False, kind="stable"))
+
+
+def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
+
+
+def _neurons(sets: pd.DataFrame, top: int) -> list[dict[str, Any]]:
+    """Return the first `top` pooled neurons of each relation."""
+    pooled = sets[sets["source"] == "pooled"].sort_values("rank", kind="stable")
+    return [
+        {"relation": relation, "neurons": _rows(pooled[pooled["relation"] == relation].head(top))}
+        for relation in sets.loc[sets["source"] == "pooled", "relation"].unique()
+    ]

@@ -1,0 +1,31 @@
+"""Everything the report stage writes: metrics, plots and the page, from one set of results."""
+
+from pathlib import Path
+
+from neuron_atlas import page, plots, records, store, summary
+from neuron_atlas.results import Results
+
+
+def write(
+    results: Results,
+    *,
+    metrics_folder: Path,
+    plots_folder: Path,
+    page_folder: Path,
+    title: str,
+    top_neurons: int,
+) -> None:
+    """Write `<name>.json` metrics, `<name>.json` plot data, and `index.html`.
+
+    A plot without data is written empty, and left out of the page.
+    """
+    metrics = summary.metrics(results)
+    for name, content in metrics.items():
+        store.write_json(metrics_folder / f"{name}.json", content)
+    data = records.of(results)
+    for name, rows in data.items():
+        plots.write(plots_folder / f"{name}.json", rows)
+    images = {name: plots.svg(name, rows) for name, rows in data.items() if rows}
+    text = page.render(results, metrics["summary"], images, title=title, top_neurons=top_neurons)
+    with store.atomic(page_folder / "index.html") as temporary:
+        temporary.write_text(text, encoding="utf-8")

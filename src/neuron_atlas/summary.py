@@ -1,0 +1,135 @@
+"""The numbers of a run in small JSON files, so that a git diff shows what a change did."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from math import isfinite
+from typing import Any
+
+import pandas as pd
+
+from neuron_atlas.recall_summary import ALL, measure, n_aligned, relations
+from neuron_atlas.records import SIGNIFICANT
+from neuron_atlas.results import Results
+
+SCHEMA = 1
+MODEL = ("source", "sha256", "n_layers", "n_neurons", "n_parameters", "dtype")
+STABILITY = (
+    "ap_null_q99",
+    "split_half_jaccard",
+    "split_half_jaccard_chance",
+    "template_jaccard",
+    "template_jaccard_chance",
+)
+PARTS = ("interference", "cumulativity", "transfer")
+
+
+def metrics(results: Results) -> dict[str, dict[str, Any]]:
+    """Return the content of metrics/<name>.json by name, as contract.md describes `summary`.
+
+    Floats have six significant digits; what was not measured is absent.
+    """
+    table = measure(results.recall, results.consistency["paraphrase"])
+    content: dict[str, Mapping[str, Any]] = {
+        "summary": _summary(results, table),
+        "facts": {"by_language": results.facts},
+        "recall": {"by_language": _nested(table), "rankc": _rankc(results.consistency)},
+        "relation_neurons": _relation_neurons(results.found),
+        "interference": _interference(results),
+    }
+    return {name: _clean(value) for name, value in content.items()}
+
+
+def _summary(results: Results, table: pd.DataFrame) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA,
+        "model": _model(results.provenance),
+        "facts": {
+            "source": results.fact_source,
+            "languages": list(results.recall),
+            "relations": relations(results.recall),
+            "n_aligned": n_aligned(results.recall),
+            "by_language": {name: _headline(rows[ALL]) for name, rows in _nested(table).items()},
+        },
+        "relation_neurons": _pooled(results.found),
+        **_parts(results.effects),
+        "verdicts": {
+            claim: {key: value for key, value in verdict.items() if key != "because"}
+            for claim, verdict in results.effects["verdicts"].items()
+        },
+    }
+
+
+def _parts(effects: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: effects[name] for name in PARTS if name in effects}
+
+
+def _model(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    model = {key: provenance[key] for key in MODEL}
+    return {**model, "architecture": provenance["architecture"]["model_type"]}
+
+
+def _headline(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: row[key] for key in ("n_facts", "n_known", "typed_accuracy", "majority_baseline")}
+
+
+def _pooled(found: Mapping[str, Any]) -> dict[str, Any]:
+    pooled = pd.DataFrame([dict(s) for s in found["sets"] if s["source"] == "pooled"])
+    means = pooled.reindex(columns=list(STABILITY)).astype(float).mean()
+    chosen = {key: found[key] for key in ("k", "site", "pooling")}
+    return {**chosen, "n_relations": len(pooled), **dict(zip(STABILITY, means, strict=True))}
+
+
+def _relation_neurons(found: Mapping[str, Any]) -> dict[str, Any]:
+    by_source: dict[str, dict[str, Any]] = defaultdict(dict)
+    for entry in found["sets"]:
+        measured = {k: v for k, v in entry.items() if k not in ("source", "relation")}
+        by_source[entry["source"]][entry["relation"]] = measured
+    return {"mean": _pooled(found), "sets": by_source, "n_skipped": len(found["skipped"])}
+
+
+def _interference(results: Results) -> dict[str, Any]:
+    cells = results.cells
+    by_relation = {name: _one_relation(cells, name) for name in cells["relation"].unique()}
+    settings = {key: results.effects[key] for key in ("positions", "value", "n_random")}
+    return {**settings, **_parts(results.effects), "by_relation": by_relation}
+
+
+def _one_relation(cells: pd.DataFrame, relation: str) -> dict[str, Any]:
+    """Describe what switching off one relation's neurons does to itself and to the others."""
+    own = cells[cells["relation"] == relation]
+    within, across = own[own["measured"] == relation], own[own["measured"] != relation]
+    improved = across[(across["excess"] > 0) & (across["q_value"] < SIGNIFICANT)]
+    keys = ("effect", "random", "excess", "low", "high", "q_value", "accuracy_before")
+    return {
+        **{f"within_{key}": within[key].mean() for key in (*keys, "accuracy_after")},
+        "across_excess": across["excess"].mean(),
+        "n_improved_significant": len(improved),
+    }
+
+
+def _nested(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = defaultdict(dict)
+    for row in table.to_dict("records"):
+        language, relation = row.pop("language"), row.pop("relation")
+        found[language][relation] = row
+    return found
+
+
+def _rankc(consistency: Mapping[str, Any]) -> dict[str, float]:
+    pairs = defaultdict(list)
+    for entry in consistency["languages"]:
+        pairs[f"{entry['a']}-{entry['b']}"].append(entry["rankc"])
+    return {pair: sum(values) / len(values) for pair, values in pairs.items()}
+
+
+def _clean(value: Any) -> Any:
+    """Return JSON values: six significant digits, without what is None or not finite."""
+    if isinstance(value, Mapping):
+        cleaned = {str(key): _clean(entry) for key, entry in value.items()}
+        return {key: entry for key, entry in cleaned.items() if entry is not None}
+    if isinstance(value, list | tuple):
+        return [_clean(entry) for entry in value]
+    value = value.item() if hasattr(value, "item") else value
+    if not isinstance(value, float):
+        return value
+    return float(f"{value:.6g}") if isfinite(value) else None

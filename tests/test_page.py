@@ -1,0 +1,181 @@
+"""The page: plain about nulls, closed to the network and to markup from data."""
+
+import importlib.util
+import json
+import re
+import shutil
+from dataclasses import replace
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import results
+
+from neuron_atlas import page, plots, records, summary
+from neuron_atlas.results import Results
+
+ROOT = Path(__file__).parents[1]
+HOSTILE = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>{{ 7 * 7 }}"
+
+
+def rendered(given: Results, title: str = "Neuron Atlas", *, pictures: bool = False) -> str:
+    data = records.of(given) if pictures else {}
+    images = {
+        name: plots.svg(name, content, templates=ROOT / plots.TEMPLATES)
+        for name, content in data.items()
+    }
+    content = summary.metrics(given)["summary"]
+    return page.render(given, content, images, title=title, top_neurons=3)
+
+
+class Elements(HTMLParser):
+    """Collects start tags with their attributes, the open tags and the text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def names(self) -> set[str]:
+        return {tag for tag, _ in self.tags}
+
+
+@pytest.fixture(scope="module")
+def whole() -> str:
+    return rendered(results.everything(), pictures=True)
+
+
+def test_nothing_is_loaded_and_nothing_runs(whole: str) -> None:
+    found = Elements(whole)
+    assert not found.names() & {"script", "link", "iframe", "object", "embed", "base", "img", "use"}
+    loaded = {"src", "srcset", "xlink:href", "data", "action", "background", "poster"}
+    for tag, attributes in found.tags:
+        assert not loaded & set(attributes), tag
+        assert not [name for name in attributes if name.startswith("on")], tag
+        assert "href" not in attributes or tag == "a", tag
+    assert not re.search(r"url\((?!#)|@import", whole)
+    assert "default-src 'none'" in whole
+
+
+def test_the_same_results_give_the_same_bytes(whole: str) -> None:
+    assert rendered(results.everything(), pictures=True) == whole
+
+
+def test_every_plot_is_shown_with_a_description(whole: str) -> None:
+    pictures = [a for tag, a in Elements(whole).tags if a.get("role") == "img"]
+    assert len(pictures) == len(plots.PLOTS)
+    assert all(picture["aria-label"] for picture in pictures)
+
+
+def test_ids_are_unique(whole: str) -> None:
+    ids = [attributes["id"] for _, attributes in Elements(whole).tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+
+
+def test_headings_do_not_skip_a_level(whole: str) -> None:
+    levels = [int(tag[1]) for tag, _ in Elements(whole).tags if re.fullmatch("h[1-6]", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(b - a <= 1 for a, b in pairwise(levels))
+
+
+def test_text_from_data_is_shown_and_never_markup() -> None:
+    given = results.everything((HOSTILE, "currency"))
+    verdict = given.effects["verdicts"]["interference"] | {"because": HOSTILE}
+    hostile = replace(
+        given,
+        fact_source=HOSTILE,
+        provenance=given.provenance
+        | {"source": HOSTILE, "licence": {"name": HOSTILE, "url": "javascript:alert(1)"}},
+        found=given.found
+        | {"skipped": [{"source": "en", "relation": HOSTILE, "reason": HOSTILE, "n_facts": 1}]},
+        effects=given.effects | {"value": HOSTILE, "verdicts": {HOSTILE: verdict}},
+    )
+    text = rendered(hostile, HOSTILE, pictures=True)
+    found = Elements(text)
+    assert not found.names() & {"script", "img"}
+    assert not [a for _, a in found.tags if any(name.startswith("on") for name in a)]
+    assert "javascript:" not in text
+    assert found.text.count("<script>alert(1)</script>") >= 8
+    assert "{{ 7 * 7 }}" in found.text
+
+
+def test_a_null_is_said_plainly() -> None:
+    text = Elements(rendered(results.everything())).text
+    assert "Of 5 claims, 3 supported; 1 not supported; 1 undecided." in text
+    assert "No cell improves after correction." in text
+    assert "No evidence for this claim was found here: a null result." in text
+    assert "too uncertain to decide" in text
+    assert "no relation’s answers became more probable" in text
+
+
+def test_an_improvement_that_survives_correction_is_listed() -> None:
+    given = results.everything()
+    off = (given.cells["relation"] == "capital") & (given.cells["measured"] == "currency")
+    cells = given.cells.copy()
+    cells.loc[off, ["excess", "q_value"]] = [1.25, 0.001]
+    text = Elements(rendered(replace(given, cells=cells))).text
+    assert "+1.25" in text
+    assert "no relation’s answers became more probable" not in text
+
+
+@pytest.mark.parametrize(("licence", "named"), [("Gemma Terms of Use", True), ("MIT", False)])
+def test_gemma_terms_are_named_where_they_hold(licence: str, named: bool) -> None:
+    given = results.everything()
+    provenance = given.provenance | {"licence": {"name": licence}}
+    text = rendered(replace(given, provenance=provenance))
+    assert ("Gemma is provided under and subject to" in text) is named
+
+
+def test_neurons_are_named_by_layer_and_index_with_massive_ones_marked() -> None:
+    given = results.everything()
+    content = summary.metrics(given)["summary"]
+    text = page.render(given, content, {}, title="t", top_neurons=results.K)
+    assert ">0.0 (0.90)</span>" in text
+    assert ">1.7 (0.83)†</span>" in text
+
+
+def test_missing_parts_and_pictures_are_left_out() -> None:
+    given = results.everything(("capital",), ("en",))
+    effects = {key: value for key, value in given.effects.items() if key != "transfer"}
+    text = rendered(replace(given, effects=effects))
+    assert "<figure>" not in text
+    assert "Across languages" not in text
+    assert "1 relation asked in 1 language" in text
+
+
+def test_top_neurons_must_be_positive() -> None:
+    with pytest.raises(ValueError, match=r"report\.top_neurons must be at least 1, got 0"):
+        page.render(results.everything(), {}, {}, title="t", top_neurons=0)
+
+
+def test_the_stage_writes_metrics_plots_and_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = results.written(results.everything(), tmp_path / "data")
+    shutil.copytree(ROOT / plots.TEMPLATES, tmp_path / plots.TEMPLATES)
+    (tmp_path / "params.yaml").write_text(
+        "languages: {en: {}, zh: {}}\nfacts: {source: builtin, seed: 1}\n"
+        "report: {title: Atlas, top_neurons: 2}\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    spec = importlib.util.spec_from_file_location("stage", ROOT / "stages" / "report.py")
+    assert spec is not None
+    assert spec.loader is not None
+    stage = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(stage)
+    outs = [tmp_path / name for name in ("metrics", "plots", "report")]
+    stage.main(*vars(at).values(), *outs)
+    names = {"summary", "facts", "recall", "relation_neurons", "interference"}
+    assert {path.stem for path in outs[0].iterdir()} == names
+    assert {path.stem for path in outs[1].iterdir()} == set(plots.PLOTS)
+    assert json.loads((outs[0] / "summary.json").read_text())["facts"]["source"] == "builtin"
+    assert "<title>Atlas</title>" in (outs[2] / "index.html").read_text(encoding="utf-8")
