@@ -1,0 +1,310 @@
+"""dvc.yaml tells the truth about its stages, and runs again exactly what a change concerns."""
+
+import ast
+import importlib
+import inspect
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import closure
+import pytest
+from ruamel.yaml import YAML
+
+from neuron_atlas import params, plots, templates
+
+ROOT = Path(__file__).parents[1]
+DVC_YAML = params.read_yaml(ROOT / "dvc.yaml")
+STAGES: dict[str, dict[str, Any]] = DVC_YAML["stages"]
+CELL = "${item.language}"
+CELLS = {name for name, stage in STAGES.items() if "matrix" in stage}
+GATE = "data/check.json"  # awaited, not read
+SOURCE = "src/neuron_atlas"
+DATA_OF = {
+    f"{SOURCE}/page.py": {f"{SOURCE}/page"},
+    f"{SOURCE}/plots.py": {f".dvc/plots/{plot.template}.json" for plot in plots.PLOTS.values()},
+    f"{SOURCE}/templates.py": {f"{SOURCE}/templates/{CELL}.yaml", f"{SOURCE}/templates/en.yaml"},
+}
+
+each_stage = pytest.mark.parametrize("name", STAGES)
+
+
+def words(name: str) -> list[str]:
+    """The paths on a stage's command line."""
+    command = STAGES[name]["cmd"].split()
+    assert command[:3] == ["env", "PYTHONPATH=src", "python"]
+    assert command[3] == f"stages/{name}.py"
+    return [w for w in command[4:] if not w.startswith("--") and w != CELL]
+
+
+def outs(name: str) -> set[str]:
+    """Everything a stage writes."""
+    every = [*STAGES[name].get("outs", []), *STAGES[name].get("metrics", [])]
+    return {next(iter(out)) if isinstance(out, dict) else out for out in every}
+
+
+def package_data(name: str) -> set[str]:
+    """What a stage's modules read besides their arguments."""
+    if name == "check":  # asks which templates there are; `languages` says when to ask again
+        return set()
+    return set().union(*(DATA_OF.get(code, set()) for code in closure.code_of(STAGES[name])))
+
+
+def script(name: str) -> ModuleType:
+    """A stage's script as a module."""
+    return importlib.import_module(name)
+
+
+def sections_read(file: Path) -> set[str]:
+    """The sections that a script's calls of `load` name, and those whose schemas it imports."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names} & set(STAGES)
+        if isinstance(node, ast.Call):
+            function = ast.unparse(node.func).rpartition(".")[2]
+            if function == "load_languages":
+                found.add("languages")
+            if function == "load" and node.args and isinstance(node.args[0], ast.Constant):
+                found.add(str(node.args[0].value))
+    return found
+
+
+def test_scripts_and_stages_are_the_same() -> None:
+    assert {path.stem for path in (ROOT / "stages").glob("*.py")} == set(STAGES)
+
+
+def test_deps_name_exactly_the_code_that_stages_run() -> None:
+    assert closure.problems({"stages": STAGES}) == []
+
+
+def test_the_closure_follows_indirect_imports_but_not_those_of_scripts(tmp_path: Path) -> None:
+    package = tmp_path / "src" / "pkg"
+    package.mkdir(parents=True)
+    (package / "a.py").write_text("def f():\n    import pkg.b\n")
+    (package / "b.py").write_text("from pkg import c as other, VALUE\nimport json\n")
+    (package / "c.py").write_text("from pkg.a import f\n")
+    (package / "unused.py").write_text("")
+    (tmp_path / "other.py").write_text("import pkg.unused\n")
+    (tmp_path / "run.py").write_text("import other\nfrom pkg.a import f\n")
+    found = closure.closure(tmp_path / "run.py", tmp_path / "src")
+    assert found == {package / f"{name}.py" for name in "abc"} | {tmp_path / "other.py"}
+
+
+def test_the_tool_puts_the_list_right_and_keeps_comments(tmp_path: Path) -> None:
+    broken = (ROOT / "dvc.yaml").read_text().replace("      - src/neuron_atlas/command.py\n", "")
+    first = "- stages/model.py\n"
+    broken = broken.replace(first, first + "      - src/gone.py # old\n", 1)
+    file = tmp_path / "dvc.yaml"
+    file.write_text(broken)
+    assert len(closure.problems(params.read_yaml(file))) == len(STAGES) + 1
+    closure.write(file)
+    assert closure.problems(params.read_yaml(file)) == []
+    assert re.findall("#.*", file.read_text()) == re.findall("#.*", (ROOT / "dvc.yaml").read_text())
+
+
+def test_the_package_itself_runs_no_code() -> None:
+    body = ast.parse((ROOT / "src/neuron_atlas/__init__.py").read_text()).body
+    assert [type(node) for node in body] == [ast.Expr]
+
+
+@each_stage
+def test_paths_on_the_command_line_are_deps_and_outs_and_the_other_way_round(name: str) -> None:
+    deps = {d for d in STAGES[name]["deps"] if not d.endswith(".py")}
+    assert package_data(name) <= deps
+    read = deps - package_data(name) - {GATE}
+    written = {re.sub("^(metrics)/.*", r"\1", out) for out in outs(name)}
+    assert set(words(name)) == read | written
+
+
+@each_stage
+def test_the_signature_is_the_command_line(name: str) -> None:
+    signature = inspect.signature(script(name).main)
+    options = re.findall(r" --(\w+)", STAGES[name]["cmd"])
+    kinds = [parameter.kind for parameter in signature.parameters.values()]
+    assert kinds.count(inspect.Parameter.POSITIONAL_ONLY) == len(words(name))
+    assert list(signature.parameters)[len(words(name)) :] == options
+
+
+def test_dvc_draws_the_plots_of_the_report() -> None:
+    drawn = {path: entry for item in DVC_YAML["plots"] for path, entry in item.items()}
+    assert drawn == {f"plots/{name}.json": asdict(plot) for name, plot in plots.PLOTS.items()}
+
+
+@each_stage
+def test_declared_params_are_what_the_script_reads(name: str) -> None:
+    declared = {param.split(".")[0] for param in STAGES[name]["params"]}
+    assert declared == sections_read(ROOT / "stages" / f"{name}.py")
+
+
+def test_every_section_is_a_stage_and_fits_its_schema() -> None:
+    sections = set(params.read_yaml(ROOT / "params.yaml")) - {"languages"}
+    assert sections <= set(STAGES)
+    for name in sections:
+        params.load(name, script(name).Params, ROOT / "params.yaml")
+    assert set(STAGES["check"]["params"]) == sections | {"languages"}
+
+
+def test_every_language_has_templates() -> None:
+    assert set(params.load_languages(ROOT / "params.yaml")) <= set(templates.languages())
+
+
+@each_stage
+def test_matrix_stages_work_on_one_language_and_know_no_other(name: str) -> None:
+    stage = STAGES[name]
+    assert stage.get("matrix") in (None, {"language": "${languages}"})
+    assert all((CELL in out) == (name in CELLS) for out in outs(name))
+    assert name not in CELLS or "languages" not in stage["params"]
+
+
+def test_stages_find_this_python_without_an_activated_environment() -> None:
+    program = "import subprocess; subprocess.run(['python', '-c', 'import sys; print(sys.prefix)'])"
+    environment = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == sys.prefix
+
+
+def test_there_are_few_enough_stages_for_dvc() -> None:
+    n = len(params.load_languages(ROOT / "params.yaml"))
+    assert len(CELLS) * n + len(STAGES) - len(CELLS) <= 50
+
+
+@each_stage
+def test_only_the_report_has_outputs_outside_the_cache(name: str) -> None:
+    options = [out for out in STAGES[name].get("outs", []) if isinstance(out, dict)]
+    assert not options
+    assert "metrics" not in STAGES[name] or name == "report"
+    assert STAGES[name]["params"], "without params DVC keeps no stage in its run-cache"
+
+
+# What runs again. The commands are replaced by one that writes a digest of all that the stage
+# declares, so that every declared change travels on; deps, params and outs stay as declared. A join
+# writes one more digest a language, of what concerns this language.
+
+STAND_IN = """\
+import hashlib, pathlib, sys
+from ruamel.yaml import YAML
+
+outs, deps, sections = (part.split() for part in sys.argv[1:])
+values = YAML(typ="safe").load(pathlib.Path("params.yaml"))
+languages = set(values["languages"]) if "languages" in sections else set()
+files = sorted(f for d in deps for f in [pathlib.Path(d), *pathlib.Path(d).rglob("*")])
+
+def digest(others):
+    used = [values[s.split(".")[0]] for s in sections if not others or s != "languages"]
+    found = hashlib.sha256(repr(used).encode())
+    for file in files:
+        if file.is_file() and not others & {file.stem, *file.parts}:
+            found.update(file.read_bytes())
+    return found.hexdigest()
+
+def write(file, text):
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+
+for out in map(pathlib.Path, outs):
+    write(out if out.suffix else out / "part", f"{out} {digest(set())}")
+    if out.name == "check.json":
+        write(out, "passed")
+    for language in languages if not out.suffix else ():
+        write(out / language / "part", digest(languages - {language}))
+"""
+
+
+def stand_in(name: str) -> dict[str, Any]:
+    """A stage as declared, but for its command."""
+    stage = STAGES[name]
+    parts = (outs(name), stage["deps"], stage["params"])
+    arguments = " ".join(f'"{" ".join(sorted(part))}"' for part in parts)
+    return {**stage, "cmd": f'"{sys.executable}" stand_in.py {arguments}'}
+
+
+def repro(root: Path) -> set[str]:
+    """Bring a pipeline up to date; return the stages that ran."""
+    done = dvc(root, "repro")
+    return set(re.findall(r"Running stage '(.+?)'", done))
+
+
+def dvc(root: Path, *arguments: str) -> str:
+    environment = {**os.environ, "DVC_NO_ANALYTICS": "1", "DVC_SITE_CACHE_DIR": str(root / ".site")}
+    command = [sys.executable, "-m", "dvc", *arguments]
+    done = subprocess.run(
+        command, cwd=root, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def set_param(root: Path, section: str, key: str, value: object) -> None:
+    content = params.read_yaml(root / "params.yaml")
+    content[section][key] = value
+    YAML().dump(content, root / "params.yaml")
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The pipeline over English and French, with stand-ins for its commands, up to date."""
+    root = tmp_path_factory.mktemp("built")
+    generated = shutil.ignore_patterns("__pycache__", "*.egg-info")
+    for folder in ("src", "stages"):
+        shutil.copytree(ROOT / folder, root / folder, ignore=generated)
+    (root / "stand_in.py").write_text(STAND_IN)
+    content = {**params.read_yaml(ROOT / "params.yaml"), "languages": {"en": {}, "fr": {}}}
+    YAML().dump(content, root / "params.yaml")
+    YAML().dump({"stages": {name: stand_in(name) for name in STAGES}}, root / "dvc.yaml")
+    dvc(root, "init", "--no-scm", "--quiet")
+    dvc(root, "config", "core.check_update", "false")
+    shutil.copytree(ROOT / ".dvc/plots", root / ".dvc/plots")
+    assert repro(root) == {c for name in STAGES for c in cells(name, "en", "fr")}
+    return root
+
+
+@pytest.fixture
+def pipeline(built: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(built, tmp_path / "pipeline")
+
+
+def cells(name: str, *languages: str) -> set[str]:
+    return {f"{name}@{language}" for language in languages} if name in CELLS else {name}
+
+
+def below_sets(*languages: str) -> set[str]:
+    """What runs when the relation neurons of some languages change."""
+    joins = {"relation_neurons", "transfer", "effects", "report"}
+    return joins | cells("interference", *languages)
+
+
+def test_nothing_changed_nothing_runs(pipeline: Path) -> None:
+    assert repro(pipeline) == set()
+
+
+def test_a_new_language_runs_its_cells_and_the_joins(pipeline: Path) -> None:
+    set_param(pipeline, "languages", "it", {})
+    new = {"facts@it", "recall@it", "activations@it"}
+    assert repro(pipeline) == {"check", "consistency"} | new | below_sets("it")
+
+
+def test_a_selection_parameter_starts_no_stage_that_extracts(pipeline: Path) -> None:
+    set_param(pipeline, "relation_neurons", "k", 7)
+    assert repro(pipeline) == {"check"} | below_sets("en", "fr")
+
+
+def test_the_code_of_the_plots_runs_the_report_alone(pipeline: Path) -> None:
+    with (pipeline / "src/neuron_atlas/plots.py").open("a") as code:
+        code.write("# changed\n")
+    assert repro(pipeline) == {"report"}
+
+
+def test_a_corrected_template_runs_its_language_and_the_joins(pipeline: Path) -> None:
+    with (pipeline / "src/neuron_atlas/templates/fr.yaml").open("a") as text:
+        text.write("# changed\n")
+    changed = {"facts@fr", "recall@fr", "activations@fr", "consistency"}
+    assert repro(pipeline) == changed | below_sets("fr")
