@@ -38,9 +38,19 @@ def main(model_folder: Path, out: Path, /) -> None:
     }
     checks.languages(languages, templates.languages())
     builtin.check(sections["facts"]["relations"])
-    checks.size(
-        sections["relation_neurons"]["k"], store.read_json(model_folder / "provenance.json")
-    )
+    checks.relations(sections["facts"]["relations"])
+    for code in languages:
+        templates.load(code).first(sections["facts"]["paraphrases"])
+    provenance = store.read_json(model_folder / "provenance.json")
+    checks.site(sections["activations"]["site"], provenance["architecture"])
+    for name in ("interference", "transfer"):
+        checks.replaced(
+            name,
+            value=sections[name]["value"],
+            positions=sections[name]["positions"],
+            pooling=sections["activations"]["pooling"],
+        )
+    checks.size(sections["relation_neurons"]["k"], provenance)
     checks.demonstrations(sections["recall"]["shots"], sections["facts"])
     store.write_json(out, {"checked": True})
 

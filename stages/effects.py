@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from neuron_atlas import conclusions, params, store
 from neuron_atlas.command import run
@@ -18,11 +18,22 @@ class Params(Section):
     seed: int
 
 
+class Applied(BaseModel):
+    """What the results say of how neurons were switched off, from the section `interference`."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+    value: str
+    positions: str
+
+
 def main(interference: Path, transfers: Path, sets: Path, out: Path, /) -> None:
     """Write the tables of effects and `summary.json`."""
     settings = params.load("effects", Params)
     files = store.by_language(interference, params.load_languages(), suffix=".parquet")
-    conclusions.draw(files, transfers, sets, out, **settings.model_dump())
+    applied = Applied.model_validate(params.read_yaml(params.PARAMS)["interference"])
+    conclusions.draw(
+        files, transfers, sets, out, applied=applied.model_dump(), **settings.model_dump()
+    )
 
 
 if __name__ == "__main__":

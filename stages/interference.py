@@ -46,6 +46,7 @@ def main(
         facts, lambda part: interference.measure(setup, part, tokens), key=key, size=8
     )
     store.write_table(out, effects)
+    work.done(key)
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ def main(model_folder: Path, facts_file: Path, out: Path, /) -> None:
     exact = model.load(model_folder, dtype=torch.float32)
     scored = recall.with_reference(scored, exact, n=params.n_reference, seed=params.seed)
     store.write_table(out, recall.with_known(scored))
+    work.done(key)
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ def main(model_folder: Path, recall: Path, values: Path, sets: Path, out: Path, 
     found = {source: relation_neurons.read(sets / source) for source in [*languages, POOLED]}
     plan = arms.transfer(found, n_draws=settings.n_draws, seed=settings.seed)
     lm = model.load(model_folder)
-    tokens, tables = Tokens(lm), []
+    tokens, tables, keys = Tokens(lm), [], []
     for language, file in recalls.items():
         facts = interference.held_out(
             store.read_table(file), max_facts=settings.max_facts, seed=settings.seed
@@ -55,13 +55,16 @@ def main(model_folder: Path, recall: Path, values: Path, sets: Path, out: Path, 
             settings.positions == "all",
         )
         setup = interference.experiment(lm, plan, value, site=site, everywhere=everywhere)
-        inputs = [model_folder / "provenance.json", file, sets / "sets.parquet"]
+        inputs = [model_folder / "provenance.json", file, *sorted(sets.glob("*/*"))]
         key = work.key(f"transfer {language}", inputs, settings.model_dump())
         measured = work.in_parts(
             facts, partial(interference.measure, setup, tokens=tokens), key=key, size=16
         )
+        keys.append(key)
         tables.append(measured.assign(language=language))
     store.write_table(out, pd.concat(tables, ignore_index=True))
+    for key in keys:
+        work.done(key)
 
 
 if __name__ == "__main__":

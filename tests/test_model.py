@@ -136,3 +136,12 @@ def test_an_answer_that_would_merge_with_the_prompt_is_tokenised_alone(
 def test_an_answer_without_tokens_is_an_error(decoder: LanguageModel, text: str) -> None:
     with pytest.raises(ValueError, match=r"the answer '.*' to the prompt 'a b' has no tokens"):
         continuation(decoder, "a b", text)
+
+
+def test_a_prompt_longer_than_the_sliding_window_is_refused() -> None:
+    """The explicit masks of packed sequences take the place of the model's own window."""
+    lm = tiny.random_model("gemma3_text")
+    ids = torch.zeros(1, 5000, dtype=torch.long)
+    sight = torch.ones(1, 1, 1, dtype=torch.bool)
+    with pytest.raises(ValueError, match="attention window of 4096"):
+        lm.hidden(ids, torch.arange(5000)[None], sight)

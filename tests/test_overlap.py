@@ -105,3 +105,24 @@ def test_impossible_sizes_are_refused() -> None:
         overlap.expected_overlap(31, 3, N)
     with pytest.raises(ValueError, match="share 5 to 15, got 4"):
         overlap.overlap_p_value(4, 15, 20, N)
+
+
+def test_within_layer_p_is_the_share_of_random_sets_that_share_as_many() -> None:
+    rng = np.random.default_rng(0)
+    a, b, n = np.array([5, 1]), np.array([4, 3]), 12
+    draws = [
+        sum(
+            len(np.intersect1d(rng.choice(n, x, replace=False), rng.choice(n, y, replace=False)))
+            for x, y in zip(a, b, strict=True)
+        )
+        for _ in range(4000)
+    ]
+    for count in range(5):
+        expected = np.mean(np.array(draws) >= count)
+        assert overlap.within_layer_p_value(count, a, b, n) == pytest.approx(expected, abs=0.03)
+
+
+def test_sets_that_merely_favour_the_same_layer_do_not_share_beyond_chance() -> None:
+    a = b = np.array([0, 100, 0])
+    assert overlap.overlap_p_value(40, 100, 100, 3 * 250) < 1e-6
+    assert overlap.within_layer_p_value(40, a, b, 250) > 0.3

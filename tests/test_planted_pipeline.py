@@ -127,7 +127,7 @@ def sources(run: Run) -> dict[str, relation_neurons.Source]:
     """All sources' sets; no control may be any relation's planted unit."""
     every = np.concatenate([planted.planted(r) for r in RELATIONS])
     found = {s: relation_neurons.read(run.folder / "sets" / s) for s in run.sets}
-    return {name: replace(source, massive=every) for name, source in found.items()}
+    return {name: replace(source, banned=every) for name, source in found.items()}
 
 
 @pytest.fixture(scope="module")
@@ -249,7 +249,16 @@ def test_the_verdicts_are_those_of_the_planted_model(
     sets = run.folder / "sets"
     store.write_table(tmp_path / "transfer.parquet", transfers)
     moved = tmp_path / "transfer.parquet"
-    conclusions.draw(files, moved, sets, tmp_path / "out", negligible=0.05, n_resamples=200, seed=0)
+    conclusions.draw(
+        files,
+        moved,
+        sets,
+        tmp_path / "out",
+        applied={"value": "zero", "positions": "answer"},
+        negligible=0.05,
+        n_resamples=200,
+        seed=0,
+    )
     summary = store.read_json(tmp_path / "out" / "summary.json")
     found = {claim: v["verdict"] for claim, v in summary["verdicts"].items()}
     for claim in set(found) - {"versatility_relations"}:  # one shared pair is too few to ask for

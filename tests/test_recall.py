@@ -96,7 +96,8 @@ def test_the_evaluated_facts_keep_their_prompt_and_subject(
 ) -> None:
     asked = recall.with_demonstrations(one_language, shots=shots, seed=0)
     expected = one_language[one_language["split"] != "development"]
-    expected = expected.sort_values(["relation", "template"], kind="stable", ignore_index=True)
+    order = ["relation", "template", "split"]
+    expected = expected.sort_values(order, kind="stable", ignore_index=True)
     same = ["fact", "template", "answer", "split"]
     assert asked[same].equals(expected[same])
     for row, bare in zip(asked.itertuples(), expected["prompt"], strict=True):
@@ -218,3 +219,15 @@ def test_a_reference_is_measured_for_n_prompts_and_absent_for_the_others(
         np.testing.assert_allclose(
             more[measured], scored.loc[measured, "log_probability"], atol=1e-4
         )
+
+
+def test_the_two_halves_see_different_demonstrations(one_language: pd.DataFrame) -> None:
+    """What holds on both halves is then not owed to a demonstration; too few facts are shared."""
+    asked = recall.with_demonstrations(one_language, shots=1, seed=0)
+    shown = asked.assign(shown=[p.split("\n")[0] for p in asked["prompt"]])
+    solved = one_language[one_language["split"] == "development"]
+    for (relation, template), rows in shown.groupby(["relation", "template"]):
+        halves = rows.groupby("split")["shown"].unique()
+        n = ((solved["relation"] == relation) & (solved["template"] == template)).sum()
+        assert len(halves["identification"]) == len(halves["held_out"]) == 1
+        assert (halves["identification"][0] != halves["held_out"][0]) == (n >= 2)

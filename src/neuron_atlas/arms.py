@@ -88,7 +88,7 @@ def _matched(
     found: Source, relation: str, n_draws: int, rng: np.random.Generator
 ) -> Int[np.ndarray, "draw k"]:
     return matched_random(
-        found.sets[relation], found.size, rng=rng, n_draws=n_draws, exclude=found.massive
+        found.sets[relation], found.size, rng=rng, n_draws=n_draws, exclude=found.banned
     )
 
 
@@ -107,7 +107,7 @@ def _doses(
     n = min(controls.n_dose_draws, len(random))
     shuffled = [rng.permutation(own.neurons) for _ in range(n)]
     found = []
-    for k in dose_sizes(own.k, controls.doses):
+    for k in dose_sizes(own.k, (*controls.doses, 0.5)):  # cumulativity asks for the half
         found.append(replace(base, order="rank", neurons=own.neurons[:k]))
         found.append(replace(base, order="reverse", neurons=own.neurons[-k:]))
         for i in range(n):

@@ -19,16 +19,53 @@ def languages(chosen: Sequence[str], available: Sequence[str]) -> None:
 
 
 def size(k: int, provenance: Mapping[str, Any]) -> None:
-    """Require a set to be smaller than the model.
+    """Require a set to leave as many neurons again for its random controls.
 
     Raises:
-        ValueError: `k` is not in [1, number of neurons).
+        ValueError: `k` is not in [1, half of the neurons].
     """
-    n = int(provenance["n_layers"]) * int(provenance["n_neurons"])
-    if not 1 <= k < n:
+    most = int(provenance["n_layers"]) * int(provenance["n_neurons"]) // 2
+    if not 1 <= k <= most:
         raise ValueError(
-            f"relation_neurons.k must be in [1, {n}) for {provenance['n_layers']} layers of "
-            f"{provenance['n_neurons']} neurons, got {k}"
+            f"relation_neurons.k must be in [1, {most}], half of the neurons of "
+            f"{provenance['n_layers']} layers of {provenance['n_neurons']}, got {k}"
+        )
+
+
+def relations(names: Sequence[str]) -> None:
+    """Require something to compare a relation with.
+
+    Raises:
+        ValueError: there are fewer than two relations.
+    """
+    if len(names) < 2:
+        raise ValueError(f"facts.relations needs at least two relations to compare, got {names}")
+
+
+def site(name: str, architecture: Mapping[str, Any]) -> None:
+    """Require the model's MLP to have the site.
+
+    Raises:
+        ValueError: the MLP is plain and the site is `gate`.
+    """
+    if name == "gate" and architecture["gate"] is None:
+        raise ValueError(
+            f"activations.site 'gate': the MLP of {architecture['model_type']} has no gate; "
+            "use hidden, up or down"
+        )
+
+
+def replaced(section: str, *, value: str, positions: str, pooling: str) -> None:
+    """Require means to be taken where they are written.
+
+    Raises:
+        ValueError: the mean over other positions than the edited ones would be written.
+    """
+    fits = {"answer": "answer", "all": "mean"}[positions]
+    if value != "zero" and pooling != fits:
+        raise ValueError(
+            f"{section}.value {value!r} at {positions!r} positions needs activations.pooling "
+            f"{fits!r}, got {pooling!r}; change one of them or set {section}.value: zero"
         )
 
 

@@ -20,6 +20,7 @@ def draw(
     sets: Path,
     out: Path,
     *,
+    applied: Mapping[str, str],
     negligible: float,
     n_resamples: int,
     seed: int,
@@ -31,6 +32,7 @@ def draw(
         transfers: The measured transfer between languages.
         sets: Folder of the relation neurons, for how far their sets overlap.
         out: The folder to make.
+        applied: How neurons were switched off, to be repeated beside the results.
         negligible: Effects below this, in nats, do not matter.
         n_resamples: Bootstrap samples of facts.
         seed: Of the bootstrap.
@@ -49,6 +51,7 @@ def draw(
         store.write_table(folder / "transfer.parquet", effects.transfer(moved))
         store.write_table(folder / "languages.parquet", effects.by_language(table))
         summary = {
+            **applied,
             **_estimates(table, moved, items, found, rng, n_resamples),
             "n_random": int(table.loc[table["kind"] == "random", "draw"].nunique()),
             "verdicts": _verdicts(table, moved, items, found, sets, negligible),
@@ -114,7 +117,7 @@ def _verdicts(
         "versatility_languages": verdicts.versatility_languages(moved, negligible=negligible),
         "interference": verdicts.interference(cells, negligible=negligible),
     }
-    return {claim: verdict.as_dict() for claim, verdict in found.items()}
+    return {claim: verdict.as_dict() for claim, verdict in found.items() if verdict}
 
 
 def _plain(estimates: Mapping[str, Estimate]) -> dict[str, dict[str, float]]:

@@ -104,7 +104,7 @@ def transfer(table: pd.DataFrame) -> pd.DataFrame:
 
 def _cell(found: Paired) -> dict[str, float | int]:
     excess, p_value = found.excess()
-    return {
+    return {  # items are right before, so answers can break but not mend
         "n_items": len(found.effect),
         "n_facts": found.n_facts,
         "effect": float(found.effect.mean()),
@@ -117,7 +117,6 @@ def _cell(found: Paired) -> dict[str, float | int]:
         "accuracy_after": float(found.after.mean()),
         "accuracy_random": float(found.random_after.mean()),
         "n_broken": int((found.before & ~found.after).sum()),
-        "n_mended": int((~found.before & found.after).sum()),
     }
 
 

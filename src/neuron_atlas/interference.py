@@ -20,10 +20,11 @@ from neuron_atlas.recall import Tokens
 from neuron_atlas.scoring import Intervene, log_probabilities
 
 Value = Literal["zero", "mean", "other_mean"]
-EFFECT_COLUMNS = [
-    *("kind", "source", "relation", "order", "k", "draw", "fact", "measured", "template"),
-    *("effect", "correct_before", "correct_after"),
-]
+EFFECT_COLUMNS = {
+    **dict.fromkeys(("kind", "source", "relation", "order", "fact", "measured"), "str"),
+    **dict.fromkeys(("k", "draw", "template"), "int64"),
+    **{"effect": "float32", "correct_before": "bool", "correct_after": "bool"},
+}
 
 
 def held_out(recalled: pd.DataFrame, *, max_facts: int, seed: int) -> pd.DataFrame:
@@ -38,9 +39,7 @@ def held_out(recalled: pd.DataFrame, *, max_facts: int, seed: int) -> pd.DataFra
         for i, fact in enumerate(facts[:max_facts]):
             ways = rows[rows["fact"] == fact].sort_values("template")
             chosen.append(ways.iloc[[i % len(ways)]])
-    if not chosen:
-        raise ValueError("no known held-out fact to measure; see the recall table")
-    picked: pd.DataFrame = pd.concat(chosen, ignore_index=True)
+    picked: pd.DataFrame = pd.concat([usable.iloc[:0], *chosen], ignore_index=True)
     return picked
 
 
@@ -51,12 +50,14 @@ def replacement(
 
     `zero` is Liu et al.'s (2025, section 3.2). `mean` is the language's mean over relations, and
     `other_mean` that over the other relations, one table for each of `relations`: values that the
-    neuron does take, so that the model stays on its own distribution. Means are over the right
-    prompts of the identification half, at the positions that the activations were pooled from.
+    neuron does take. Means are over the right prompts of the identification half, at the positions
+    that the activations were pooled from; the answer's own tokens after the first get the same.
     """
     index = activations.read_index(folder)
     used = index[index["correct"] & (index["split"] == "identification")]
     names = sorted(used["relation"].unique())
+    if not names:
+        raise ValueError(f"{folder} has no right prompt of an identification subject to average")
     layers = []
     for layer in range(int(activations.read_meta(folder)["n_layers"])):
         values = activations.read_layer(folder, layer)
@@ -65,9 +66,11 @@ def replacement(
     means = torch.stack(layers, 1)
     if how == "zero":
         return torch.zeros_like(means[:1])
-    if how == "mean":
+    if how == "mean" or not relations:
         return means.mean(0, keepdim=True)
     others = [[i for i, name in enumerate(names) if name != relation] for relation in relations]
+    if not all(others):
+        raise ValueError(f"{folder} knows {names} alone: no mean over other relations; use mean")
     return torch.stack([means[keep].mean(0) for keep in others])
 
 
@@ -142,8 +145,8 @@ def measure(setup: Experiment, rows: pd.DataFrame, tokens: Tokens) -> pd.DataFra
         One row a (fact, arm): `effect` (change of the target answer's log-probability, nats;
         negative is harm), and whether the typed prediction was right before and is right after.
     """
-    if not setup.arms:
-        return pd.DataFrame(columns=EFFECT_COLUMNS)
+    if not setup.arms or rows.empty:
+        return nothing()
     items = [item(tokens, row) for row in store.records(rows)]
     arms = [[UNEDITED, *setup.on(it.relation)] for it in items]
     target, right = _judge(setup, items, arms)
@@ -162,6 +165,11 @@ def measure(setup: Experiment, rows: pd.DataFrame, tokens: Tokens) -> pd.DataFra
             )
         )
     return pd.concat(tables, ignore_index=True)
+
+
+def nothing() -> pd.DataFrame:
+    """Return the table of no measurement, with the columns and types of `measure`."""
+    return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in EFFECT_COLUMNS.items()})
 
 
 def _judge(

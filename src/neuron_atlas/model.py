@@ -145,12 +145,24 @@ class LanguageModel:
         if self.architecture.encoder:
             output = body(input_ids=ids, attention_mask=visible.long())
             return cast(Tensor, output.last_hidden_state)
+        self._require_full_sight(int(positions.max()) + 1)
         mask = torch.zeros(visible.shape, dtype=self.dtype, device=ids.device)
         mask.masked_fill_(~visible, torch.finfo(self.dtype).min)
         output = body(
             input_ids=ids, position_ids=positions, attention_mask=mask[:, None], use_cache=False
         )
         return cast(Tensor, output.last_hidden_state)
+
+    def _require_full_sight(self, length: int) -> None:
+        """Explicit masks replace a sliding window, so no prompt may be longer than it."""
+        config = self.network.config
+        window = getattr(config, "sliding_window", None)
+        slides = "sliding_attention" in (getattr(config, "layer_types", None) or ())
+        if slides and window and length > window:
+            raise ValueError(
+                f"a prompt has {length} tokens, more than the model's attention window of {window};"
+                " lower recall.shots or shorten the templates"
+            )
 
     def before_head(self, hidden: Float[Tensor, "row d_model"]) -> Float[Tensor, "row d_model"]:
         """Apply what stands between the body and the output embeddings (encoders only)."""

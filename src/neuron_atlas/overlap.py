@@ -83,6 +83,24 @@ def overlap_p_value(count: int, k_a: int, k_b: int, n: int) -> float:
     return float(hypergeom.sf(count - 1, n, k_a, k_b))
 
 
+def within_layer_p_value(
+    count: int,
+    histogram_a: Int[np.ndarray, " layer"],
+    histogram_b: Int[np.ndarray, " layer"],
+    n_neurons: int,
+) -> float:
+    """Return the probability that random sets with these layer histograms share >= `count`.
+
+    The number shared is a sum of independent hypergeometric counts, one a layer; their
+    distribution is the convolution of the layers'.
+    """
+    total = np.ones(1)
+    for a, b in zip(histogram_a.tolist(), histogram_b.tolist(), strict=True):
+        shared = np.arange(min(a, b) + 1)
+        total = np.convolve(total, hypergeom.pmf(shared, n_neurons, a, b))
+    return float(min(1.0, total[count:].sum()))
+
+
 def within_layer_expected_overlap(
     a: Int[np.ndarray, " k_a"], b: Int[np.ndarray, " k_b"], *, n_layers: int, n_neurons: int
 ) -> float:

@@ -166,7 +166,8 @@ def _strongest(cells: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _improved(cells: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the cells that improve after correction, the largest first."""
-    improved = cells[(cells["excess"] > 0) & (cells["q_value"] < SIGNIFICANT)]
+    other = cells["relation"] != cells["measured"]
+    improved = cells[other & (cells["excess"] > 0) & (cells["q_value"] < SIGNIFICANT)]
     return _rows(improved.sort_values("excess", ascending=False, kind="stable"))
 
 

@@ -69,7 +69,9 @@ def judge(
 def with_demonstrations(facts: pd.DataFrame, *, shots: int, seed: int) -> pd.DataFrame:
     """Put `shots` solved development facts of the same relation and template before each prompt.
 
-    Development subjects are never evaluated, so no evaluated answer is shown.
+    Development subjects are never evaluated, so no evaluated answer is shown. The two halves of the
+    subjects see different demonstrations, so that what holds on both is not owed to them; where a
+    relation has fewer than twice as many development facts, they see the same.
 
     Returns:
         The evaluated facts (identification and held-out) by relation and template, so that prompts
@@ -79,16 +81,18 @@ def with_demonstrations(facts: pd.DataFrame, *, shots: int, seed: int) -> pd.Dat
         ValueError: a relation has fewer development facts than `shots`.
     """
     evaluated = facts[facts["split"] != "development"]
-    evaluated = evaluated.sort_values(["relation", "template"], kind="stable", ignore_index=True)
+    evaluated = evaluated.sort_values(
+        ["relation", "template", "split"], kind="stable", ignore_index=True
+    )
     if shots == 0:
         return evaluated
     solved = facts[facts["split"] == "development"]
     contexts = {
-        key: _context(solved, key, shots=shots, seed=seed)
-        for key in sorted(set(zip(evaluated["relation"], evaluated["template"], strict=True)))
+        key: _context(solved, key, shots=shots, seed=seed) for key in sorted(set(keys(evaluated)))
     }
-    keys = zip(evaluated["relation"], evaluated["template"], strict=True)
-    context = pd.Series([contexts[key] for key in keys], index=evaluated.index, dtype=object)
+    context = pd.Series(
+        [contexts[key] for key in keys(evaluated)], index=evaluated.index, dtype=object
+    )
     return evaluated.assign(
         prompt=context + evaluated["prompt"],
         subject_start=evaluated["subject_start"] + context.str.len(),
@@ -96,16 +100,22 @@ def with_demonstrations(facts: pd.DataFrame, *, shots: int, seed: int) -> pd.Dat
     )
 
 
-def _context(solved: pd.DataFrame, key: tuple[str, int], *, shots: int, seed: int) -> str:
-    relation, template = key
+def keys(facts: pd.DataFrame) -> list[tuple[str, int, str]]:
+    """Return what the demonstrations of each row depend on."""
+    return list(zip(facts["relation"], facts["template"], facts["split"], strict=True))
+
+
+def _context(solved: pd.DataFrame, key: tuple[str, int, str], *, shots: int, seed: int) -> str:
+    relation, template, split = key
     pool = solved[(solved["relation"] == relation) & (solved["template"] == template)]
     if len(pool) < shots:
         raise ValueError(
             f"recall.shots is {shots}, but relation {relation!r} has only {len(pool)} development "
             "facts; lower recall.shots or raise facts.development_share"
         )
-    order = np.random.default_rng([seed, template]).permutation(len(pool))[:shots]
-    lines = pool.iloc[order]
+    order = np.random.default_rng([seed, template]).permutation(len(pool))
+    first = shots if split == "held_out" and len(pool) >= 2 * shots else 0
+    lines = pool.iloc[order[first : first + shots]]
     return "".join(lines["prompt"] + lines["separator"] + lines["answer"] + "\n")
 
 

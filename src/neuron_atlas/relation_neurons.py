@@ -16,6 +16,7 @@ from neuron_atlas import activations, neurons, relation_sets, store
 from neuron_atlas.relation_scores import How, Scored, Size, eligible, pool, score_language
 from neuron_atlas.relation_sets import Sets
 
+ALONE = "the language has no other relation to compare it with"
 POOLED, SETS, SIZE = "pooled", "sets.parquet", "size.safetensors"
 
 
@@ -58,13 +59,15 @@ def build(
     for language, folder in folders.items():
         relations, short = eligible(activations.read_index(folder), min_facts=min_facts)
         if len(relations) < 2:
-            short, relations = {**short, **dict.fromkeys(relations, min_facts)}, []
-        skipped += [_skip(language, r, n, min_facts) for r, n in short.items()]
+            skipped += [_skip(language, r, n, ALONE) for r, n in relations.items()]
+            relations = {}
+        reason = f"fewer than {min_facts} known facts in a half of the subjects"
+        skipped += [_skip(language, r, n, reason) for r, n in short.items()]
         if relations:
             found[language] = Found(
                 *score_language(
                     folder,
-                    relations,
+                    list(relations),
                     how=templates,
                     n_layers=int(meta["n_layers"]),
                     n_permutations=n_permutations,
@@ -108,6 +111,7 @@ class Part:
     rows: list[dict[str, Any]]
     size: np.ndarray
     massive: Bool[Tensor, "layer neuron"]
+    banned: Bool[Tensor, "layer neuron"]
 
 
 def _source(
@@ -129,7 +133,7 @@ def _source(
         rng=np.random.default_rng([seed, 1, *source.encode()]),
     )
     table = relation_sets.table(one.scored, sets, source=source, massive=massive)
-    return Part(sets, table, rows, size, massive)
+    return Part(sets, table, rows, size, massive, banned)
 
 
 def _pooled(found: list[Found]) -> Found:
@@ -151,7 +155,7 @@ def _write(folder: Path, parts: Mapping[str, Part], languages: list[str]) -> Non
         table = part.table if part else empty.table.iloc[:0]
         store.write_table(folder / source / SETS, table)
         shown = part or empty
-        tensors = {"size": torch.from_numpy(shown.size).float(), "massive": shown.massive}
+        tensors = {"size": torch.from_numpy(shown.size).float(), "banned": shown.banned}
         with store.atomic(folder / source / SIZE) as temporary:
             save_file(tensors, temporary, metadata={"axes": "layer neuron"})
 
@@ -173,8 +177,7 @@ def _summary(parts: Mapping[str, Part], pooled: Found, languages: list[str]) -> 
     }
 
 
-def _skip(language: str, relation: str, n_facts: int, min_facts: int) -> dict[str, Any]:
-    reason = f"fewer than {min_facts} known facts in a half of the subjects"
+def _skip(language: str, relation: str, n_facts: int, reason: str) -> dict[str, Any]:
     return {"source": language, "relation": relation, "n_facts": n_facts, "reason": reason}
 
 
@@ -185,12 +188,12 @@ class Source:
     Attributes:
         sets: By relation, flat neuron indices, best first.
         size: Mean absolute activation.
-        massive: Flat indices of massive units.
+        banned: Flat indices of units that neither sets nor controls may hold.
     """
 
     sets: Sets
     size: Float[np.ndarray, "layer neuron"]
-    massive: Int[np.ndarray, "_"]
+    banned: Int[np.ndarray, "_"]
 
 
 def read(folder: Path) -> Source:
@@ -198,5 +201,5 @@ def read(folder: Path) -> Source:
     table = store.read_table(folder / SETS).sort_values(["relation", "rank"])
     sets = {str(r): rows["neuron"].to_numpy(np.int64) for r, rows in table.groupby("relation")}
     tensors = load_file(folder / SIZE)
-    massive = tensors["massive"].flatten().nonzero().flatten().numpy()
-    return Source(sets, tensors["size"].double().numpy(), massive)
+    banned = tensors["banned"].flatten().nonzero().flatten().numpy()
+    return Source(sets, tensors["size"].double().numpy(), banned)

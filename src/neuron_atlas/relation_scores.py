@@ -24,6 +24,7 @@ class Design:
         rows: Rows of the activation files; prompts that were answered right.
         relations: Relations with enough facts.
         owner: The relation of each group, as an index.
+        template: The template of each group.
         groups: Positives of each group: the prompts of one relation and template.
         ignore: Neither positive nor negative: the relation's other templates.
     """
@@ -31,6 +32,7 @@ class Design:
     rows: Int[np.ndarray, " prompt"]
     relations: tuple[str, ...]
     owner: Int[np.ndarray, " group"]
+    template: Int[np.ndarray, " group"]
     groups: Bool[Tensor, "group prompt"]
     ignore: Bool[Tensor, "group prompt"]
 
@@ -58,20 +60,22 @@ def design(index: pd.DataFrame, relations: Sequence[str], half: str) -> Design:
         rows=used.index.to_numpy(np.int64, copy=True),
         relations=tuple(relations),
         owner=np.array([list(relations).index(r) for r, _ in pairs]),
+        template=np.array([t for _, t in pairs]),
         groups=torch.from_numpy(groups),
         ignore=torch.from_numpy(own & ~groups),
     )
 
 
-def eligible(index: pd.DataFrame, *, min_facts: int) -> tuple[list[str], dict[str, int]]:
-    """Return the relations with `min_facts` known facts in each half, and the others' counts.
+def eligible(index: pd.DataFrame, *, min_facts: int) -> tuple[dict[str, int], dict[str, int]]:
+    """Return the relations with `min_facts` known facts in each half, and the others.
 
-    A fact counts with any paraphrase answered right.
+    A fact counts with any paraphrase answered right; each relation's number is that of its poorer
+    half.
     """
     right = index[index["correct"]]
     halves = _counts(right, sorted(right["relation"].unique()))
     least = {relation: min(both) for relation, both in halves.items()}
-    enough = [relation for relation, n in least.items() if n >= min_facts]
+    enough = {relation: n for relation, n in least.items() if n >= min_facts}
     return enough, {relation: n for relation, n in least.items() if n < min_facts}
 
 
@@ -107,7 +111,8 @@ class Scored:
         score: Robust average precision on the identification half.
         held_out: The same on the held-out half; subjects are disjoint.
         gap: Standardised mean difference on the identification half; breaks ties.
-        by_template: For each relation, average precision by template, identification half.
+        held_out_gap: The same as `gap` on the held-out half.
+        by_template: For each relation and template, average precision and gap, identification half.
         null: Robust average precision of sampled neurons under shuffled labels.
         n_facts: Facts of each relation in the two halves.
         prevalence: Share of positives in a template's comparison, mean over templates: chance.
@@ -117,7 +122,8 @@ class Scored:
     score: Float[Tensor, "relation layer neuron"]
     held_out: Float[Tensor, "relation layer neuron"]
     gap: Float[Tensor, "relation layer neuron"]
-    by_template: tuple[Float[Tensor, "template layer neuron"], ...]
+    held_out_gap: Float[Tensor, "relation layer neuron"]
+    by_template: tuple[dict[int, Float[Tensor, "score_gap layer neuron"]], ...]
     null: Float[np.ndarray, "relation sample"]
     n_facts: dict[str, tuple[int, int]]
     prevalence: Float[np.ndarray, " relation"]
@@ -148,30 +154,45 @@ def score_language(
     null, sizes = [], []
     for layer in range(n_layers):
         values = activations.read_layer(folder, layer)
-        by_group = group_precision(values, first)
-        held_out = robust(group_precision(values, second), second, how)
-        whole = torch.stack([first.groups[first.owner == i].any(0) for i in range(len(relations))])
-        gap = scores.standardised_gap(values[first.rows], whole)
-        layers.append([by_group, held_out, gap.float()])
-        chosen = rng.choice(
-            values.shape[1], size=min(n_null_neurons, values.shape[1]), replace=False
-        )
+        layers.append([*_layer(values, first), *_layer(values, second)])
+        width = values.shape[1]
+        chosen = rng.choice(width, size=min(n_null_neurons, width), replace=False)
         null.append(_null(values[first.rows][:, chosen], first, how, n_permutations, rng))
         size = values[first.rows].float().abs()
         sizes.append((size.mean(0), size.amax(0)))
-    by_group, held_out, gap = (torch.stack(part, 1) for part in zip(*layers, strict=True))
-    owner = torch.from_numpy(first.owner)
+    stacked = [torch.stack(part, 1) for part in zip(*layers, strict=True)]
+    by_group, group_gap, gap, held_out, _, held_out_gap = stacked
     scored = Scored(
         relations=tuple(relations),
         score=robust(by_group, first, how),
-        held_out=held_out,
+        held_out=robust(held_out, second, how),
         gap=gap,
-        by_template=tuple(by_group[owner == i] for i in range(len(relations))),
+        held_out_gap=held_out_gap,
+        by_template=_by_template(torch.stack([by_group, group_gap], 1), first),
         null=np.concatenate(null, 1),
         n_facts=_counts(index, relations),
         prevalence=_prevalence(first),
     )
     return scored, Size(*(torch.stack(part) for part in zip(*sizes, strict=True)))
+
+
+def _layer(values: Float[Tensor, "prompt neuron"], plan: Design) -> list[Tensor]:
+    """Return average precision and gap of each group, and the gap of each whole relation."""
+    used = values[plan.rows]
+    own = range(len(plan.relations))
+    whole = torch.stack([plan.groups[torch.from_numpy(plan.owner == i)].any(0) for i in own])
+    gaps = scores.standardised_gap(used, plan.groups, ignore=plan.ignore)
+    relation_gaps = scores.standardised_gap(used, whole)
+    return [group_precision(values, plan), gaps.float(), relation_gaps.float()]
+
+
+def _by_template(
+    by_group: Float[Tensor, "group score_gap layer neuron"], plan: Design
+) -> tuple[dict[int, Tensor], ...]:
+    return tuple(
+        {int(plan.template[g]): by_group[int(g)] for g in np.flatnonzero(plan.owner == i)}
+        for i in range(len(plan.relations))
+    )
 
 
 def _null(
@@ -218,10 +239,10 @@ def pool(languages: Sequence[Scored]) -> Scored:
     def having(relation: str) -> list[Scored]:
         return [s for s in languages if relation in s.relations]
 
-    def templates(relation: str) -> Tensor:
+    def templates(relation: str) -> dict[int, Tensor]:
         parts = [s.by_template[s.relations.index(relation)] for s in having(relation)]
-        n = min(len(p) for p in parts)
-        return torch.stack([p[:n] for p in parts]).mean(0)
+        everywhere = sorted(set.intersection(*(set(p) for p in parts)))
+        return {t: torch.stack([p[t] for p in parts]).mean(0) for t in everywhere}
 
     def total(relation: str) -> tuple[int, int]:
         pairs = [s.n_facts[relation] for s in having(relation)]
@@ -239,6 +260,7 @@ def pool(languages: Sequence[Scored]) -> Scored:
         score=torch.stack([mean("score", r) for r in relations]),
         held_out=torch.stack([mean("held_out", r) for r in relations]),
         gap=torch.stack([mean("gap", r) for r in relations]),
+        held_out_gap=torch.stack([mean("held_out_gap", r) for r in relations]),
         by_template=tuple(templates(r) for r in relations),
         null=np.stack([n[:width] for n in nulls]),
         n_facts={r: total(r) for r in relations},

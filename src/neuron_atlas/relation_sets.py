@@ -43,10 +43,15 @@ def stability(
     i = scored.relations.index(relation)
     n = scored.score[i].numel()
     chance = overlap.expected_jaccard(k, k, n)
-    halves, sets = (
-        [neurons.top_k(scores.rank(x.masked_fill(exclude, -1)), k) for x in scored_parts]
-        for scored_parts in ((scored.score[i], scored.held_out[i]), scored.by_template[i])
-    )
+
+    def best(score: Tensor, gap: Tensor) -> Int[np.ndarray, " k"]:
+        return neurons.top_k(scores.rank(score.masked_fill(exclude, -1), gap), k)
+
+    halves = [
+        best(scored.score[i], scored.gap[i]),
+        best(scored.held_out[i], scored.held_out_gap[i]),
+    ]
+    sets = [best(score, gap) for score, gap in scored.by_template[i].values()]
     pairs = [overlap.jaccard(a, b) for j, a in enumerate(sets) for b in sets[j + 1 :]]
     return {
         "split_half_jaccard": overlap.jaccard(*halves),
@@ -72,7 +77,7 @@ def describe(
     for i, relation in enumerate(scored.relations):
         chosen, held_out = sets[relation], scored.held_out[i].flatten().numpy()
         random = neurons.matched_random(
-            chosen, size, rng=rng, n_draws=n_draws, exclude=_indices(massive)
+            chosen, size, rng=rng, n_draws=n_draws, exclude=_indices(exclude)
         )
         threshold = float(np.quantile(scored.null[i], 0.99))
         rows.append(
@@ -128,7 +133,7 @@ def table(
 
 
 def overlaps(sets: Sets, *, n_layers: int, n_neurons: int) -> list[dict[str, Any]]:
-    """Return what each pair of relations shares, against two chance levels.
+    """Return what each pair of relations shares, against two chance levels, with p within layers.
 
     `expected` is chance over the whole model; `expected_within_layer` is chance for sets with the
     same layer profiles, which is the stricter one: sets that merely prefer the same layers meet it.
@@ -150,11 +155,20 @@ def overlaps(sets: Sets, *, n_layers: int, n_neurons: int) -> list[dict[str, Any
                     "count": count,
                     "expected": overlap.expected_overlap(len(x), len(y), n),
                     "expected_within_layer": within,
-                    "p_value": overlap.overlap_p_value(count, len(x), len(y), n),
+                    "p_value": overlap.within_layer_p_value(
+                        count, *_histograms(x, y, n_layers, n_neurons), n_neurons
+                    ),
                 }
             )
     q = benjamini_hochberg(np.array([row["p_value"] for row in rows]))
     return [{**row, "q_value": float(value)} for row, value in zip(rows, q, strict=True)]
+
+
+def _histograms(
+    a: np.ndarray, b: np.ndarray, n_layers: int, n_neurons: int
+) -> tuple[np.ndarray, np.ndarray]:
+    counts = [neurons.layer_histogram(s, n_layers=n_layers, n_neurons=n_neurons) for s in (a, b)]
+    return counts[0], counts[1]
 
 
 def language_overlaps(by_source: dict[str, Sets], n: int) -> list[dict[str, Any]]:

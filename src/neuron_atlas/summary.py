@@ -24,7 +24,7 @@ PARTS = ("interference", "cumulativity", "transfer")
 
 
 def metrics(results: Results) -> dict[str, dict[str, Any]]:
-    """Return the content of metrics/<name>.json by name, as contract.md describes `summary`.
+    """Return the content of metrics/<name>.json by name, ready to be written.
 
     Floats have six significant digits; what was not measured is absent.
     """

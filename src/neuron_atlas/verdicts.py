@@ -38,13 +38,13 @@ class Verdict:
 def harm(effect: Estimate, p_value: float, *, negligible: float) -> Word:
     """Judge a claim that a change is negative.
 
-    `supported` if it is so beyond chance; `not supported` if its interval excludes every change
-    more negative than `-negligible`; otherwise the data cannot tell.
+    `not supported` if its interval excludes every change more negative than `-negligible`, be it
+    significant or not; `supported` if it is negative beyond chance; otherwise the data cannot tell.
     """
-    if effect.high < 0 and p_value < ALPHA:
-        return "supported"
     if effect.low > -negligible:
         return "not supported"
+    if effect.high < 0 and p_value < ALPHA:
+        return "supported"
     return "undecided"
 
 
@@ -92,8 +92,8 @@ def versatility_relations(
     return Verdict(harm(effect, p_value, negligible=negligible), effect, p_value, because)
 
 
-def versatility_languages(table: pd.DataFrame, *, negligible: float) -> Verdict:
-    """Neurons found in one language serve the relation in others."""
+def versatility_languages(table: pd.DataFrame, *, negligible: float) -> Verdict | None:
+    """Neurons found in one language serve the relation in others; None with one language."""
     table = table[table["source"] != POOLED]
     foreign = table["source"] != table["language"]
     mean, p_value, because = {}, {}, ""
@@ -106,8 +106,7 @@ def versatility_languages(table: pd.DataFrame, *, negligible: float) -> Verdict:
             continue
         mean[name], p_value[name] = pair(own.assign(**keys), random.assign(**control)).excess()
     if "across" not in mean:
-        nothing = Estimate(0.0, 0.0, 0.0)
-        return Verdict("undecided", nothing, 1.0, "Only one language has sets; nothing transfers.")
+        return None
     because = (
         f"Neurons found in another language change held-out answers by {mean['across'].mean:+.2f} "
         "nats beyond random"
@@ -118,13 +117,17 @@ def versatility_languages(table: pd.DataFrame, *, negligible: float) -> Verdict:
     return Verdict(word, mean["across"], p_value["across"], because + ".")
 
 
-def cumulativity(items: pd.DataFrame, table: pd.DataFrame, *, negligible: float) -> Verdict:
+def cumulativity(items: pd.DataFrame, table: pd.DataFrame, *, negligible: float) -> Verdict | None:
     """The weaker half of a set still adds harm: the relation is not in a few neurons alone.
 
     Tested: growth of the harm from half of the set (by rank) to all of it, beyond the growth that
-    matched random sets of the same sizes show.
+    matched random sets of the same sizes show. None for sets too small to be halved.
     """
-    half, full = _half(items)
+    sizes = sorted(items.loc[items["order"] == "rank", "k"].unique())
+    if len(sizes) < 2:
+        return None
+    full = int(sizes[-1])
+    half = int(min(sizes[:-1], key=lambda k: abs(k - full / 2)))
     rank = items[items["order"] == "rank"].pivot_table(
         index=["relation", *ITEM], columns="k", values="effect"
     )
@@ -144,14 +147,6 @@ def cumulativity(items: pd.DataFrame, table: pd.DataFrame, *, negligible: float)
     return Verdict(harm(effect, p_value, negligible=negligible), effect, p_value, because)
 
 
-def _half(items: pd.DataFrame) -> tuple[int, int]:
-    sizes = sorted(items.loc[items["order"] == "rank", "k"].unique())
-    full = int(sizes[-1])
-    if len(sizes) < 2:
-        raise ValueError("cumulativity needs at least one dose; set interference.doses")
-    return int(min(sizes[:-1], key=lambda k: abs(k - full / 2))), full
-
-
 def _random_growth(table: pd.DataFrame, half: int, full: int) -> pd.DataFrame:
     within = table[table["relation"] == table["measured"]]
     some = within[(within["order"] == "matched_random") & (within["k"] == half)]
@@ -166,10 +161,11 @@ def _random_growth(table: pd.DataFrame, half: int, full: int) -> pd.DataFrame:
 def interference(cells: pd.DataFrame, *, negligible: float) -> Verdict:
     """Some relation improves when another relation's neurons are switched off.
 
-    An improvement counts only if it survives correction over the whole table of cells.
+    An improvement counts only if it survives correction over all other-relation cells and its
+    interval reaches beyond `negligible`. Only answers that were right are measured.
     """
     off = cells[cells["relation"] != cells["measured"]]
-    improved = off[(off["q_value"] < ALPHA) & (off["excess"] > 0)]
+    improved = off[(off["q_value"] < ALPHA) & (off["excess"] > 0) & (off["high"] > negligible)]
     best = (improved if len(improved) else off).sort_values("excess").iloc[-1]
     effect = Estimate(float(best["excess"]), float(best["low"]), float(best["high"]))
     word: Word = "supported"
@@ -179,9 +175,10 @@ def interference(cells: pd.DataFrame, *, negligible: float) -> Verdict:
             if float(off["high"].to_numpy(np.float64).max()) > negligible
             else "not supported"
         )
+    such = " such" if len(improved) else ""
     because = (
         f"{len(improved)} of {len(off)} other-relation cells improve after correction; the largest"
-        f"{' such' if len(improved) else ''} change is {effect.mean:+.2f} nats "
-        f"({best['measured']} without {best['relation']} neurons, q = {best['q_value']:.3f})."
+        f"{such} change is {effect.mean:+.2f} nats ({best['measured']} without {best['relation']} "
+        f"neurons, q = {best['q_value']:.3f}; its interval is not adjusted for having been picked)."
     )
     return Verdict(word, effect, float(best["q_value"]), because)

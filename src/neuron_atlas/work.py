@@ -33,7 +33,7 @@ def in_parts(
     size: int,
     folder: Path = FOLDER,
 ) -> pd.DataFrame:
-    """Apply `run` to `items` in parts of `size`, keeping each part's table until all are done.
+    """Apply `run` to `items` in parts of `size`, keeping each part's table until `done` is called.
 
     Parts that an earlier run with the same key finished are read, not computed. The rate and the
     time left go to standard error.
@@ -53,10 +53,14 @@ def in_parts(
     label = key.rsplit("-", 1)[0]
     with tqdm(total=len(items), desc=label, unit="prompt", mininterval=5, smoothing=0.1) as bar:
         for number, part in enumerate(parts):
-            kept = place / f"{number:05d}.parquet"
+            kept = place / f"{number:05d}-{len(part)}.parquet"
             if not kept.exists():
                 write_table(kept, run(part))
             tables.append(read_table(kept))
             bar.update(len(part))
-    shutil.rmtree(place, ignore_errors=True)
-    return pd.concat(tables, ignore_index=True)
+    return pd.concat(tables, ignore_index=True) if tables else run(items)
+
+
+def done(key: str, *, folder: Path = FOLDER) -> None:
+    """Forget the parts of finished work; call it once the result is written."""
+    shutil.rmtree(folder / key, ignore_errors=True)
