@@ -12,7 +12,6 @@ import recall
 import relation_neurons
 import report
 import transfer
-
 from neuron_atlas import builtin, checks, params, store, templates
 from neuron_atlas.command import run
 

@@ -4,12 +4,12 @@ import os
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
-import planted
 import pytest
-import tiny
 import torch
-import toy
 
+import planted
+import tiny
+import toy
 from neuron_atlas.model import LanguageModel
 
 torch.set_num_threads(1)  # threads cost these tiny models more than they save

@@ -51,7 +51,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from saved import save as save_model
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM
@@ -60,6 +59,7 @@ from neuron_atlas import facts
 from neuron_atlas.model import LanguageModel, architecture
 from neuron_atlas.neurons import Neuron, to_flat
 from neuron_atlas.splits import split_subjects
+from saved import save as save_model
 
 LANGUAGES = ("xa", "xb", "xc")
 RELATIONS = ("alpha", "beta", "gamma", "delta", "epsilon")

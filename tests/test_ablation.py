@@ -6,11 +6,11 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 import torch
-from test_scoring import plain, queries
 from torch import Tensor, nn
 
 from neuron_atlas import ablation, scoring
 from neuron_atlas.model import LanguageModel, site_modules
+from test_scoring import plain, queries
 
 
 @contextmanager

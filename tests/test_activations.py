@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import tiny
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+import tiny
 from neuron_atlas import activations, hooks, store
 from neuron_atlas.activations import LayerWriter, Pooling, Reading, extract, read_layer, reading
 from neuron_atlas.model import LanguageModel, Site, site_modules

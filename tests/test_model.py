@@ -5,14 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import tiny
 import torch
-import toy
-from saved import save
 from tokenizers import Tokenizer, models
 
+import tiny
+import toy
 from neuron_atlas import model
 from neuron_atlas.model import ARCHITECTURES, LanguageModel, continuation, encode, site_modules
+from saved import save
 
 
 def with_tokenizer(lm: LanguageModel, tokenizer: Tokenizer) -> LanguageModel:

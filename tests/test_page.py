@@ -10,8 +10,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-import results
 
+import results
 from neuron_atlas import page, plots, records, summary
 from neuron_atlas.results import Results
 

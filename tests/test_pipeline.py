@@ -13,10 +13,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import closure
 import pytest
 from ruamel.yaml import YAML
 
+import closure
 from neuron_atlas import params, plots, templates
 
 ROOT = Path(__file__).parents[1]

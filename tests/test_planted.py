@@ -5,16 +5,16 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import planted
 import pytest
 import torch
 from jaxtyping import Float64
-from planted import RELATIONS, STRENGTH
 from torch import Tensor
 
+import planted
 from neuron_atlas import ablation, activations, facts, model, neurons, recall, scores, scoring
 from neuron_atlas.blocks import query
 from neuron_atlas.model import LanguageModel
+from planted import RELATIONS, STRENGTH
 
 # What switching off the row's units does to the column's strength; 0 is exactly nothing.
 CHANGE = {

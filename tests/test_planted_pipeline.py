@@ -5,11 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import planted
 import pytest
-from planted import RELATIONS, STRENGTH
-from test_planted import CHANGE
 
+import planted
 from neuron_atlas import (
     activations,
     arms,
@@ -23,6 +21,8 @@ from neuron_atlas import (
     store,
 )
 from neuron_atlas.recall import Tokens
+from planted import RELATIONS, STRENGTH
+from test_planted import CHANGE
 
 N_DRAWS = 4
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
-import results
 
+import results
 from neuron_atlas import plots, records
 from neuron_atlas.params import read_yaml
 

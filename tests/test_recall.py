@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-import toy
-from saved import save
 
+import toy
 from neuron_atlas import model, recall
 from neuron_atlas.model import LanguageModel, continuation, encode
+from saved import save
 
 
 def judged(values: list[float], right: list[int]) -> tuple[float, int, int]:

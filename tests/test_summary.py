@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
-import results
 
+import results
 from neuron_atlas import recall_summary, store, summary
 from neuron_atlas.results import read
 

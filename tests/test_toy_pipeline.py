@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
-from saved import save
-from toy import RELATIONS
 
 from neuron_atlas.model import LanguageModel
+from saved import save
+from toy import RELATIONS
 
 ROOT = Path(__file__).parents[1]
 LANGUAGES = ("en", "fr")

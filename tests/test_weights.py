@@ -7,14 +7,14 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-import tiny
 import torch
-from saved import save
 from tokenizers import Tokenizer
 
+import tiny
 from neuron_atlas import model, store, weights
 from neuron_atlas.model import LanguageModel
 from neuron_atlas.weights import Source, fetch, parse_source
+from saved import save
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
