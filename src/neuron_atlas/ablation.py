@@ -19,14 +19,17 @@ class Arms:
     """Sets of neurons to overwrite, and with what.
 
     Attributes:
-        chosen: True for the neurons that an arm overwrites.
-        value: What the neurons are overwritten with; one table for each kind of arm.
+        chosen: True for the neurons that an arm edits.
+        value: What an edited neuron becomes, its own value times `scale` added; one table for each
+            kind of arm.
         kind: Which table of `value` each arm uses.
+        scale: Share of its own value that an edited neuron keeps: 0 overwrites it, 2 doubles it.
     """
 
     chosen: Bool[Tensor, "arm layer neuron"]
     value: Float[Tensor, "kind layer neuron"]
     kind: Int[Tensor, " arm"]
+    scale: Float[Tensor, " kind"]
 
     @property
     def layers(self) -> list[int]:
@@ -39,6 +42,8 @@ def arms(
     sets: Sequence[Int[np.ndarray, "_"]],
     value: Float[Tensor, "kind layer neuron"],
     kind: Sequence[int] | None = None,
+    *,
+    scale: Sequence[float] | None = None,
 ) -> Arms:
     """Make one arm of each set of flat neuron indices (layer * n_neurons + index).
 
@@ -46,6 +51,7 @@ def arms(
         sets: Neurons of each arm; an empty set edits nothing.
         value: Tables of replacement values: zeros, means, means over other relations, ...
         kind: The table that each arm uses; by default the first.
+        scale: Of each table, the share of its own value that an edited neuron keeps; by default 0.
 
     Raises:
         ValueError: an index or a kind is out of range, or a replacement value is not finite.
@@ -63,7 +69,10 @@ def arms(
         chosen[i, torch.from_numpy(np.array(members, dtype=np.int64))] = True
     if kinds and not 0 <= min(kinds) <= max(kinds) < len(value):
         raise ValueError(f"kinds must be in [0, {len(value)}), got {min(kinds)}..{max(kinds)}")
-    return Arms(chosen.view(len(sets), *value.shape[1:]), value, torch.tensor(kinds))
+    kept = torch.tensor(list(scale) if scale is not None else [0.0] * len(value))
+    if len(kept) != len(value) or not torch.isfinite(kept).all():
+        raise ValueError(f"expected {len(value)} finite scales, one a table, got {kept.tolist()}")
+    return Arms(chosen.view(len(sets), *value.shape[1:]), value, torch.tensor(kinds), kept)
 
 
 def intervention(
@@ -75,6 +84,7 @@ def intervention(
     chosen = torch.cat([edits.chosen, nobody]).to(lm.device)
     kind = torch.cat([edits.kind, torch.zeros(1, dtype=torch.long)]).to(lm.device)
     value = edits.value.to(lm.device, lm.dtype)
+    scale, scaled = edits.scale.to(lm.device, lm.dtype), bool(edits.scale.any())
     layers = edits.layers
     assert UNEDITED == -1
 
@@ -83,6 +93,8 @@ def intervention(
         def change(layer: int) -> hooks.Change:
             def run(x: Tensor) -> Tensor:
                 new = value[0, layer] if len(value) == 1 else value[kind[arm], layer]
+                if scaled:
+                    new = torch.addcmul(new, scale[kind[arm]][..., None], x)
                 return torch.where(chosen[arm, layer], new, x)
 
             return run

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -11,6 +11,13 @@ from torch.utils.hooks import RemovableHandle
 Values = Float[Tensor, "batch position neuron"]
 Change = Callable[[Tensor], Tensor]
 Modules = Sequence[tuple[nn.Module, bool]]
+
+
+class Call(NamedTuple):
+    """The arguments with which a module was called; `args[0]` is its input."""
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
 
 
 @contextmanager
@@ -46,6 +53,21 @@ def edit(modules: Modules, changes: Mapping[int, Change]) -> Iterator[None]:
             module, is_input = modules[layer]
             stack.callback(_register(module, change, is_input=is_input).remove)
         yield
+
+
+@contextmanager
+def record_calls(modules: Sequence[nn.Module]) -> Iterator[list[Call]]:
+    """Yield a list that fills with the arguments of each module's call, in the order of calls."""
+    calls: list[Call] = []
+
+    def before(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        calls.append(Call(args, kwargs))
+
+    with ExitStack() as stack:
+        for module in modules:
+            handle = module.register_forward_pre_hook(before, with_kwargs=True)
+            stack.callback(handle.remove)
+        yield calls
 
 
 def _register(module: nn.Module, change: Change, *, is_input: bool) -> RemovableHandle:

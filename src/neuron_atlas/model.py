@@ -9,7 +9,13 @@ import torch
 from jaxtyping import Float, Int
 from tokenizers import Tokenizer
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM, PreTrainedModel
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForMaskedLM,
+    Cache,
+    PreTrainedModel,
+)
 
 from neuron_atlas.store import read_json
 
@@ -27,6 +33,7 @@ class Architecture:
         down: The down-projection; its input is the vector of hidden units.
         up: The (up-)projection whose output, after the activation, is multiplied or passed on.
         gate: The gate projection of a gated MLP; None in a plain one.
+        norm: The norm between the last block and the body's output; None if there is none.
         transform: What stands between the body and the output embeddings; None if nothing does.
         encoder: True for masked language models, whose answer position is the mask.
     """
@@ -36,11 +43,19 @@ class Architecture:
     down: str
     up: str
     gate: str | None = None
+    norm: str | None = None
     transform: str | None = None
     encoder: bool = False
 
 
-_LLAMA = Architecture("model", "model.layers.{}", "mlp.down_proj", "mlp.up_proj", "mlp.gate_proj")
+_LLAMA = Architecture(
+    body="model",
+    block="model.layers.{}",
+    down="mlp.down_proj",
+    up="mlp.up_proj",
+    gate="mlp.gate_proj",
+    norm="model.norm",
+)
 ARCHITECTURES: dict[str, Architecture] = {
     "bert": Architecture(
         body="bert",
@@ -51,9 +66,19 @@ ARCHITECTURES: dict[str, Architecture] = {
         encoder=True,
     ),
     "gemma3_text": _LLAMA,
-    "gpt2": Architecture("transformer", "transformer.h.{}", "mlp.c_proj", "mlp.c_fc"),
+    "gpt2": Architecture(
+        body="transformer",
+        block="transformer.h.{}",
+        down="mlp.c_proj",
+        up="mlp.c_fc",
+        norm="transformer.ln_f",
+    ),
     "gpt_neox": Architecture(
-        "gpt_neox", "gpt_neox.layers.{}", "mlp.dense_4h_to_h", "mlp.dense_h_to_4h"
+        body="gpt_neox",
+        block="gpt_neox.layers.{}",
+        down="mlp.dense_4h_to_h",
+        up="mlp.dense_h_to_4h",
+        norm="gpt_neox.final_layer_norm",
     ),
     "llama": _LLAMA,
     "qwen3": _LLAMA,
@@ -132,6 +157,8 @@ class LanguageModel:
         ids: Int[Tensor, "batch position"],
         positions: Int[Tensor, "batch position"],
         visible: Tensor,
+        *,
+        cache: Cache | None = None,
     ) -> Float[Tensor, "batch position d_model"]:
         """Run the body, without the head over the vocabulary.
 
@@ -140,6 +167,7 @@ class LanguageModel:
             positions: Position ids; ignored by encoders.
             visible: True where a position may attend: [batch, position, position] for a decoder,
                 [batch, position] (which tokens are not padding) for an encoder.
+            cache: Filled with a decoder's keys and values.
         """
         body: Any = self.network.get_submodule(self.architecture.body)
         if self.architecture.encoder:
@@ -149,7 +177,11 @@ class LanguageModel:
         mask = torch.zeros(visible.shape, dtype=self.dtype, device=ids.device)
         mask.masked_fill_(~visible, torch.finfo(self.dtype).min)
         output = body(
-            input_ids=ids, position_ids=positions, attention_mask=mask[:, None], use_cache=False
+            input_ids=ids,
+            position_ids=positions,
+            attention_mask=mask[:, None],
+            past_key_values=cache,
+            use_cache=cache is not None,
         )
         return cast(Tensor, output.last_hidden_state)
 

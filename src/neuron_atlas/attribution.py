@@ -1,0 +1,294 @@
+"""Integrated gradients of an answer with respect to every hidden unit at the answer position."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from neuron_atlas import occlusion
+from neuron_atlas.model import LanguageModel
+from neuron_atlas.point_batches import NODES, Batch, batches
+from neuron_atlas.quadrature import Quadrature
+from neuron_atlas.questions import Question
+from neuron_atlas.resume import Trace, climb, trace
+from neuron_atlas.targets import Target, score
+
+Baseline = Literal["zero", "mean", "occlusion"]
+Mean = Float[Tensor, "layer neuron"]
+Factors = Float[Tensor, "question layer neuron"]
+
+
+@dataclass(frozen=True)
+class Attributed:
+    """The attributions of some questions.
+
+    Attributes:
+        places: Which of the questions they are.
+        scores: Attribution of each neuron, in the unit of the target; the points are added up.
+        value: The target at the neurons' own values.
+        difference: The target less its value with a whole layer at its baseline, added up over the
+            words of an occlusion: what the layer's scores sum to if the integral is exact.
+    """
+
+    places: Int[np.ndarray, " question"]
+    scores: Float[Tensor, "question layer neuron"]
+    value: Float[Tensor, " question"]
+    difference: Float[Tensor, "question layer"]
+
+
+Part = tuple[Tensor, Tensor, Tensor]
+Run = Callable[[Trace, Batch], Part]  # scores, value and difference of each point
+
+
+def integrated_gradients(
+    lm: LanguageModel,
+    questions: Sequence[Question],
+    *,
+    baseline: Baseline,
+    rule: Quadrature,
+    target: Target,
+    mean: Mean | None = None,
+    keep: Factors | None = None,
+) -> Iterator[Attributed]:
+    """Yield the integrated gradients of every neuron of every layer, batch by batch.
+
+    Attr = (w - w') * integral over a in [0, 1] of dF(w' + a (w - w')) / dw: Sundararajan et al.
+    2017 (arXiv 1703.01365, equation 1), with one layer's neurons at the answer position as the
+    input: Dai et al. 2022 (arXiv 2104.08696, equation 2, where w' = 0) and Chen et al. 2024 (arXiv
+    2308.13198, equations 2-5). As in Chen et al.'s equation 5, `occlusion` adds up one path a word.
+    Unlike their equation 4 the factor is w - w', so that the scores of a layer sum to the change of
+    F (completeness); unlike their code, special tokens and the answer position are no words, gold
+    tokens are forced in their true case, and the neuron is the value that enters the
+    down-projection.
+
+    Args:
+        lm: The model, frozen.
+        questions: Prompts with their answers.
+        baseline: w': 0, the given `mean`, or the values with each word of the query hidden.
+        rule: Where the gradient is evaluated.
+        target: F; see `targets.score`. An answer of several tokens is the sum over its points, each
+            with the neurons of its own position.
+        mean: For the baseline `mean`.
+        keep: Factors on the neurons at the answer position, in force before all else: 0 for a
+            neuron that an earlier edit has switched off.
+
+    Yields:
+        Results in an order of the engine's own; `places` names the questions.
+
+    Raises:
+        ValueError: a score is not finite, or `mean` is missing.
+    """
+    run = paths(lm, baseline=baseline, rule=rule, target=target, mean=mean)
+    for found in together(lm, questions, {"one": run}, by_words=baseline == "occlusion", keep=keep):
+        yield found["one"]
+
+
+def gradient_activation(
+    lm: LanguageModel,
+    questions: Sequence[Question],
+    *,
+    target: Target,
+    keep: Factors | None = None,
+) -> Iterator[Attributed]:
+    """Yield value x gradient of every neuron: one point of the path, one row a prompt.
+
+    Shrikumar et al. 2016 (arXiv 1605.01713). Arguments as in `integrated_gradients`; `difference`
+    is 0, since nothing is said of sums.
+    """
+    for found in together(lm, questions, {"one": slopes(lm, target=target)}, keep=keep):
+        yield found["one"]
+
+
+def own_values(lm: LanguageModel, questions: Sequence[Question]) -> Iterator[Attributed]:
+    """Yield each neuron's value at the answer position, the mean over the answer's points."""
+    for found in together(lm, questions, {"one": own}):
+        yield found["one"]
+
+
+def together(
+    lm: LanguageModel,
+    questions: Sequence[Question],
+    runs: Mapping[str, Run],
+    *,
+    by_words: bool = False,
+    keep: Factors | None = None,
+) -> Iterator[dict[str, Attributed]]:
+    """Yield the results of several methods, by name, from one clean pass a batch.
+
+    Args:
+        lm: The model.
+        questions: Prompts with their answers.
+        runs: The methods: `paths`, `slopes` and `own`.
+        by_words: Whether a method occludes words; batches then have as many words a prompt.
+        keep: As in `integrated_gradients`.
+    """
+    for batch in batches(lm, questions, by_words=by_words):
+        owner = torch.tensor(batch.owner, device=lm.device)
+        factors = None
+        if keep is not None:
+            factors = keep.to(lm.device)[torch.tensor(batch.places, device=lm.device)][owner]
+        start = trace(lm, batch.points, keep=factors)
+        asked = [questions[i] for i in batch.places]
+        yield {
+            name: _attributed(run(start, batch), batch, owner, asked) for name, run in runs.items()
+        }
+
+
+def _attributed(
+    part: Part, batch: Batch, owner: Int[Tensor, " point"], asked: Sequence[Question]
+) -> Attributed:
+    """Add the points of each question up."""
+    scores, value, difference = (_added(x, owner) for x in part)
+    _require_finite(scores, asked)
+    return Attributed(np.array(batch.places), scores, value, difference)
+
+
+def paths(
+    lm: LanguageModel,
+    *,
+    baseline: Baseline,
+    rule: Quadrature,
+    target: Target,
+    mean: Mean | None = None,
+) -> Run:
+    """Return the method `integrated_gradients`, to be run `together` with others.
+
+    Raises:
+        ValueError: `mean` is missing, or given for another baseline.
+    """
+    if (baseline == "mean") != (mean is not None):
+        raise ValueError(f"baseline {baseline!r}: `mean` goes with the baseline 'mean' alone")
+
+    def run(start: Trace, batch: Batch) -> Part:
+        low = _baselines(lm, start, batch, baseline, mean)
+        value = _target(lm, start.output[:, None], batch, target)[:, 0]
+        end = _ends(lm, start, low, batch, target)
+        scores = _scores(lm, start, low, batch, rule, target)
+        return scores, value, value[:, None] * low.shape[1] - end
+
+    return run
+
+
+def slopes(lm: LanguageModel, *, target: Target) -> Run:
+    """Return the method `gradient_activation`, to be run `together` with others."""
+
+    def run(start: Trace, batch: Batch) -> Part:
+        first = start.values[:, 0, None].clone().requires_grad_()
+        watched: list[Tensor] = []
+        entries = [first, *[None] * (lm.n_layers - 1)]
+        with torch.enable_grad():
+            value = _target(lm, climb(lm, start, entries, watch=watched), batch, target)
+            value.sum().backward()  # type: ignore[no-untyped-call]
+        gradient = [_at_answer(lm, start, x.grad) for x in watched]
+        scores = torch.stack(gradient, 1).float() * start.values.float()
+        return scores, value.detach()[:, 0], torch.zeros_like(scores[:, :, 0])
+
+    return run
+
+
+def own(start: Trace, batch: Batch) -> Part:
+    """Return the neurons' own values: the method `own_values`, to be run `together`."""
+    count = torch.tensor(batch.owner).bincount()[list(batch.owner)].to(start.values.device)
+    values = start.values.float() / count[:, None, None]
+    nothing = torch.zeros_like(values[:, :, 0])
+    return values, nothing[:, 0], nothing
+
+
+def _at_answer(lm: LanguageModel, start: Trace, rows: Tensor | None) -> Tensor:
+    assert rows is not None
+    if not lm.architecture.encoder:
+        return rows[:, 0, 0]
+    return rows[torch.arange(len(rows), device=rows.device), 0, start.position]
+
+
+def _added(part: Tensor, owner: Int[Tensor, " point"]) -> Tensor:
+    total = torch.zeros(int(owner.max()) + 1, *part.shape[1:], device=part.device)
+    return total.index_add_(0, owner, part.float()).cpu()
+
+
+def _target(
+    lm: LanguageModel, output: Float[Tensor, "point row d_model"], batch: Batch, target: Target
+) -> Float[Tensor, "point row"]:
+    return score(lm, output, batch.points, target).float()
+
+
+def _baselines(
+    lm: LanguageModel, start: Trace, batch: Batch, baseline: Baseline, mean: Mean | None
+) -> Float[Tensor, "point word layer neuron"]:
+    """Return w', one path a word (a single one for `zero` and `mean`)."""
+    if baseline == "occlusion":
+        low = occlusion.values(lm, batch.points, batch.words)
+    elif mean is not None:
+        low = mean.to(start.values).expand_as(start.values)[:, None]
+    else:
+        low = torch.zeros_like(start.values)[:, None]
+    return low if start.keep is None else low * start.keep.to(low.dtype)[:, None]
+
+
+@torch.no_grad()
+def _ends(
+    lm: LanguageModel,
+    start: Trace,
+    low: Float[Tensor, "point word layer neuron"],
+    batch: Batch,
+    target: Target,
+) -> Float[Tensor, "point layer"]:
+    """Return F with a whole layer at its baseline, added up over the words."""
+    total = torch.zeros(len(low), lm.n_layers, device=low.device)
+    for part in torch.split(low, NODES, 1):
+        output = climb(lm, start, list(part.unbind(2)))
+        value = _target(lm, output, batch, target)
+        total += value.view(len(low), lm.n_layers, part.shape[1]).sum(2)
+    return total
+
+
+def _scores(
+    lm: LanguageModel,
+    start: Trace,
+    low: Float[Tensor, "point word layer neuron"],
+    batch: Batch,
+    rule: Quadrature,
+    target: Target,
+) -> Float[Tensor, "point layer neuron"]:
+    """Sum weight * (w - w') * gradient over the nodes of every path."""
+    n_words, n_nodes = low.shape[1], len(rule.nodes)
+    nodes = torch.tensor(rule.nodes).repeat(n_words)
+    weights = torch.tensor(rule.weights).repeat(n_words)
+    path = torch.arange(n_words).repeat_interleave(n_nodes)
+    total = torch.zeros(start.values.shape, device=low.device)
+    for part in torch.split(torch.arange(len(nodes)), NODES):
+        total += _part(lm, start, low[:, path[part]], nodes[part], weights[part], batch, target)
+    return total
+
+
+def _part(
+    lm: LanguageModel,
+    start: Trace,
+    low: Float[Tensor, "point row layer neuron"],
+    nodes: Float[Tensor, " row"],
+    weights: Float[Tensor, " row"],
+    batch: Batch,
+    target: Target,
+) -> Float[Tensor, "point layer neuron"]:
+    step = start.values[:, None] - low
+    at = low + nodes.to(low)[:, None, None] * step
+    entries = [x.contiguous().requires_grad_() for x in at.unbind(2)]
+    with torch.enable_grad():
+        value = _target(lm, climb(lm, start, entries), batch, target)
+        gradients = torch.autograd.grad(value.sum(), entries)
+    gradient = torch.stack(gradients, 2).float()
+    return torch.einsum("r,prln,prln->pln", weights.to(gradient), step.float(), gradient)
+
+
+def _require_finite(scores: Tensor, asked: Sequence[Question]) -> None:
+    bad = ~torch.isfinite(scores).flatten(1).all(1)
+    if bad.any():
+        question = asked[int(bad.nonzero()[0])]
+        raise ValueError(
+            f"the attributions of the prompt {question.prompt!r} are NaN or infinite; "
+            "try model.dtype: float32"
+        )

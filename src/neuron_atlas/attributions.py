@@ -1,0 +1,200 @@
+"""Which facts are attributed, and the table of their strongest neurons."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from neuron_atlas import attribution, store
+from neuron_atlas.attribution import Attributed, Baseline, Mean
+from neuron_atlas.knowledge_neurons import COLUMNS, META, PROMPTS, SCORES
+from neuron_atlas.model import LanguageModel
+from neuron_atlas.point_batches import Batch
+from neuron_atlas.quadrature import Quadrature, gauss_legendre, graded, midpoint
+from neuron_atlas.questions import Question
+from neuron_atlas.recall import Tokens
+from neuron_atlas.resume import Trace
+from neuron_atlas.targets import Target
+
+Rule = Literal["midpoint", "gauss_legendre", "graded"]
+RULES = {"midpoint": midpoint, "gauss_legendre": gauss_legendre, "graded": graded}
+PROMPT_COLUMNS = ["fact", "relation", "subject", "template", "correct"]
+
+
+def chosen(recalled: pd.DataFrame, *, max_facts: int | None) -> pd.DataFrame:
+    """Return all paraphrases of the known facts that come first, at most `max_facts` a relation.
+
+    The order is that of all asked facts, known or not, alternating between the halves of the
+    subjects: the same in every language, so that the languages' facts are mostly the same ones.
+
+    Raises:
+        ValueError: the model knows no fact.
+    """
+    facts = recalled.drop_duplicates("fact")
+    place = facts.groupby(["relation", "split"]).cumcount()
+    ordered = facts.assign(place=place).sort_values(["relation", "place", "split"], kind="stable")
+    known = ordered[ordered["known"]]
+    if known.empty:
+        raise ValueError(
+            f"the model knows none of {len(facts)} facts; nothing to attribute. See the recall "
+            "table; try recall.shots, other relations or another model"
+        )
+    first = known if max_facts is None else known.groupby("relation").head(max_facts)
+    number = pd.Series(np.arange(len(first)), index=first["fact"])
+    kept = recalled[recalled["fact"].isin(number.index)]
+    order = kept.assign(number=kept["fact"].map(number)).sort_values(["number", "template"])
+    return order.drop(columns="number").reset_index(drop=True)
+
+
+def question(tokens: Tokens, row: Mapping[str, Any], *, answer: int | None = None) -> Question:
+    """Make the question of a row of the recall table.
+
+    Args:
+        tokens: Tokenises the candidates.
+        row: The row.
+        answer: Which candidate is asked for; by default the most probable right one.
+    """
+    texts = tokens.answers(row["prompt"], row["separator"], row["candidate_labels"])
+    if answer is None:
+        right = np.isin(row["candidates"], row["objects"])
+        values = np.asarray(row["log_probabilities"], dtype=float)
+        answer = int(np.where(right, values, -np.inf).argmax())
+    start = row["prompt"].rfind("\n", 0, row["subject_start"]) + 1
+    return Question(row["prompt"], texts[answer], tuple(texts), (start, len(row["prompt"])))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How facts are attributed, and how much of the result is stored."""
+
+    baseline: Baseline
+    rule: Rule
+    steps: int  # evaluations of a path
+    zero_rule: Rule  # of the zero-baseline scores that the others are compared with
+    zero_steps: int
+    target: Target
+    keep: int  # neurons of a prompt and method that are stored at least
+    floor: float  # all above this share of the prompt's largest score are stored
+
+    @property
+    def quadrature(self) -> Quadrature:
+        """The rule with its steps."""
+        return RULES[self.rule](self.steps)
+
+    @property
+    def zero_quadrature(self) -> Quadrature:
+        """The same for the zero baseline's scores."""
+        return RULES[self.zero_rule](self.zero_steps)
+
+
+def baseline_mean(lm: LanguageModel, rows: pd.DataFrame, baseline: Baseline) -> Mean | None:
+    """Return the mean of each neuron at the answer position over the prompts, if it is needed."""
+    if baseline != "mean":
+        return None
+    tokens = Tokens(lm)
+    questions = [question(tokens, row) for row in store.records(rows)]
+    total = torch.zeros(lm.n_layers, lm.n_neurons, dtype=torch.float64)
+    for part in attribution.own_values(lm, questions):
+        total += part.scores.double().sum(0)
+    return (total / len(questions)).float()
+
+
+def measure(lm: LanguageModel, rows: pd.DataFrame, plan: Plan, mean: Mean | None) -> pd.DataFrame:
+    """Attribute prompts by every method, and keep each prompt's strongest neurons.
+
+    Returns:
+        One row a stored neuron, `knowledge_neurons.COLUMNS`, with the prompt's `value` (the target
+        at the neurons' own values) and `completeness`: the sum over layers of
+        |sum of scores - difference|, relative to that of |difference|.
+    """
+    tokens, listed = Tokens(lm), store.records(rows)
+    questions = [question(tokens, row) for row in listed]
+    parts = []
+    for found in attribution.together(
+        lm, questions, _methods(lm, plan, mean), by_words=plan.baseline == "occlusion"
+    ):
+        for method, part in found.items():
+            parts += _kept(method, part, listed, plan)
+    table = pd.concat(parts, ignore_index=True)
+    return table.sort_values(["fact", "template", "method", "rank"], ignore_index=True)
+
+
+def _methods(lm: LanguageModel, plan: Plan, mean: Mean | None) -> dict[str, attribution.Run]:
+    rule, target = plan.quadrature, plan.target
+    return {
+        "attribution": attribution.paths(
+            lm, baseline=plan.baseline, rule=rule, target=target, mean=mean
+        ),
+        "zero_ig": attribution.paths(lm, baseline="zero", rule=plan.zero_quadrature, target=target),
+        "gradient_activation": attribution.slopes(lm, target=target),
+        "activation": _sizes,
+    }
+
+
+def _sizes(start: Trace, batch: Batch) -> attribution.Part:
+    values, value, difference = attribution.own(start, batch)
+    return values.abs(), value, difference
+
+
+def _kept(
+    method: str, part: Attributed, listed: Sequence[Mapping[str, Any]], plan: Plan
+) -> list[pd.DataFrame]:
+    """Return the strongest neurons of each prompt of a batch."""
+    off = (part.scores.sum(2) - part.difference).abs().sum(1)
+    error = (off / part.difference.abs().sum(1)).nan_to_num(0, 0).tolist()
+    tables = []
+    for k, i in enumerate(part.places.tolist()):
+        info = {name: listed[i][name] for name in PROMPT_COLUMNS}
+        kept = _strongest(part.scores[k].flatten(), keep=plan.keep, floor=plan.floor)
+        tables.append(
+            kept.assign(method=method, value=float(part.value[k]), completeness=error[k], **info)
+        )
+    return tables
+
+
+def _strongest(scores: Float[Tensor, " n"], *, keep: int, floor: float) -> pd.DataFrame:
+    """Return the `keep` best neurons, and all above `floor` of the best one, best first."""
+    order = scores.argsort(descending=True, stable=True)
+    n = max(keep, int((scores > floor * scores[order[0]]).sum()))
+    best = order[: min(n, len(order))]
+    return pd.DataFrame(
+        {
+            "rank": np.arange(len(best), dtype=np.int32),
+            "neuron": best.numpy().astype(np.int64),
+            "score": scores[best].numpy().astype(np.float32),
+        }
+    )
+
+
+def write(table: pd.DataFrame, out: Path, *, plan: Plan, lm: LanguageModel) -> None:
+    """Write the stored scores, the prompts and what they were made with to the folder `out`."""
+    prompts = _prompts(table, "attribution")
+    about = {
+        **asdict(plan),
+        "dtype": str(lm.dtype).removeprefix("torch."),
+        "n_layers": lm.n_layers,
+        "n_neurons": lm.n_neurons,
+        "n_facts": int(prompts["fact"].nunique()),
+        "completeness": _error(prompts),
+        "zero_completeness": _error(_prompts(table, "zero_ig")),
+    }
+    with store.whole(out) as folder:
+        store.write_table(folder / SCORES, table[COLUMNS])
+        columns = [*PROMPT_COLUMNS, "value", "completeness"]
+        store.write_table(folder / PROMPTS, prompts[columns].reset_index(drop=True))
+        store.write_json(folder / META, about)
+
+
+def _prompts(table: pd.DataFrame, method: str) -> pd.DataFrame:
+    return table[table["method"] == method].drop_duplicates(["fact", "template"])
+
+
+def _error(prompts: pd.DataFrame) -> dict[str, float]:
+    error = prompts["completeness"]
+    return {"median": float(error.median()), "p95": float(error.quantile(0.95))}

@@ -1,0 +1,269 @@
+"""Resume a model in the middle: rows that differ at the answer position from some layer on.
+
+In a causal model a change at the answer position leaves all earlier positions as they are. From one
+clean pass over a prompt the keys and values of its tokens and the input of every block are kept;
+then a row that enters at layer l costs one token through the blocks from l on. In an encoder every
+position can see the change, so a row is the whole sequence, but still from layer l on only.
+
+Rows of all layers climb together: at block l those that entered below and those that enter there
+are one batch. The blocks are the model's own modules, called with the arguments that the model
+itself gave them, turned to the rows' shape; no attention is written again here.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from transformers import Cache, DynamicCache
+
+from neuron_atlas import hooks
+from neuron_atlas.model import LanguageModel, site_modules
+from neuron_atlas.questions import Point
+
+Factors = Float[Tensor, "point layer neuron"]
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What one clean pass over a batch of points leaves behind.
+
+    Attributes:
+        position: The answer position of each point.
+        inputs: Input of each block, at the answer position (decoder) or whole (encoder).
+        values: The hidden units at the answer position.
+        output: Output of the last block at the answer position, before the final norm.
+        calls: The arguments of each block beside its input.
+        keys: Keys and values of each layer's tokens before the answer position; empty in encoders.
+        before: Which tokens stand before the answer position.
+        keep: Factors on the hidden units at the answer position; None leaves them.
+    """
+
+    position: Int[Tensor, " point"]
+    inputs: Sequence[Float[Tensor, "point token d_model"]]
+    values: Float[Tensor, "point layer neuron"]
+    output: Float[Tensor, "point d_model"]
+    calls: Sequence[hooks.Call]
+    keys: Sequence[tuple[Tensor, Tensor]]
+    before: Bool[Tensor, "point position"]
+    keep: Factors | None
+
+
+@torch.no_grad()
+def trace(lm: LanguageModel, batch: Sequence[Point], *, keep: Factors | None = None) -> Trace:
+    """Run the model over the points once, and keep what rows need to start from any layer."""
+    ids, mask, position = _padded(batch, lm.device)
+    places, width = torch.arange(ids.shape[1], device=lm.device).expand_as(ids), ids.shape[1]
+    cache = None if lm.architecture.encoder else DynamicCache()
+    visible = (
+        mask if lm.architecture.encoder else mask.new_ones(width, width).tril() & mask[:, None]
+    )
+    modules = site_modules(lm, "hidden")
+    row = torch.arange(len(ids), device=lm.device)
+    scale = {} if keep is None else {i: _scaled(position, keep[:, i]) for i in range(lm.n_layers)}
+    with (
+        hooks.edit(modules, scale),
+        hooks.record(modules, lambda x: x[row, position]) as values,
+        hooks.record_calls([*lm.blocks, *_after(lm)]) as calls,
+    ):
+        last = lm.hidden(ids, places, visible, cache=cache)
+    whole = [call.args[0] for call in calls[: lm.n_layers]]
+    final = calls[lm.n_layers].args[0] if _after(lm) else last
+    return Trace(
+        position=position,
+        inputs=whole if lm.architecture.encoder else [x[row, position][:, None] for x in whole],
+        values=torch.stack([values[i] for i in range(lm.n_layers)], 1),
+        output=final[row, position],
+        calls=calls[: lm.n_layers],
+        keys=[] if cache is None else _keys(cache),
+        before=places < position[:, None],
+        keep=keep,
+    )
+
+
+def _keys(cache: DynamicCache) -> list[tuple[Tensor, Tensor]]:
+    layers: list[Any] = list(cache.layers)
+    return [(layer.keys, layer.values) for layer in layers]
+
+
+def _padded(batch: Sequence[Point], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    width = max(len(p.ids) for p in batch)
+    ids = torch.tensor([[*p.ids, *[0] * (width - len(p.ids))] for p in batch])
+    length = torch.tensor([len(p.ids) for p in batch])
+    position = torch.tensor([p.position for p in batch])
+    return ids.to(device), (torch.arange(width) < length[:, None]).to(device), position.to(device)
+
+
+def _after(lm: LanguageModel) -> list[torch.nn.Module]:
+    """Return the norm between the last block and the head, if the family has one."""
+    path = lm.architecture.norm
+    return [] if path is None else [lm.network.get_submodule(path)]
+
+
+def _scaled(position: Int[Tensor, " point"], factor: Float[Tensor, "point neuron"]) -> hooks.Change:
+    def change(x: Tensor) -> Tensor:
+        at = torch.arange(x.shape[1], device=x.device) == position[:, None]
+        return torch.where(at[..., None], x * factor.to(x.dtype)[:, None], x)
+
+    return change
+
+
+def head_input(
+    lm: LanguageModel, output: Float[Tensor, "point row d_model"]
+) -> Float[Tensor, "point row d_model"]:
+    """Return what the output embeddings are multiplied with, from the last block's output."""
+    for module in _after(lm):
+        output = module(output)
+    return lm.before_head(output.flatten(0, 1)).view(output.shape)
+
+
+def climb(
+    lm: LanguageModel,
+    start: Trace,
+    entries: Sequence[Float[Tensor, "point entering neuron"] | None],
+    *,
+    watch: list[Tensor] | None = None,
+) -> Float[Tensor, "point row d_model"]:
+    """Run rows upwards from the layers at which they enter.
+
+    Args:
+        lm: The model.
+        start: The clean pass that the rows leave.
+        entries: For each layer the hidden units, at the answer position, of the rows that enter
+            there; None where none does. Everything below is as in the clean pass.
+        watch: Filled with the hidden units of each layer's rows, whose gradients are retained.
+
+    Returns:
+        The last block's output at the answer position, rows in the order of their layers.
+    """
+    hidden: Tensor | None = None
+    modules = site_modules(lm, "hidden")
+    for layer, (block, values) in enumerate(zip(lm.blocks, entries, strict=True)):
+        new = _entering(start, layer, values)
+        hidden = new if hidden is None else hidden if new is None else torch.cat([hidden, new], 1)
+        if hidden is None:
+            continue
+        change = {layer: _replaced(lm, start, layer, values, watch)}
+        with hooks.edit(modules, change):
+            hidden = _call(lm, start, layer, block, hidden)
+    if hidden is None:
+        raise ValueError("expected rows to enter at one layer at least, got none")
+    if lm.architecture.encoder:
+        row = torch.arange(len(hidden), device=hidden.device)
+        return hidden[row, :, start.position]
+    return hidden[:, :, 0]
+
+
+def _entering(start: Trace, layer: int, values: Tensor | None) -> Tensor | None:
+    """Return the block's clean input, once a row: [point, row, token, d_model]."""
+    if values is None:
+        return None
+    return start.inputs[layer][:, None].expand(-1, values.shape[1], -1, -1)
+
+
+def _replaced(
+    lm: LanguageModel, start: Trace, layer: int, values: Tensor | None, watch: list[Tensor] | None
+) -> hooks.Change:
+    """Return the change of one layer's hidden units: factors on all rows, then the new values."""
+    n_points = len(start.position)
+
+    def change(x: Tensor) -> Tensor:
+        rows = x.view(n_points, -1, *start.inputs[layer].shape[1:2], x.shape[-1])
+        at = _answer(lm, start, rows.shape[2])
+        if start.keep is not None:
+            factor = start.keep[:, layer].to(x.dtype)[:, None, None]
+            rows = torch.where(at, rows * factor, rows)
+        if values is not None:
+            old, new = rows[:, : -values.shape[1]], rows[:, -values.shape[1] :]
+            rows = torch.cat([old, torch.where(at, values[:, :, None], new)], 1)
+        if watch is not None:
+            rows.retain_grad()
+            watch.append(rows)
+        return rows.reshape(x.shape)
+
+    return change
+
+
+def _answer(lm: LanguageModel, start: Trace, n_tokens: int) -> Bool[Tensor, "point 1 token 1"]:
+    if not lm.architecture.encoder:
+        return start.position.new_ones(len(start.position), 1, 1, 1, dtype=torch.bool)
+    places = torch.arange(n_tokens, device=start.position.device)
+    return (places == start.position[:, None])[:, None, :, None]
+
+
+def _call(
+    lm: LanguageModel, start: Trace, layer: int, block: torch.nn.Module, hidden: Tensor
+) -> Tensor:
+    """Call a block on rows [point, row, token, d_model] with the arguments of its clean call."""
+    n_points, n_rows = hidden.shape[:2]
+    turn = _Whole(start, n_rows) if lm.architecture.encoder else _Last(start, layer, n_rows)
+    args, kwargs = start.calls[layer]
+    flat = hidden.reshape(-1, hidden.shape[2], hidden.shape[3])
+    if not lm.architecture.encoder:
+        flat = hidden.reshape(n_points, n_rows, hidden.shape[3])
+    output = block(flat, *map(turn, args[1:]), **{k: turn(v) for k, v in kwargs.items()})
+    result: Tensor = output[0] if isinstance(output, tuple) else output
+    return result.view(hidden.shape)
+
+
+class _Whole:
+    """Turns an encoder block's arguments from one sequence a point to one a row."""
+
+    def __init__(self, start: Trace, n_rows: int) -> None:
+        self._n_points, self._n_rows = len(start.position), n_rows
+
+    def __call__(self, value: Any) -> Any:
+        if isinstance(value, tuple):
+            return tuple(map(self, value))
+        if isinstance(value, Tensor) and len(value) == self._n_points > 1:
+            return value.repeat_interleave(self._n_rows, 0)
+        return value
+
+
+class _Last:
+    """Turns a decoder block's arguments from all positions to rows at the answer position."""
+
+    def __init__(self, start: Trace, layer: int, n_rows: int) -> None:
+        self._start, self._layer, self._n_rows = start, layer, n_rows
+
+    def __call__(self, value: Any) -> Any:
+        if isinstance(value, tuple):
+            return tuple(map(self, value))
+        if isinstance(value, Cache):
+            return _Prefix(*self._start.keys[self._layer])
+        if not isinstance(value, Tensor):
+            return value
+        return self._mask(value) if value.ndim == 4 else self._at_answer(value)
+
+    def _at_answer(self, value: Tensor) -> Tensor:
+        """Repeat what belongs to the answer position, such as its rotary embedding."""
+        position = self._start.position
+        each = value.expand(len(position), *value.shape[1:])
+        point = torch.arange(len(position), device=value.device)
+        return each[point, position][:, None].expand(-1, self._n_rows, *value.shape[2:])
+
+    def _mask(self, value: Tensor) -> Tensor:
+        """Let each row see the tokens before the answer position and itself."""
+        before, n = self._start.before, self._n_rows
+        own = torch.eye(n, dtype=torch.bool, device=value.device).expand(len(before), n, n)
+        seen = torch.cat([before[:, None].expand(-1, n, -1), own], 2)
+        mask = torch.zeros(seen.shape, dtype=value.dtype, device=value.device)
+        return mask.masked_fill_(~seen, torch.finfo(value.dtype).min)[:, None]
+
+
+class _Prefix(Cache):
+    """Puts the prompt's keys and values before the rows' own, and keeps nothing."""
+
+    def __init__(self, keys: Tensor, values: Tensor) -> None:
+        super().__init__(layers=[])
+        self._keys, self._values = keys, values
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *_args: Any, **_kwargs: Any
+    ) -> tuple[Tensor, Tensor]:
+        return (
+            torch.cat([self._keys, key_states], 2),
+            torch.cat([self._values, value_states], 2),
+        )

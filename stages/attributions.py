@@ -1,0 +1,44 @@
+"""Attribute one language's known facts to every neuron, and keep the strongest."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from neuron_atlas import attributions, model, store, work
+from neuron_atlas.command import run
+from neuron_atlas.params import Section, load
+
+
+class Params(Section):
+    """`attributions` section of params.yaml."""
+
+    baseline: Literal["zero", "mean", "occlusion"]  # where the path to a neuron's value starts
+    rule: attributions.Rule
+    steps: Annotated[int, Field(ge=1)]  # evaluations of a path
+    zero_rule: attributions.Rule  # of the zero-baseline scores, which others are compared with
+    zero_steps: Annotated[int, Field(ge=1)]
+    target: Literal["probability", "log_probability", "candidates"]
+    max_facts: Annotated[int, Field(ge=1)] | None  # known facts a relation; null takes all
+    keep: Annotated[int, Field(ge=1)]  # neurons stored a prompt and method, at least
+    floor: Annotated[float, Field(gt=0, lt=1)]  # all above this share of the largest are stored
+
+
+def main(model_folder: Path, recall_file: Path, out: Path, /) -> None:
+    """Write each prompt's strongest neurons by every method, and the completeness error."""
+    params = load("attributions", Params)
+    rows = attributions.chosen(store.read_table(recall_file), max_facts=params.max_facts)
+    plan = attributions.Plan(**params.model_dump(exclude={"max_facts"}))
+    lm = model.load(model_folder)
+    mean = attributions.baseline_mean(lm, rows, plan.baseline)
+    inputs = [model_folder / "provenance.json", recall_file]
+    key = work.key(f"attributions {out.name}", inputs, params.model_dump())
+    table = work.in_parts(
+        rows, lambda part: attributions.measure(lm, part, plan, mean), key=key, size=24
+    )
+    attributions.write(table, out, plan=plan, lm=lm)
+    work.done(key)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,117 @@
+"""The facts that are attributed, and the table that is kept of them."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import toy
+from neuron_atlas import attributions, knowledge_neurons, recall, store
+from neuron_atlas.attributions import Plan
+from neuron_atlas.model import LanguageModel
+from neuron_atlas.recall import Tokens
+
+PLAN = Plan("occlusion", "gauss_legendre", 3, "graded", 3, "candidates", 20, 0.3)
+
+
+@pytest.fixture(scope="module")
+def recalled(toy_decoder: LanguageModel) -> pd.DataFrame:
+    asked = recall.with_demonstrations(toy.fact_table("en"), shots=1, seed=0)
+    return recall.with_known(recall.score(toy_decoder, asked))
+
+
+@pytest.fixture(scope="module")
+def table(toy_decoder: LanguageModel, recalled: pd.DataFrame) -> pd.DataFrame:
+    rows = attributions.chosen(recalled, max_facts=2)
+    return attributions.measure(toy_decoder, rows, PLAN, None)
+
+
+def test_the_first_known_facts_of_each_relation_are_chosen(recalled: pd.DataFrame) -> None:
+    rows = attributions.chosen(recalled, max_facts=2)
+    assert rows["known"].all()
+    assert rows.groupby("relation")["fact"].nunique().max() == 2
+    assert (rows.groupby("fact").size() == toy.N_TEMPLATES).all()
+    every = attributions.chosen(recalled, max_facts=None)
+    assert set(every["fact"]) == set(recalled.loc[recalled["known"], "fact"])
+    assert set(rows["fact"]) <= set(every["fact"])
+
+
+def test_the_order_does_not_depend_on_what_else_is_known(recalled: pd.DataFrame) -> None:
+    """So that two languages with different knowledge choose the same facts where they can."""
+    all_known = attributions.chosen(recalled.assign(known=True), max_facts=None)
+    order = {f: i for i, f in enumerate(all_known["fact"].unique())}
+    some = attributions.chosen(recalled, max_facts=None)["fact"].unique()
+    assert [order[f] for f in some] == sorted(order[f] for f in some)
+
+
+def test_nothing_known_is_refused(recalled: pd.DataFrame) -> None:
+    with pytest.raises(ValueError, match="knows none of"):
+        attributions.chosen(recalled.assign(known=False), max_facts=2)
+
+
+def test_the_query_leaves_demonstrations_out(
+    toy_decoder: LanguageModel, recalled: pd.DataFrame
+) -> None:
+    row = store.records(recalled)[0]
+    assert "\n" in row["prompt"]
+    found = attributions.question(Tokens(toy_decoder), row)
+    query = found.prompt[slice(*found.query)]
+    assert "\n" not in query
+    assert row["prompt"].endswith(query)
+    assert row["prompt"][row["subject_start"] : row["subject_end"]] in query
+
+
+def test_each_prompt_keeps_its_strongest_neurons_of_every_method(table: pd.DataFrame) -> None:
+    assert set(table["method"]) == {"attribution", "zero_ig", "gradient_activation", "activation"}
+    for _, part in table.groupby(["fact", "template", "method"]):
+        assert len(part) >= PLAN.keep
+        assert part["rank"].tolist() == list(range(len(part)))
+        assert (np.diff(part["score"]) <= 0).all()
+        assert part["neuron"].is_unique
+    assert (table.loc[table["method"] == "activation", "score"] >= 0).all()
+    main = table[table["method"] == "attribution"]
+    assert main["completeness"].median() < 0.05
+
+
+def test_everything_above_the_floor_is_kept(
+    toy_decoder: LanguageModel, recalled: pd.DataFrame
+) -> None:
+    rows = attributions.chosen(recalled, max_facts=1)
+    plan = Plan("zero", "graded", 3, "graded", 3, "log_probability", 1, 0.3)
+    some = attributions.measure(toy_decoder, rows, plan, None)
+    for _, part in some[some["method"] == "activation"].groupby(["fact", "template"]):
+        relative = part["score"] / part["score"].max()
+        assert (relative > 0.3).sum() == len(part)
+        assert len(part) > 1
+
+
+def test_the_folder_is_complete_and_readable(
+    tmp_path: Path, toy_decoder: LanguageModel, table: pd.DataFrame
+) -> None:
+    attributions.write(table, tmp_path / "en", plan=PLAN, lm=toy_decoder)
+    scores = knowledge_neurons.read(tmp_path / "en")
+    assert list(scores.columns) == knowledge_neurons.COLUMNS
+    prompts = store.read_table(tmp_path / "en" / "prompts.parquet")
+    assert not prompts.duplicated(["fact", "template"]).any()
+    meta = store.read_json(tmp_path / "en" / "meta.json")
+    assert meta["n_facts"] == prompts["fact"].nunique()
+    assert meta["completeness"]["median"] == pytest.approx(prompts["completeness"].median())
+    found = knowledge_neurons.select(scores, method="attribution", tau=0.3, share=0.7)
+    assert set(found) == set(prompts["fact"])
+
+
+def test_the_mean_baseline_is_the_mean_over_prompts(
+    toy_decoder: LanguageModel, recalled: pd.DataFrame
+) -> None:
+    rows = attributions.chosen(recalled, max_facts=1)
+    mean = attributions.baseline_mean(toy_decoder, rows, "mean")
+    assert mean is not None
+    assert mean.shape == (toy_decoder.n_layers, toy_decoder.n_neurons)
+    assert attributions.baseline_mean(toy_decoder, rows, "zero") is None
+    halves = [attributions.baseline_mean(toy_decoder, r, "mean") for r in (rows[::2], rows[1::2])]
+    n, (a, b) = len(rows), halves
+    assert a is not None
+    assert b is not None
+    pooled = (a * len(rows[::2]) + b * len(rows[1::2])) / n
+    np.testing.assert_allclose(mean.numpy(), pooled.numpy(), atol=1e-5)
