@@ -1,12 +1,16 @@
 """Where a family's neurons are, how a model is loaded, and how text becomes tokens."""
 
+import copy
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from tokenizers import Tokenizer, models
+from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
+from transformers import AutoModelForMaskedLM
 
 import tiny
 import toy
@@ -77,14 +81,72 @@ def test_the_hidden_site_is_what_the_down_projection_reads(lm: LanguageModel) ->
 def test_raw_sites_are_outputs_of_their_projections(
     lm: LanguageModel, site: model.Site, width: int
 ) -> None:
-    if site == "gate" and lm.architecture.gate is None:
-        with pytest.raises(ValueError, match=r"no neuron site 'gate'; it has \['down', 'hidden'"):
+    if site != "down" and getattr(lm.architecture, site) is None:
+        with pytest.raises(
+            ValueError, match=rf"no neuron site '{site}'; it has \['down', 'hidden'"
+        ):
             site_modules(lm, site)
         return
     for module, is_input in site_modules(lm, site):
         assert not is_input
         given = torch.zeros(1, 1, 24 if site == "down" else 16)
         assert module(given).shape == (1, 1, width)
+
+
+def test_a_fused_gate_is_no_site() -> None:
+    """One projection makes gate and up together, so no module puts either out."""
+    lm = tiny.random_model("modernbert")
+    for site in ("gate", "up"):
+        with pytest.raises(ValueError, match=rf"modernbert has no neuron site '{site}'; it has"):
+            site_modules(lm, site)
+    for module, _ in site_modules(lm, "hidden"):
+        assert module.in_features == lm.n_neurons  # positive control: not the fused width
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("family", sorted(ARCHITECTURES))
+def test_the_head_is_the_model_s_own(family: str) -> None:
+    lm, ids = tiny.random_model(family), torch.tensor([[1, 5, 6, 7], [1, 8, 9, 5]])
+    body = lm.network.get_submodule(lm.architecture.body)
+    weight, bias, softcap = lm.head
+    logits = lm.before_head(body(input_ids=ids).last_hidden_state.flatten(0, 1)) @ weight.T
+    if bias is not None:
+        logits += bias.copy_(torch.linspace(-1, 1, len(bias)))  # in the model as well
+    logits = logits if softcap is None else softcap * torch.tanh(logits / softcap)
+    torch.testing.assert_close(logits, lm.network(ids).logits.flatten(0, 1))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("family", ["bert", "distilbert", "modernbert", "xlm-roberta"])
+def test_an_encoder_counts_positions_and_looks_around_by_its_own_rules(family: str) -> None:
+    """Whatever the engine pads with: RoBERTa counts from its padding id on, others from 0."""
+    lm = tiny.random_model(family)
+    ids = torch.tensor([[1, 5, 6, 7, 8, 9, 10, 3, 2]])
+    there = torch.ones_like(ids, dtype=torch.bool)
+    alone = lm.hidden(ids, torch.zeros_like(ids), there)
+    more = torch.zeros(1, 20, dtype=torch.long)
+    padded = lm.hidden(
+        torch.cat([ids, more], 1), torch.zeros(1, 29, dtype=torch.long), torch.arange(29)[None] < 9
+    )
+    body = lm.network.get_submodule(lm.architecture.body)
+    torch.testing.assert_close(alone, body(input_ids=ids).last_hidden_state)
+    torch.testing.assert_close(padded[:, :9], alone)
+
+
+@torch.no_grad()
+def test_an_encoder_s_sliding_window_stays_in_force() -> None:
+    """Its padding mask leaves the window to the model, so that longer prompts need no refusal."""
+    narrow = tiny.random_model("modernbert")
+    config = copy.deepcopy(tiny.CONFIGS["modernbert"])
+    config.local_attention = 64
+    network = AutoModelForMaskedLM.from_config(config).eval()
+    network.load_state_dict(narrow.network.state_dict())
+    wide = replace(narrow, network=network)
+    for length, same in ((3, True), (9, False)):  # the narrow one sees two tokens either side
+        ids = torch.arange(5, 5 + length)[None]
+        sight = torch.ones_like(ids, dtype=torch.bool)
+        found = [lm.hidden(ids, torch.zeros_like(ids), sight) for lm in (narrow, wide)]
+        assert torch.allclose(*found, atol=1e-5) == same
 
 
 def test_a_decoder_s_answer_follows_the_prompt(decoder: LanguageModel) -> None:
@@ -95,6 +157,55 @@ def test_a_decoder_s_answer_follows_the_prompt(decoder: LanguageModel) -> None:
 def test_an_encoder_s_closing_specials_come_after_the_answer() -> None:
     a, b = (tiny.VOCABULARY[w] for w in "ab")
     assert encode(tiny.random_model("bert"), "a b") == ((tiny.BOS, a, b), (tiny.EOS,))
+
+
+def wordpiece() -> Tokenizer:
+    """Like BERT's: pieces of a word, and spaces that leave no trace."""
+    result = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    result.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=500, special_tokens=specials, show_progress=False
+    )
+    return closed(result, trainer)
+
+
+def sentencepiece() -> Tokenizer:
+    """Like XLM-RoBERTa's: a space is a part of the piece behind it."""
+    result = Tokenizer(models.Unigram())
+    result.pre_tokenizer = pre_tokenizers.Metaspace()
+    specials = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    trainer = trainers.UnigramTrainer(
+        vocab_size=500, special_tokens=specials, unk_token="<unk>", show_progress=False
+    )
+    return closed(result, trainer)
+
+
+def closed(result: Tokenizer, trainer: Any) -> Tokenizer:
+    """Train on the toy facts; put special tokens around every text."""
+    table = toy.every_fact()
+    result.train_from_iterator(table["prompt"] + table["separator"] + table["answer"], trainer)
+    ends = ["[CLS]", "[SEP]"] if result.token_to_id("[CLS]") else ["<s>", "</s>"]
+    result.post_processor = processors.TemplateProcessing(
+        single=f"{ends[0]} $A {ends[1]}",
+        special_tokens=[(end, result.token_to_id(end)) for end in ends],
+    )
+    return result
+
+
+@pytest.mark.parametrize("make", [wordpiece, sentencepiece])
+@pytest.mark.parametrize(
+    ("prompt", "text"),
+    [("The capital of Russia is", " Moscow"), ("Pays : Russie. Capitale : «", "Moscou")],
+)
+def test_an_encoder_s_answer_stands_where_its_masks_would(
+    make: Callable[[], Tokenizer], prompt: str, text: str
+) -> None:
+    lm = with_tokenizer(tiny.random_model("bert"), make())
+    before, after = encode(lm, prompt)
+    answer = continuation(lm, prompt, text)
+    assert [*before, *answer, *after] == lm.tokenizer.encode(prompt + text).ids
+    assert len(after) == 1
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from neuron_atlas.model import LanguageModel, architecture
 
 WORDS = ["<pad>", "<bos>", "<eos>", "[MASK]", "[UNK]", *"abcdefghijklmnopqrstuvwxyz"]
 VOCABULARY = {word: i for i, word in enumerate(WORDS)}
-BOS, EOS, MASK = 1, 2, 3
+BOS, EOS, MASK, UNK = 1, 2, 3, 4
 
 SMALL: dict[str, Any] = {
     "vocab_size": len(WORDS),
@@ -23,16 +23,22 @@ SMALL: dict[str, Any] = {
     "eos_token_id": EOS,
     "initializer_range": 0.5,
 }
+WINDOWED = ["full_attention", "sliding_attention", "sliding_attention"]  # two tokens either side
 GPT2: dict[str, Any] = {"n_embd": 16, "n_layer": 3, "n_head": 4, "n_inner": 24}
 CONFIGS: dict[str, tr.PretrainedConfig] = {
     "bert": tr.BertConfig(**SMALL),
+    "distilbert": tr.DistilBertConfig(**SMALL, hidden_dim=24),
     "gemma3_text": tr.Gemma3TextConfig(**SMALL, head_dim=4, num_key_value_heads=2),
     "gpt2": tr.GPT2Config(
         vocab_size=len(WORDS), bos_token_id=BOS, eos_token_id=EOS, initializer_range=0.5, **GPT2
     ),
     "gpt_neox": tr.GPTNeoXConfig(**SMALL),
     "llama": tr.LlamaConfig(**SMALL),
+    "modernbert": tr.ModernBertConfig(
+        **SMALL, cls_token_id=BOS, sep_token_id=EOS, layer_types=WINDOWED, local_attention=4
+    ),
     "qwen3": tr.Qwen3Config(**SMALL, head_dim=4, num_key_value_heads=2),
+    "xlm-roberta": tr.XLMRobertaConfig(**SMALL | {"pad_token_id": UNK}),  # counts from UNK + 1
 }
 
 

@@ -16,6 +16,7 @@ from transformers import (
     Cache,
     PreTrainedModel,
 )
+from transformers.activations import ACT2FN
 
 from neuron_atlas.store import read_json
 
@@ -31,20 +32,22 @@ class Architecture:
         body: Everything below the language-modelling head.
         block: Path of layer `{}`.
         down: The down-projection; its input is the vector of hidden units.
-        up: The (up-)projection whose output, after the activation, is multiplied or passed on.
+        up: The (up-)projection whose output, after the activation, is multiplied or passed on; None
+            where one projection makes both up and gate.
         gate: The gate projection of a gated MLP; None in a plain one.
         norm: The norm between the last block and the body's output; None if there is none.
-        transform: What stands between the body and the output embeddings; None if nothing does.
+        transform: What stands between the body and the output embeddings, in order: module paths,
+            or names of activation functions that are no modules of the model.
         encoder: True for masked language models, whose answer position is the mask.
     """
 
     body: str
     block: str
     down: str
-    up: str
+    up: str | None = None
     gate: str | None = None
     norm: str | None = None
-    transform: str | None = None
+    transform: tuple[str, ...] = ()
     encoder: bool = False
 
 
@@ -62,7 +65,15 @@ ARCHITECTURES: dict[str, Architecture] = {
         block="bert.encoder.layer.{}",
         down="output.dense",
         up="intermediate.dense",
-        transform="cls.predictions.transform",
+        transform=("cls.predictions.transform",),
+        encoder=True,
+    ),
+    "distilbert": Architecture(
+        body="distilbert",
+        block="distilbert.transformer.layer.{}",
+        down="ffn.lin2",
+        up="ffn.lin1",
+        transform=("vocab_transform", "activation", "vocab_layer_norm"),
         encoder=True,
     ),
     "gemma3_text": _LLAMA,
@@ -81,7 +92,23 @@ ARCHITECTURES: dict[str, Architecture] = {
         norm="gpt_neox.final_layer_norm",
     ),
     "llama": _LLAMA,
+    "modernbert": Architecture(
+        body="model",
+        block="model.layers.{}",
+        down="mlp.Wo",
+        norm="model.final_norm",
+        transform=("head",),
+        encoder=True,
+    ),
     "qwen3": _LLAMA,
+    "xlm-roberta": Architecture(
+        body="roberta",
+        block="roberta.encoder.layer.{}",
+        down="output.dense",
+        up="intermediate.dense",
+        transform=("lm_head.dense", "gelu", "lm_head.layer_norm"),
+        encoder=True,
+    ),
 }
 
 
@@ -164,7 +191,7 @@ class LanguageModel:
 
         Args:
             ids: Token ids, right-padded.
-            positions: Position ids; ignored by encoders.
+            positions: Position ids; ignored by encoders, which count for themselves.
             visible: True where a position may attend: [batch, position, position] for a decoder,
                 [batch, position] (which tokens are not padding) for an encoder.
             cache: Filled with a decoder's keys and values.
@@ -198,8 +225,10 @@ class LanguageModel:
 
     def before_head(self, hidden: Float[Tensor, "row d_model"]) -> Float[Tensor, "row d_model"]:
         """Apply what stands between the body and the output embeddings (encoders only)."""
-        path = self.architecture.transform
-        return hidden if path is None else self.network.get_submodule(path)(hidden)
+        for name in self.architecture.transform:
+            step = ACT2FN[name] if name in ACT2FN else self.network.get_submodule(name)
+            hidden = step(hidden)
+        return hidden
 
 
 def site_modules(lm: LanguageModel, site: Site) -> list[tuple[nn.Module, bool]]:
@@ -209,7 +238,7 @@ def site_modules(lm: LanguageModel, site: Site) -> list[tuple[nn.Module, bool]]:
     raw projection outputs that Liu et al. (2025, section 3.1) call neurons.
 
     Raises:
-        ValueError: the site is unknown, or the MLP is plain and has no gate.
+        ValueError: the site is unknown, or no module of the MLP puts it out.
     """
     row = lm.architecture
     paths = {"hidden": row.down, "gate": row.gate, "up": row.up, "down": row.down}
