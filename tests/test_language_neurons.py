@@ -1,0 +1,239 @@
+"""Planted shared neurons are found, always-on and private ones are not called independent."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from neuron_atlas import knowledge_neurons, language_map, language_sets, language_summary, store
+from neuron_atlas.knowledge_neurons import Sets
+from neuron_atlas.language_neurons import Inputs, Rule, build
+from neuron_atlas.parts import Part
+from neuron_atlas.relation_neurons import Source
+
+LANGUAGES = ("en", "fr", "de", "ru")
+FACTS = tuple(f"{relation}:{i}" for relation in ("r", "s", "t") for i in range(4))
+N_LAYERS, N_NEURONS = 4, 200
+RULE = Rule(k=4, share=1.0, min_languages=3, n_permutations=99, n_draws=5, seed=0)
+
+
+def relation(fact: str) -> str:
+    return fact.split(":")[0]
+
+
+def private(language: str, rng: np.random.Generator) -> list[int]:
+    """Neurons of one language's set that no other language has."""
+    start = 50 + 80 * LANGUAGES.index(language)
+    return (start + rng.permutation(80)[:6]).tolist()
+
+
+def inputs(chosen: Mapping[str, Mapping[str, list[int]]]) -> Inputs:
+    """Stored scores in which each fact's neurons come in the given order, and the rest of it."""
+    scores = {
+        language: pd.DataFrame(
+            [
+                (fact, relation(fact), 0, "attribution", rank, neuron, 1.0 - rank / 10)
+                for fact, found in facts.items()
+                for rank, neuron in enumerate(found)
+            ],
+            columns=knowledge_neurons.COLUMNS,
+        )
+        for language, facts in chosen.items()
+    }
+    texts = {"ru": ["\N{CYRILLIC SMALL LETTER A}"]}
+    recall = {
+        code: pd.DataFrame({"prompt": texts.get(code, ["a"]), "correct": [True]}) for code in chosen
+    }
+    size = np.ones((N_LAYERS, N_NEURONS))
+    sets = {r: np.array([1, 2, 500 + ord(r)]) for r in ("r", "s", "t")}
+    relations = {code: Source(sets, size, np.array([], dtype=np.int64)) for code in chosen}
+    return Inputs(scores, recall, relations)
+
+
+def planted(first: Mapping[str, int] | None = None, *, always: tuple[int, ...] = ()) -> Inputs:
+    """Sets of private neurons behind a fact's planted one and those that are always on."""
+    rng = np.random.default_rng(0)
+    return inputs(
+        {
+            code: {
+                fact: [
+                    *([] if first is None else [first[fact]]),
+                    *always,
+                    *private(code, rng),
+                ]
+                for fact in FACTS
+            }
+            for code in LANGUAGES
+        }
+    )
+
+
+OWN = {fact: 10 + i for i, fact in enumerate(FACTS)}
+
+
+def run(given: Inputs, folder: Path, rule: Rule = RULE) -> Part:
+    build(given, folder, rule)
+    return language_summary.summarise(folder, negligible=0.1, n_resamples=200, seed=0)
+
+
+def test_a_planted_neuron_is_found_and_called_independent(tmp_path: Path) -> None:
+    found = run(planted(OWN), tmp_path / "out")
+    sets = store.read_table(tmp_path / "out" / "sets.parquet")
+    assert dict(zip(sets["fact"], sets["neuron"], strict=True)) == OWN
+    assert (sets["n_languages"] == len(LANGUAGES)).all()
+    assert (sets["score"] == 1).all()  # the best in every language
+    assert found.summary["mean_per_fact"] == 1
+    assert found.summary["share_with_any"] == 1
+    assert found.summary["null_mismatched"] < 0.2
+    verdict = found.verdicts["language_independent_neurons_exist"]
+    assert verdict.verdict == "supported"
+    assert verdict.p_value == pytest.approx(0.01)
+    assert found.summary["p_value_same_relation"] < 0.05
+    assert "rather than the fact" not in verdict.because
+
+
+def test_a_private_neuron_is_not_called_independent(tmp_path: Path) -> None:
+    found = run(planted(), tmp_path / "out")
+    assert store.read_table(tmp_path / "out" / "sets.parquet").empty
+    assert found.summary["mean_per_fact"] == 0
+    assert found.verdicts["language_independent_neurons_exist"].verdict == "not supported"
+
+
+def test_neurons_that_are_always_on_meet_the_null(tmp_path: Path) -> None:
+    """The plain intersection of Eq. 8 calls them language-independent; mismatched facts do too."""
+    found = run(planted(always=(1, 2)), tmp_path / "out")
+    assert found.summary["mean_per_fact"] == 2
+    assert found.summary["null_mismatched"] == 2
+    assert found.verdicts["language_independent_neurons_exist"].verdict == "not supported"
+    assert found.verdicts["language_independent_neurons_exist"].effect.mean == 0
+
+
+def test_neurons_of_a_relation_are_said_to_be_about_the_relation(tmp_path: Path) -> None:
+    shared = {fact: 10 + "rst".index(relation(fact)) for fact in FACTS}
+    found = run(planted(shared), tmp_path / "out")
+    verdict = found.verdicts["language_independent_neurons_exist"]
+    assert verdict.verdict == "supported"
+    assert "rather than the fact" in verdict.because
+    assert found.summary["null_same_relation"] == 1
+
+
+def test_one_language_gives_no_verdict(tmp_path: Path) -> None:
+    whole = planted(OWN)
+    alone = Inputs({"en": whole.scores["en"]}, {"en": whole.recall["en"]}, whole.relations)
+    found = run(alone, tmp_path / "out")
+    assert not found.verdicts
+    assert not found.tables
+    assert found.summary["n_facts"] == 0
+
+
+def test_the_tables_have_every_k_and_pair(tmp_path: Path) -> None:
+    found = run(planted(OWN), tmp_path / "out")
+    counts = found.tables["language_counts"]
+    assert counts["at_least"].tolist() == [2, 3, 4]
+    assert (counts["observed"] == 1).all()
+    assert (counts["mismatched"] < 1).all()
+    pairs = found.tables["language_map"]
+    assert len(pairs) == len(LANGUAGES) * (len(LANGUAGES) - 1)
+    assert pairs["significant"].all()
+    assert (pairs["excess"] > 0.1).all()
+    assert set(pairs.loc[~pairs["same_script"], "language"]) == set(LANGUAGES)
+    layers = found.tables["language_layers"]
+    assert layers.loc[layers["kind"] == "fact", "neurons"].sum() == pytest.approx(1)
+    assert found.summary["relations"]["mean_per_relation"] == 3
+    assert 2 <= found.summary["relations"]["null_mismatched"] < 2.8
+
+
+def test_the_order_of_languages_and_facts_does_not_matter(tmp_path: Path) -> None:
+    whole = planted(OWN)
+    turned = Inputs(
+        {code: whole.scores[code].iloc[::-1] for code in LANGUAGES[::-1]},
+        {code: whole.recall[code] for code in LANGUAGES[::-1]},
+        {code: whole.relations[code] for code in LANGUAGES[::-1]},
+    )
+    first, second = run(whole, tmp_path / "a"), run(turned, tmp_path / "b")
+    assert first.summary["mean_per_fact"] == second.summary["mean_per_fact"]
+    for name in ("sets", "map"):
+        tables = [store.read_table(tmp_path / x / f"{name}.parquet") for x in ("a", "b")]
+        assert len(tables[0]) == len(tables[1])
+    pd.testing.assert_frame_equal(
+        *(store.read_table(tmp_path / x / "sets.parquet") for x in ("a", "b"))
+    )
+
+
+sets_of_languages = st.lists(
+    st.dictionaries(
+        st.sampled_from(["f", "g", "h"]), st.sets(st.integers(0, 9), max_size=6), min_size=1
+    ),
+    min_size=2,
+    max_size=4,
+)
+
+
+@given(sets_of_languages, st.sampled_from([2, 3, "all"]))
+@settings(max_examples=60)
+def test_k_of_n_is_what_counting_gives(
+    given_sets: list[dict[str, set[int]]], at_least: language_sets.AtLeast
+) -> None:
+    by_language: dict[str, Sets] = {
+        str(i): {f: np.array(sorted(s), dtype=np.int64) for f, s in one.items()}
+        for i, one in enumerate(given_sets)
+    }
+    found = language_sets.members(by_language, dict.fromkeys("fgh", "r"))
+    wanted = language_sets.needed(found, at_least)
+    counts = language_sets.counts(language_sets.shared(found), wanted)
+    for fact, count in zip(found.items, counts.tolist(), strict=True):
+        every = [one[fact] for one in given_sets if fact in one]
+        if at_least == "all":  # Eq. 8
+            assert count == len(set.intersection(*every))
+        else:
+            k = min(at_least, len(every))
+            assert count == sum(sum(n in s for s in every) >= k for n in range(10))
+
+
+def test_a_deal_keeps_every_set_and_each_fact_s_number_of_languages() -> None:
+    given_sets: dict[str, Sets] = {
+        "en": {f: np.array([i]) for i, f in enumerate("fgh")},
+        "fr": {f: np.array([i + 10]) for i, f in enumerate("gh")},
+    }
+    found = language_sets.members(given_sets, {"f": "r", "g": "r", "h": "s"})
+    assert found.items == ("g", "h")  # f has one language
+    for seed in range(5):
+        dealt = language_sets.mismatched(found, np.random.default_rng(seed))
+        assert sorted(dealt.neuron) == sorted(found.neuron)
+        assert np.bincount(dealt.item).tolist() == [2, 2]
+        within = language_sets.mismatched(found, np.random.default_rng(seed), within=True)
+        assert within.item.tolist() == found.item.tolist()  # each alone in its relation
+
+
+def test_the_permutation_p_is_uniform_without_an_effect() -> None:
+    rng = np.random.default_rng(0)
+    index = rng.random((12, 12))
+    p = [
+        language_map._pair(
+            index[np.arange(12)[:, None], rng.permutation(12)], np.zeros(12), 99, rng
+        )["p_value"]
+        for _ in range(200)
+    ]
+    assert 0.4 < float(np.mean(p)) < 0.6
+    assert float(np.mean(np.array(p) <= 0.1)) < 0.17
+
+
+def test_scripts_are_told_from_letters() -> None:
+    assert language_map.script(["Paris, 2nd"]) == "LATIN"
+    assert language_map.script(
+        ["\N{CYRILLIC SMALL LETTER A}b", "\N{CYRILLIC SMALL LETTER YA}"]
+    ) == ("CYRILLIC")
+    with pytest.raises(ValueError, match="text with letters"):
+        language_map.script(["12 + 3"])
+
+
+def test_too_few_languages_are_refused() -> None:
+    found = language_sets.members(
+        {"en": {"f": np.array([1])}, "fr": {"f": np.array([1])}}, {"f": "r"}
+    )
+    with pytest.raises(ValueError, match="min_languages must be 2 or more, or all, got 1"):
+        language_sets.needed(found, 1)
