@@ -1,0 +1,169 @@
+"""A decoder with neurons that stand in for one another, planted by hand; smaller than `planted`.
+
+**The question.** `w0 <subject>` (or `w1`, `w2`) is answered by one of four words. Norms do nothing
+(see `planted`), attention is off, so that all is decided at the last token, the subject.
+
+**MLP.** A unit's value is relu(reads . stream); it adds value * writes to the stream.
+
+| unit of layer 0 | fires (1) for the subjects | adds |
+|---|---|---|
+| a, b | `both`; and each for one of its own, `only_a`, `only_b` | 1 to `cup` |
+| c, d | `spare` alone | 1 to `cup` |
+| e, f | `sum` | 0.17 to `answer:2` |
+| t, u, v | `three` | 1 to `cup` |
+| decoys | all | 1 to `junk` |
+
+Layer 1 pours the cup out, but no more than 1: unit `fill` = relu(cup) adds 3 to `answer:0`, unit
+`spill` = relu(cup - 1) takes 3 away. So either of a and b suffices for `both`, and each alone is
+needed for a subject of its own: **degenerate**. Either of c and d suffices for `spare`, and no
+other subject knows them: **redundant**. Any of t, u and v suffices for `three`. e and f are
+**additive**: `sum` starts from 1 in `answer:2`, which its embedding gives.
+
+**Head.** The logit of answer word i is `answer:i`, that of `filler` is always 10. So the answers'
+probabilities are below 1 %, and an answer's log-probability falls as its logit does: e and f drop
+by 0.17 nats each, a relative drop of 15.6 %, and by 0.34 together, 28.8 %.
+"""
+
+import pandas as pd
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from neuron_atlas import facts, recall
+from neuron_atlas.model import LanguageModel, architecture
+from neuron_atlas.relation_neurons import Source
+
+RELATION, N_NEURONS, N_PARAPHRASES = "rel", 40, 3
+ANSWER = {"both": 0, "only_a": 0, "only_b": 0, "spare": 0, "sum": 2, "three": 0, "idle": 3}
+FIRES = {
+    "a": ("both", "only_a"),
+    "b": ("both", "only_b"),
+    "c": ("spare",),
+    "d": ("spare",),
+    "e": ("sum",),
+    "f": ("sum",),
+    "t": ("three",),
+    "u": ("three",),
+    "v": ("three",),
+}
+UNIT = {name: i for i, name in enumerate(FIRES)}  # the flat index, all in layer 0
+COORDINATES = (*(f"is:{s}" for s in ANSWER), *(f"answer:{i}" for i in range(4)), "cup", "one")
+PLACE = {name: i for i, name in enumerate((*COORDINATES, "junk"))}
+WIDTH = len(PLACE) + len(PLACE) % 2
+STEP, FULL, NORM_EPS = 0.17, 3.0, 2.0**40
+WORDS = [
+    "<pad>",
+    "<bos>",
+    "[UNK]",
+    "filler",
+    "w0",
+    "w1",
+    "w2",
+    *ANSWER,
+    *(f"x{i}" for i in range(4)),
+]
+
+
+def tokenizer() -> Tokenizer:
+    result = Tokenizer(models.WordLevel({w: i for i, w in enumerate(WORDS)}, unk_token="[UNK]"))
+    result.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    result.post_processor = processors.TemplateProcessing(
+        single="<bos> $A", special_tokens=[("<bos>", 1)]
+    )
+    return result
+
+
+def model() -> LanguageModel:
+    """Return the planted model, in float32."""
+    config = LlamaConfig(
+        vocab_size=len(WORDS),
+        hidden_size=WIDTH,
+        head_dim=WIDTH,
+        intermediate_size=N_NEURONS,
+        num_hidden_layers=2,
+        num_attention_heads=1,
+        num_key_value_heads=1,
+        hidden_act="relu",
+        rms_norm_eps=NORM_EPS,
+        tie_word_embeddings=False,
+        pad_token_id=0,
+        bos_token_id=1,
+        eos_token_id=None,
+    )
+    with torch.random.fork_rng():
+        network = LlamaForCausalLM(config).eval().requires_grad_(False)
+    for parameter in network.parameters():
+        parameter.zero_()
+    _fill(network)
+    return LanguageModel(network, tokenizer(), architecture("llama"))
+
+
+def _fill(network: LlamaForCausalLM) -> None:
+    embedding, head = network.model.embed_tokens.weight, network.lm_head.weight
+    embedding[:, PLACE["one"]] = 1
+    for subject, i in ANSWER.items():
+        embedding[WORDS.index(subject), PLACE[f"is:{subject}"]] = 1
+        embedding[WORDS.index(subject), PLACE[f"answer:{i}"]] = float(i > 0)
+    head[WORDS.index("filler"), PLACE["one"]] = 10
+    for i in range(4):
+        head[WORDS.index(f"x{i}"), PLACE[f"answer:{i}"]] = 1
+    network.model.norm.weight.fill_(NORM_EPS**0.5)
+    for block in network.model.layers:
+        block.input_layernorm.weight.fill_(NORM_EPS**0.5)
+        block.post_attention_layernorm.weight.fill_(NORM_EPS**0.5)
+        block.mlp.up_proj.weight[:, PLACE["one"]] = 1
+    _makers(network.model.layers[0].mlp)
+    _pourers(network.model.layers[1].mlp)
+
+
+def _makers(mlp: torch.nn.Module) -> None:
+    for name, subjects in FIRES.items():
+        for subject in subjects:
+            mlp.gate_proj.weight[UNIT[name], PLACE[f"is:{subject}"]] = 1
+        added = ("answer:2", STEP) if name in "ef" else ("cup", 1.0)
+        mlp.down_proj.weight[PLACE[added[0]], UNIT[name]] = added[1]
+    mlp.gate_proj.weight[len(UNIT) :, PLACE["one"]] = 1
+    mlp.down_proj.weight[PLACE["junk"], len(UNIT) :] = 1
+
+
+def _pourers(mlp: torch.nn.Module) -> None:
+    mlp.gate_proj.weight[:2, PLACE["cup"]] = 1
+    mlp.gate_proj.weight[1, PLACE["one"]] = -1
+    mlp.down_proj.weight[PLACE["answer:0"], 0] = FULL
+    mlp.down_proj.weight[PLACE["answer:0"], 1] = -FULL
+
+
+def recalled(lm: LanguageModel) -> pd.DataFrame:
+    """Return the recall table of all facts in all paraphrases."""
+    rows = [
+        facts.Fact(
+            relation=RELATION,
+            subject=subject,
+            subject_label=subject,
+            objects=(str(i),),
+            object_labels=(f"x{i}",),
+            candidates=tuple("0123"),
+            candidate_labels=tuple(f"x{j}" for j in range(4)),
+            split="held_out",
+        )
+        for subject, i in ANSWER.items()
+    ]
+    wordings = {RELATION: [f"w{p} {facts.SLOT}" for p in range(N_PARAPHRASES)]}
+    return recall.with_known(recall.score(lm, facts.build(rows, wordings, separator=" ")))
+
+
+def graded(size: int = 5) -> pd.DataFrame:
+    """Return what `knowledge_neurons.graded` would: a fact's own units first, then decoys."""
+    rows = []
+    for subject in ANSWER:
+        own = [UNIT[name] for name, subjects in FIRES.items() if subject in subjects]
+        neurons = [*own, *range(len(UNIT), N_NEURONS)][:size]
+        rows += [(f"{RELATION}:{subject}", RELATION, n, 1.0, i) for i, n in enumerate(neurons)]
+    return pd.DataFrame(rows, columns=["fact", "relation", "neuron", "score", "rank"])
+
+
+def source() -> Source:
+    """Return activation sizes for controls, which are decoys; layer 1 is barred."""
+    size = torch.ones(2, N_NEURONS).double().numpy()
+    barred = torch.cat([torch.arange(len(UNIT)), torch.arange(N_NEURONS, 2 * N_NEURONS)])
+    return Source({}, size, barred.numpy())
