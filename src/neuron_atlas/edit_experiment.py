@@ -1,0 +1,146 @@
+"""The whole editing experiment: from stored scores to what every arm's edits did."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from neuron_atlas import (
+    edit_plan,
+    edit_sets,
+    editing,
+    knowledge_arms,
+    knowledge_neurons,
+    operations,
+    relation_neurons,
+    store,
+    work,
+)
+from neuron_atlas.edit_plan import Case, Tables
+from neuron_atlas.edit_search import Descent
+from neuron_atlas.fact_prompts import KEY
+from neuron_atlas.model import LanguageModel
+from neuron_atlas.recall import Tokens
+
+EFFECTS, EDITS, SETS, META = "effects.parquet", "edits.parquet", "sets.parquet", "meta.json"
+Run = Callable[[pd.DataFrame], pd.DataFrame]
+
+
+def run(
+    lm: LanguageModel,
+    recalls: Mapping[str, Path],
+    attributed: Mapping[str, Path],
+    sizes: Mapping[str, Path],
+    out: Path,
+    *,
+    n_sources: int,
+    max_facts: int,
+    m: int,
+    n_unrelated: int,
+    n_draws: int,
+    how: Descent,
+    seed: int,
+    key: str,
+) -> None:
+    """Write `effects` (suppress, enhance), `edits`, `sets` (Parquet) and `meta.json` to `out`.
+
+    Args:
+        lm: The model.
+        recalls: Each language's recall table.
+        attributed: Each language's stored scores.
+        sizes: Each language's activation sizes.
+        out: The folder to make.
+        n_sources: Languages in which a fact's neurons are looked for.
+        max_facts: Facts a relation.
+        m: Neurons of a set.
+        n_unrelated: Prompts of other relations a fact.
+        n_draws: Matched random sets a fact.
+        how: How edits are looked for.
+        seed: Of new objects, unrelated prompts and random sets.
+        key: Names the work; see `work.key`.
+
+    Raises:
+        ValueError: no fact is known in `n_sources` languages and one more.
+    """
+    scores = {language: knowledge_neurons.read(path) for language, path in attributed.items()}
+    recalled = {language: store.read_table(path) for language, path in recalls.items()}
+    tables, tokens = edit_plan.read(recalled, scores), Tokens(lm)
+    cases = edit_plan.cases(tables, tokens, n_sources=n_sources, max_facts=max_facts, seed=seed)
+    _require_some(cases, tables, n_sources)
+    sets = edit_sets.choose(
+        lm,
+        tables,
+        scores,
+        {language: relation_neurons.read(path) for language, path in sizes.items()},
+        cases,
+        m=m,
+        target=store.read_json(next(iter(attributed.values())) / knowledge_neurons.META)["target"],
+        n_draws=n_draws,
+        seed=seed,
+    )
+    asked = edit_plan.asked(tables, cases, n_unrelated=n_unrelated, seed=seed)
+    bench = editing.Bench(lm, tables, sets, asked, how, tokens)
+    effects, edits = _operations(bench, key), _edits(bench, cases, key)
+    with store.whole(out) as folder:
+        store.write_table(folder / SETS, knowledge_arms.members(sets))
+        store.write_table(folder / EFFECTS, effects)
+        store.write_table(folder / EDITS, edits)
+        store.write_json(folder / META, _meta(cases, tables, n_sources=n_sources, m=m))
+    for name in (EFFECTS, EDITS):
+        work.done(f"{name}-{key}")
+
+
+def _operations(bench: editing.Bench, key: str) -> pd.DataFrame:
+    setup = operations.experiment(bench.lm, bench.sets)
+    asked = bench.asked[["fact", "where", *KEY]]
+    prompts = bench.asked.drop(columns=["fact", "where"]).drop_duplicates(KEY)
+    prompts = prompts.sort_values(["language", "relation", "template", "measured"])
+    found = work.in_parts(
+        prompts,
+        lambda part: operations.measure(setup, part, asked, bench.tokens),
+        key=f"{EFFECTS}-{key}",
+        size=16,
+    )
+    order = ["fact", "method", "draw", "operation", "where", *KEY]
+    return found.rename(columns={"method": "arm"}).sort_values(
+        [("arm" if c == "method" else c) for c in order], ignore_index=True
+    )
+
+
+def _edits(bench: editing.Bench, cases: Sequence[Case], key: str) -> pd.DataFrame:
+    by_fact = {case.fact: case for case in cases}
+    return work.in_parts(
+        pd.DataFrame({"fact": list(by_fact)}),
+        lambda part: editing.edit(bench, [by_fact[fact] for fact in part["fact"]]),
+        key=f"{EDITS}-{key}",
+        size=4,
+    )
+
+
+def _require_some(cases: Sequence[Case], tables: Tables, n_sources: int) -> None:
+    if not cases:
+        known = {language: len(held) for language, held in tables.held.items()}
+        raise ValueError(
+            f"no fact is attributed in {n_sources} languages and one more, with a new object that "
+            f"begins differently in all of them; facts by language: {known}. Raise "
+            "attributions.max_facts or add languages"
+        )
+
+
+def _meta(cases: Sequence[Case], tables: Tables, *, n_sources: int, m: int) -> dict[str, Any]:
+    return {
+        "n_facts": len(cases),
+        "n_sources": n_sources,
+        "neurons": m,
+        "languages": list(tables.held),
+        "cases": [
+            {
+                "fact": case.fact,
+                "sources": list(case.sources),
+                "others": list(case.others),
+                "new": case.new,
+            }
+            for case in cases
+        ],
+    }
