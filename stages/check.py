@@ -4,13 +4,19 @@ from pathlib import Path
 from types import ModuleType
 
 import activations
+import attributions
+import degenerate_neurons
+import editing
 import effects
 import facts
 import interference
+import knowledge
+import language_neurons
 import model
 import recall
 import relation_neurons
 import report
+import selection
 import transfer
 from neuron_atlas import builtin, checks, params, store, templates
 from neuron_atlas.command import run
@@ -24,6 +30,12 @@ SCRIPTS: tuple[ModuleType, ...] = (
     interference,
     transfer,
     effects,
+    attributions,
+    selection,
+    language_neurons,
+    degenerate_neurons,
+    editing,
+    knowledge,
     report,
 )
 

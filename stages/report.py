@@ -30,13 +30,16 @@ def main(
     consistency: Path,
     relation_neurons: Path,
     effects: Path,
+    knowledge: Path,
     metrics: Path,
     plots: Path,
     page: Path,
     /,
 ) -> None:
     """Write the folders `metrics`, `plots` and `page`."""
-    folders = results.Folders(model, facts_report, recall, consistency, relation_neurons, effects)
+    folders = results.Folders(
+        model, facts_report, recall, consistency, relation_neurons, effects, knowledge
+    )
     source = load("facts", FactParams).source
     report.write(
         results.read(folders, load_languages(), fact_source=source),

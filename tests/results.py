@@ -269,6 +269,114 @@ def effects() -> dict[str, Any]:
     }
 
 
+def knowledge() -> dict[str, Any]:
+    """Return data/knowledge/summary.json, with one claim of each verdict."""
+    places = ("related", "unrelated", "specific")
+    where = ("same_language", "other_languages", "unrelated")
+    said = ("supported", "supported", "undecided", "not supported", "not supported")
+    claims = (
+        "amig_beats_baselines",
+        "language_independent_neurons_exist",
+        "cross_lingual_editing",
+        "degenerate_neurons_exist",
+        "degenerate_neurons_help_fact_checking",
+    )
+    return {
+        "attribution": {
+            **{"baseline": "occlusion", "rule": "gauss_legendre", "steps": 2},
+            **{"target": "candidates", "dtype": "float32", "n_facts": 12, "n_prompts": 36},
+            **{"completeness_median": 0.004, "completeness_p95": 0.017},
+        },
+        "selection": {m: {p: _estimate(0.5) for p in places} for m in METHODS},
+        "language_neurons": {
+            **{"n_facts": 9, "n_languages": 2, "mean_per_fact": 9.5, "null_mismatched": 1.75},
+            **{"null_random": 0.125, "p_value": 0.001, "share_with_any": 1.0},
+            "pairs": {"value": 0.3, "same_relation": 0.16, "mismatched": 0.06},
+            "relations": {"mean_per_relation": 17.8, "null_mismatched": 0.7},
+            "both_kinds": {"count": 2, "expected_within_layer": 0.2},
+            "goes_with": {"n_pairs": 1},
+        },
+        "editing": {arm: {w: _estimate(0.25) for w in where} for arm in ARMS},
+        "degenerate": {
+            **{"n_facts": 12, "n_pairs_tested": 336, "n_degenerate": 3, "rate": 0.009},
+            **{"null_rate": 0.001, "p_value": 0.2, "published_rule_rate": 0.08, "agreement": 0.1},
+            **{"found_rate": 0.02, "opposite_rate": 0.01},
+        },
+        "fact_checking": {
+            "auroc": {d: _estimate(0.75) for d in DETECTORS},
+            "f1": dict.fromkeys(DETECTORS, 0.5),
+        },
+        "verdicts": {
+            claim: _verdict(word, 0.125, 0.01, f"Measured: {claim}.")
+            for claim, word in zip(claims, said, strict=True)
+        },
+    }
+
+
+METHODS = ("amig", "zero_ig", "gradient_activation", "activation", "random")
+ARMS = ("independent", "monolingual", "joint", "sequential", "random")
+DETECTORS = (
+    "degenerate",
+    "knowledge",
+    "random",
+    "claim_probability",
+    "candidate_log_odds",
+    "always_true",
+)
+
+
+def tables(languages: Sequence[str] = LANGUAGES) -> dict[str, pd.DataFrame]:
+    """Return the tables of data/knowledge."""
+    around = {"mean": 0.5, "low": 0.25, "high": 0.75, "n_facts": 12}
+    selected = product(
+        METHODS, ("suppress", "enhance", "both"), ("related", "unrelated", "specific")
+    )
+    edited = product(ARMS, ("same_language", "other_languages", "unrelated", "paraphrase"))
+    pairs = [(a, b) for a, b in product(languages, languages) if a != b]
+    shares = {"rate": 0.01, "null_rate": 0.0, "published_rule_rate": 0.08}
+    shares |= {"null_published_rate": 0.0, "confirmed": 0.25, "elsewhere": 0.5}
+    area = {"auroc": 0.75, "auroc_low": 0.6, "auroc_high": 0.9, "average_precision": 0.7}
+    found = {
+        "selection": [
+            {"method": m, "operation": o, "where": w, **around, "p_value": 0.01, "q_value": 0.02}
+            | {"published_sr": 3.5}
+            for m, o, w in selected
+        ],
+        "language_map": [
+            {"language": a, "compared_with": b, "value": 0.3, "mismatched": 0.06, "excess": 0.24}
+            | {"q_value": 0.01, "significant": True, "same_script": False, "n_facts": 9}
+            for a, b in pairs
+        ],
+        "language_layers": [
+            {"kind": kind, "layer": layer, "neurons": layer / 2, "chance": 1.25}
+            for kind, layer in product(("fact", "relation"), range(N_LAYERS))
+        ],
+        "language_counts": [
+            {"at_least": k, "n_facts": 9, "observed": 9.0 / k, "mismatched": 1.0 / k}
+            | {"same_relation": 6.0 / k, "random": 0.1, "p_value": 0.001}
+            for k in (2, 3)
+        ],
+        "editing": [{"operation": "edit", "arm": a, "where": w, **around} for a, w in edited],
+        "edit_success": [
+            {"arm": arm, "where": "same_language", "share": 0.5, "n_facts": 12} for arm in ARMS
+        ],
+        "degenerate": [
+            {"language": code, "n_facts": 12, "n_pairs_tested": 336, "n_degenerate": 3, "larger": 1}
+            | shares
+            for code in languages
+        ],
+        "interactions": [
+            {"kind": kind, "interaction": x, "share": 0.25}
+            for kind, x in product(("pair", "random pair"), (-0.5, 0.0, 0.5))
+        ],
+        "detectors": [
+            {"detector": d, **area, "f1": 0.7, "threshold": 0.1, "n_claims": 48, "n_facts": 12}
+            for d in DETECTORS
+        ],
+    }
+    return {name: pd.DataFrame(rows) for name, rows in found.items() if rows}
+
+
 def everything(
     relations: Sequence[str] = RELATIONS, languages: Sequence[str] = LANGUAGES
 ) -> Results:
@@ -286,13 +394,15 @@ def everything(
         cells=cells(relations),
         doses=doses(),
         transfer=transfer(languages),
+        knowledge=knowledge(),
+        tables=tables(languages),
     )
 
 
 def folders(root: Path) -> Folders:
     """Return where `written` puts each stage's output."""
     names = ("model", "facts_report", "recall", "consistency.json", "relation_neurons", "effects")
-    return Folders(*(root / name for name in names))
+    return Folders(*(root / name for name in (*names, "knowledge")))
 
 
 def written(results: Results, root: Path) -> Folders:
@@ -308,4 +418,7 @@ def written(results: Results, root: Path) -> Folders:
     store.write_json(at.effects / "summary.json", results.effects)
     for name in ("cells", "doses", "transfer"):
         store.write_table(at.effects / f"{name}.parquet", getattr(results, name))
+    store.write_json(at.knowledge / "summary.json", results.knowledge)
+    for name, table in results.tables.items():
+        store.write_table(at.knowledge / f"{name}.parquet", table)
     return at

@@ -93,7 +93,7 @@ def test_the_error_falls_by_four_when_the_steps_double(lm: LanguageModel) -> Non
 
 
 def test_the_usual_prefactor_loses_completeness(lm: LanguageModel) -> None:
-    """Eq. 4 and its code multiply by w where Eq. 2 has w - w'; with w' away from 0 that is wrong."""
+    """Eq. 4 and its code multiply by w where Eq. 2 has w - w': wrong unless w' is 0."""
     mean = torch.full((lm.n_layers, lm.n_neurons), 0.3)
     found = attribution.integrated_gradients(
         lm, QUESTIONS, baseline="mean", rule=FINE, target="log_probability", mean=mean
@@ -319,5 +319,5 @@ def test_a_mean_without_its_baseline_is_refused(lm: LanguageModel) -> None:
 def test_scores_that_are_not_numbers_are_refused() -> None:
     lm = tiny.random_model("llama", seed=3)
     lm.head.weight[3] = torch.inf
-    with pytest.raises(ValueError, match="NaN or infinite; try model.dtype"):
+    with pytest.raises(ValueError, match="NaN or infinite; try model"):
         list(attribution.gradient_activation(lm, QUESTIONS, target="log_probability"))

@@ -110,7 +110,7 @@ def test_text_from_data_is_shown_and_never_markup() -> None:
 
 def test_a_null_is_said_plainly() -> None:
     text = Elements(rendered(results.everything())).text
-    assert "Of 5 claims, 3 supported; 1 not supported; 1 undecided." in text
+    assert "Of 10 claims, 5 supported; 3 not supported; 2 undecided." in text
     assert "No cell improves after correction." in text
     assert "No evidence for this claim was found here: a null result." in text
     assert "too uncertain to decide" in text
@@ -152,6 +152,25 @@ def test_missing_parts_and_pictures_are_left_out() -> None:
     assert "1 relation asked in 1 language" in text
 
 
+def test_each_verdict_on_knowledge_neurons_stands_in_its_section(whole: str) -> None:
+    found = Elements(whole).text
+    for claim in results.knowledge()["verdicts"]:
+        assert found.count(f"Measured: {claim}.") == 2  # in the table of claims and in its section
+    assert "neurons a fact" in found
+    assert "area under the curve" in found
+
+
+def test_what_was_not_measured_is_said_and_not_invented() -> None:
+    given = results.everything()
+    kept = {k: v for k, v in given.knowledge.items() if k not in ("editing", "language_neurons")}
+    kept["verdicts"] = {"amig_beats_baselines": given.knowledge["verdicts"]["amig_beats_baselines"]}
+    few = {name: given.tables[name] for name in ("selection", "detectors")}
+    text = Elements(rendered(replace(given, knowledge=kept, tables=few), pictures=False)).text
+    assert text.count("Not measured: this needs facts known in several languages.") == 2
+    assert "Cross-lingual editing" not in text
+    assert records.of(replace(given, tables=few))["editing"] == []
+
+
 def test_top_neurons_must_be_positive() -> None:
     with pytest.raises(ValueError, match=r"report\.top_neurons must be at least 1, got 0"):
         page.render(results.everything(), {}, {}, title="t", top_neurons=0)
@@ -174,7 +193,7 @@ def test_the_stage_writes_metrics_plots_and_page(
     spec.loader.exec_module(stage)
     outs = [tmp_path / name for name in ("metrics", "plots", "report")]
     stage.main(*vars(at).values(), *outs)
-    names = {"summary", "facts", "recall", "relation_neurons", "interference"}
+    names = {"summary", "facts", "recall", "relation_neurons", "interference", "knowledge"}
     assert {path.stem for path in outs[0].iterdir()} == names
     assert {path.stem for path in outs[1].iterdir()} == set(plots.PLOTS)
     assert json.loads((outs[0] / "summary.json").read_text())["facts"]["source"] == "builtin"

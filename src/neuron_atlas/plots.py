@@ -8,7 +8,7 @@ from pathlib import Path
 import vl_convert
 from dvc_render.vega import VegaRenderer  # type: ignore[import-untyped]
 
-from neuron_atlas.records import Records
+from neuron_atlas.knowledge_records import Records
 from neuron_atlas.store import atomic
 
 TEMPLATES = Path(".dvc/plots")
@@ -89,6 +89,62 @@ PLOTS = {
         title="Effect of one language's neurons on another (outlined: q < 0.05)",
         x_label="language asked",
         y_label="language the neurons were found in",
+    ),
+    "selection": Plot(
+        "estimates",
+        x="label",
+        y="value",
+        title="What suppressing and enhancing each method's neurons does to the fact alone",
+        x_label="how neurons are selected",
+        y_label="change on the fact less that on others, nats",
+    ),
+    "language_map": Plot(
+        "share_map",
+        x="language",
+        y="compared_with",
+        title="Neurons of a fact that two languages share (small: of different facts)",
+        x_label="language",
+        y_label="compared with",
+    ),
+    "language_counts": Plot(
+        "estimates",
+        x="label",
+        y="value",
+        title="Neurons of a fact that several languages share, against chance",
+        x_label="languages that share a neuron",
+        y_label="neurons a fact",
+    ),
+    "language_layers": Plot(
+        "layer_counts",
+        x="layer",
+        y="neurons",
+        title="Language-independent neurons in each layer (dashed: spread evenly)",
+        x_label="layer",
+        y_label="neurons",
+    ),
+    "editing": Plot(
+        "estimates",
+        x="label",
+        y="value",
+        title="What a real edit through each arm's neurons does to the new answer",
+        x_label="which neurons are edited",
+        y_label="gain of the new answer over the old, nats",
+    ),
+    "interactions": Plot(
+        "estimates",
+        x="label",
+        y="value",
+        title="Interaction of two neurons of a fact, against matched random pairs",
+        x_label="interaction, nats",
+        y_label="share of pairs",
+    ),
+    "detectors": Plot(
+        "estimates",
+        x="label",
+        y="value",
+        title="Telling true claims from false ones (line: chance)",
+        x_label="detector",
+        y_label="area under the curve",
     ),
 }
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from neuron_atlas.knowledge_records import KNOWLEDGE, Records, knowledge, rows_of
 from neuron_atlas.recall_summary import ALL, measure
 from neuron_atlas.results import Results
 
@@ -15,8 +16,6 @@ ORDERS = {
     "random_order": "random order",
     "matched_random": "matched random neurons",
 }
-
-Records = list[dict[str, Any]]
 
 
 def of(results: Results) -> dict[str, Records]:
@@ -29,6 +28,7 @@ def of(results: Results) -> dict[str, Records]:
         "interference": interference(results.cells),
         "doses": doses(results.doses),
         "transfer": transfer(results.transfer),
+        **{name: knowledge(name, results.tables) for name in KNOWLEDGE},
     }
 
 
@@ -43,7 +43,7 @@ def recall(table: pd.DataFrame) -> Records:
         value=table["typed_accuracy"],
         note=[f"base {share:.2f}" for share in table["majority_baseline"]],
     ).sort_values("first", kind="stable")
-    return _records(rows, ["language", "relation", "value", "note", "majority_baseline", "n_facts"])
+    return rows_of(rows, ["language", "relation", "value", "note", "majority_baseline", "n_facts"])
 
 
 def layers(sets: pd.DataFrame, n_layers: int) -> Records:
@@ -54,7 +54,7 @@ def layers(sets: pd.DataFrame, n_layers: int) -> Records:
     counts = counts.reindex(columns=range(n_layers), fill_value=0)
     chance = counts.sum(axis=1) / n_layers
     long = counts.reset_index().melt("relation", var_name="layer", value_name="neurons")
-    return _records(
+    return rows_of(
         long.assign(chance=long["relation"].map(chance)),
         ["relation", "layer", "neurons", "chance"],
     )
@@ -65,7 +65,7 @@ def overlap(entries: Sequence[Mapping[str, Any]]) -> Records:
     table = pd.DataFrame([dict(entry) for entry in entries], columns=_OVERLAP)
     table = table.assign(value=table["count"] / table["expected"])
     both = _symmetric(table.rename(columns={"a": "relation", "b": "compared_with"}), "relation")
-    return _records(
+    return rows_of(
         both.assign(significant=both["q_value"] < SIGNIFICANT),
         ["relation", "compared_with", "value", "count", "expected", "q_value", "significant"],
     )
@@ -91,7 +91,7 @@ def doses(table: pd.DataFrame) -> Records:
     if unknown:
         raise ValueError(f"doses: order must be one of {list(ORDERS)}, got {unknown}")
     named = table.assign(order=table["order"].map(ORDERS))
-    return _records(named, ["order", "k", "share", "effect", "low", "high"])
+    return rows_of(named, ["order", "k", "share", "effect", "low", "high"])
 
 
 def consistency(entries: Sequence[Mapping[str, Any]]) -> Records:
@@ -101,7 +101,7 @@ def consistency(entries: Sequence[Mapping[str, Any]]) -> Records:
     means = pairs.agg(value=("rankc", "mean"), n_relations=("relation", "nunique")).reset_index()
     named = means.rename(columns={"a": "language", "b": "compared_with"})
     both = _symmetric(named, "language").assign(note="")
-    return _records(both, ["language", "compared_with", "value", "n_relations", "note"])
+    return rows_of(both, ["language", "compared_with", "value", "n_relations", "note"])
 
 
 _OVERLAP = ["a", "b", "count", "expected", "expected_within_layer", "p_value", "q_value"]
@@ -111,7 +111,7 @@ _CONSISTENCY = ["a", "b", "relation", "rankc", "n_facts"]
 def _effects(cells: pd.DataFrame, axes: list[str]) -> Records:
     rows = cells.assign(value=cells["excess"], significant=cells["q_value"] < SIGNIFICANT)
     measured = ["value", "low", "high", "q_value", "significant", "effect", "random", "n_items"]
-    return _records(rows, [*axes, *measured])
+    return rows_of(rows, [*axes, *measured])
 
 
 def _symmetric(table: pd.DataFrame, first: str) -> pd.DataFrame:
@@ -122,18 +122,3 @@ def _symmetric(table: pd.DataFrame, first: str) -> pd.DataFrame:
     cells = pd.MultiIndex.from_product([names, names], names=[first, "compared_with"])
     given = both.drop_duplicates([first, "compared_with"]).set_index([first, "compared_with"])
     return given.reindex(cells).reset_index()
-
-
-def _records(table: pd.DataFrame, columns: list[str]) -> Records:
-    return [
-        {key: _plain(value) for key, value in zip(columns, row, strict=True)}
-        for row in table[columns].itertuples(index=False, name=None)
-    ]
-
-
-def _plain(value: Any) -> Any:
-    """Return a JSON value: six significant digits, None where there is no number."""
-    value = value.item() if hasattr(value, "item") else value
-    if not isinstance(value, float):
-        return value
-    return None if pd.isna(value) else float(f"{value:.6g}")

@@ -28,6 +28,8 @@ class Results:
         cells: data/effects/cells.parquet.
         doses: data/effects/doses.parquet.
         transfer: data/effects/transfer.parquet.
+        knowledge: data/knowledge/summary.json.
+        tables: The tables of data/knowledge by name; what was not measured is absent.
     """
 
     provenance: Mapping[str, Any]
@@ -41,6 +43,8 @@ class Results:
     cells: pd.DataFrame
     doses: pd.DataFrame
     transfer: pd.DataFrame
+    knowledge: Mapping[str, Any]
+    tables: Mapping[str, pd.DataFrame]
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,7 @@ class Folders:
     consistency: Path
     relation_neurons: Path
     effects: Path
+    knowledge: Path
 
 
 def read(folders: Folders, languages: Sequence[str], *, fact_source: str) -> Results:
@@ -75,4 +80,9 @@ def read(folders: Folders, languages: Sequence[str], *, fact_source: str) -> Res
         cells=store.read_table(folders.effects / "cells.parquet"),
         doses=store.read_table(folders.effects / "doses.parquet"),
         transfer=store.read_table(folders.effects / "transfer.parquet"),
+        knowledge=store.read_json(folders.knowledge / "summary.json"),
+        tables={
+            path.stem: store.read_table(path)
+            for path in sorted(folders.knowledge.glob("*.parquet"))
+        },
     )

@@ -10,6 +10,7 @@ import pandas as pd
 from neuron_atlas.recall_summary import ALL, measure, n_aligned, relations
 from neuron_atlas.records import SIGNIFICANT
 from neuron_atlas.results import Results
+from neuron_atlas.store import records
 
 SCHEMA = 1
 MODEL = ("source", "sha256", "n_layers", "n_neurons", "n_parameters", "dtype")
@@ -21,6 +22,14 @@ STABILITY = (
     "template_jaccard_chance",
 )
 PARTS = ("interference", "cumulativity", "transfer")
+KNOWLEDGE = (
+    "attribution",
+    "selection",
+    "language_neurons",
+    "editing",
+    "degenerate",
+    "fact_checking",
+)
 
 
 def metrics(results: Results) -> dict[str, dict[str, Any]]:
@@ -35,6 +44,7 @@ def metrics(results: Results) -> dict[str, dict[str, Any]]:
         "recall": {"by_language": _nested(table), "rankc": _rankc(results.consistency)},
         "relation_neurons": _relation_neurons(results.found),
         "interference": _interference(results),
+        "knowledge": {name: records(table) for name, table in results.tables.items()},
     }
     return {name: _clean(value) for name, value in content.items()}
 
@@ -52,11 +62,17 @@ def _summary(results: Results, table: pd.DataFrame) -> dict[str, Any]:
         },
         "relation_neurons": _pooled(results.found),
         **_parts(results.effects),
+        **{name: results.knowledge[name] for name in KNOWLEDGE if name in results.knowledge},
         "verdicts": {
             claim: {key: value for key, value in verdict.items() if key != "because"}
-            for claim, verdict in results.effects["verdicts"].items()
+            for claim, verdict in verdicts(results).items()
         },
     }
+
+
+def verdicts(results: Results) -> dict[str, Mapping[str, Any]]:
+    """Return the verdicts on relation neurons, then those on knowledge neurons."""
+    return {**results.effects["verdicts"], **results.knowledge["verdicts"]}
 
 
 def _parts(effects: Mapping[str, Any]) -> dict[str, Any]:

@@ -45,7 +45,7 @@ def log_probability(
     The gradient of log p(a) with respect to the head's input is W_a - sum_v p(v) W_v: one matrix
     product more than the value, and no graph over the vocabulary.
     """
-    result: Tensor = _LogProbability.apply(hidden, token, head)
+    result: Tensor = _LogProbability.apply(hidden, token, head)  # type: ignore[no-untyped-call]
     return result
 
 
@@ -57,7 +57,7 @@ class _LogProbability(torch.autograd.Function):
         wanted = ctx.needs_input_grad[0]
         parts = [
             _rows(head, h, t, wanted=wanted)
-            for h, t in zip(hidden.split(ROWS), token.split(ROWS), strict=True)
+            for h, t in zip(torch.split(hidden, ROWS), torch.split(token, ROWS), strict=True)
         ]
         if wanted:
             ctx.save_for_backward(torch.cat([gradient for _, gradient in parts]))

@@ -1,0 +1,65 @@
+"""The claims of the literature in plain words, as the page says them."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim of the papers, what a supporting result would be, and its effect's unit."""
+
+    name: str
+    meaning: str
+    unit: str = "nats"
+
+
+CLAIMS = {
+    "relation_neurons_exist": Claim(
+        "Relation neurons exist",
+        "Switching off a relation’s neurons costs its answers more than switching off random "
+        "neurons of the same layers and activation size.",
+    ),
+    "cumulativity": Claim(
+        "Cumulativity", "The neurons work together: further ones in the ranking still add effect."
+    ),
+    "versatility_relations": Claim(
+        "Versatility across relations", "Neurons of one relation also carry other relations."
+    ),
+    "versatility_languages": Claim(
+        "Versatility across languages",
+        "Neurons found in one language also carry the relation in another.",
+    ),
+    "interference": Claim(
+        "Interference", "Switching off one relation’s neurons improves another relation."
+    ),
+    "amig_beats_baselines": Claim(
+        "Attribution finds the neurons that matter",
+        "Suppressing and enhancing the neurons that architecture-adapted integrated gradients "
+        "select moves the fact, and only the fact, more than any other way of selecting as many.",
+    ),
+    "language_independent_neurons_exist": Claim(
+        "Language-independent neurons exist",
+        "A fact’s languages share more neurons than mismatched facts’ do.",
+        unit="neurons a fact",
+    ),
+    "cross_lingual_editing": Claim(
+        "Cross-lingual editing",
+        "Editing language-independent neurons carries over to languages that had no part in "
+        "finding them, more than editing one language’s neurons.",
+    ),
+    "degenerate_neurons_exist": Claim(
+        "Degenerate neurons exist",
+        "More pairs of a fact’s neurons stand in for each other than of matched random neurons.",
+        unit="share of pairs",
+    ),
+    "degenerate_neurons_help_fact_checking": Claim(
+        "Degenerate neurons help to check facts",
+        "Added to the claim’s probability, they tell true claims from false ones better.",
+        unit="area under the curve",
+    ),
+}
+
+PLAIN = {
+    "supported": "The measurements agree with this claim.",
+    "not supported": "No evidence for this claim was found here: a null result.",
+    "undecided": "The measurements are too uncertain to decide either way.",
+}

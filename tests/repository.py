@@ -1,0 +1,85 @@
+"""A copy of this repository, in which tests run the real pipeline on a toy model."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from toy import RELATIONS
+
+ROOT = Path(__file__).parents[1]
+LANGUAGES = ("en", "fr", "de")
+SMALL: dict[str, dict[str, Any]] = {
+    "facts": {
+        "relations": list(RELATIONS),
+        "max_per_relation": 12,
+        "max_candidates": 12,
+        "max_majority_share": 0.5,
+        "development_share": 0.3,
+        "seed": 0,
+    },
+    "recall": {"shots": 0, "n_reference": 4},
+    "relation_neurons": {"k": 8, "min_facts": 2, "n_permutations": 3, "n_null_neurons": 8},
+    "interference": {"max_facts": 3, "n_draws": 4, "n_dose_draws": 2, "doses": [0.5]},
+    "transfer": {"max_facts": 3, "n_draws": 3},
+    "effects": {"n_resamples": 100},
+    "selection": {"n_unrelated": 2, "n_draws": 2},
+    "language_neurons": {"k": 10, "min_languages": 2, "n_permutations": 19, "n_draws": 2},
+    "degenerate_neurons": {"candidates": 4, "use_facts": 2, "use_draws": 3, "claim_draws": 2},
+    "editing": {"max_facts": 1, "neurons": 4, "steps": 3},
+    "knowledge": {"n_resamples": 100},
+}
+
+
+def copied(folder: Path, model: Path) -> Path:
+    """Copy what git would commit, with parameters for a toy model in three languages."""
+    listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in names.splitlines():
+        if (ROOT / name).is_file() and not name.startswith(("metrics/", "dvc.lock")):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    yaml = YAML()
+    params = yaml.load(folder / "params.yaml")
+    params["languages"] = {code: {} for code in LANGUAGES}
+    params["model"] = {
+        "source": f"path:{model}",
+        "revision": None,
+        "sha256": None,
+        "dtype": "float32",
+    }
+    for section, values in SMALL.items():
+        params[section].update(values)
+    yaml.dump(params, folder / "params.yaml")
+    for command in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "Start"]):
+        run(folder, "git", "-c", "user.name=t", "-c", "user.email=t@localhost", *command)
+    return folder
+
+
+def run(folder: Path, program: str, *words: str) -> str:
+    """Run a program and return its standard output."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    identity = {
+        f"GIT_{who}_{what}": "t@localhost"
+        for who in ("AUTHOR", "COMMITTER")
+        for what in ("NAME", "EMAIL")
+    }
+    environment = os.environ | identity | {"PATH": path, "HF_HUB_OFFLINE": "1"}
+    environment.pop("PYTHONPATH", None)
+    done = subprocess.run(
+        [program, *words], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, (
+        f"{program} {' '.join(words)}\n{done.stdout}\n{done.stderr[-3000:]}"
+    )
+    return done.stdout
+
+
+def stages(folder: Path, file: str) -> set[str]:
+    """Return the names of the stages in `dvc.yaml`, or in `dvc.lock` of those that ran."""
+    found = YAML(typ="safe").load(folder / file)["stages"]
+    return {name.split("@")[0] for name in found}

@@ -1,0 +1,80 @@
+"""In every family the engine's attributions are those of whole forward passes, one at a time."""
+
+from collections.abc import Iterator, Sequence
+
+import pytest
+import torch
+from torch import Tensor
+
+from neuron_atlas import attribution, hooks, occlusion, quadrature
+from neuron_atlas.model import LanguageModel, site_modules
+from neuron_atlas.questions import Point, Question, points, words
+
+RULE = quadrature.midpoint(2)
+QUESTIONS = [  # the first two go together: as many words, but other lengths
+    Question("a b c d", (9, 11), query=(0, 3)),
+    Question("e f g", (8,), query=(0, 3)),
+    Question("g h i j k", (12, 13, 14), query=(2, 7)),
+]
+
+
+@torch.no_grad()
+def own(lm: LanguageModel, ids: Sequence[int], position: int) -> Tensor:
+    """The hidden units of one plain forward: [layer, neuron]."""
+    with hooks.record(site_modules(lm, "hidden")) as values:
+        lm.network(torch.tensor([ids]))
+    return torch.stack([values[layer][0, position] for layer in range(lm.n_layers)])
+
+
+def baselines(
+    lm: LanguageModel, question: Question, point: Point, kind: attribution.Baseline
+) -> Iterator[Tensor]:
+    if kind == "zero":
+        yield torch.zeros(lm.n_layers, lm.n_neurons)
+        return
+    for word in words(lm, question):
+        hidden = [occlusion.filler(lm) if i in word else x for i, x in enumerate(point.ids)]
+        yield own(lm, hidden, point.position)
+
+
+def gradient(lm: LanguageModel, point: Point, layer: int, at: Tensor) -> Tensor:
+    """Slope of log p(token), with the layer's hidden units at the answer position set to `at`."""
+    values = at.clone().requires_grad_()
+
+    def change(x: Tensor) -> Tensor:
+        here = (torch.arange(x.shape[1]) == point.position)[:, None]
+        return torch.where(here, values, x)
+
+    with torch.enable_grad(), hooks.edit(site_modules(lm, "hidden"), {layer: change}):
+        logits = lm.network(torch.tensor([point.ids])).logits[0, point.position]
+        (found,) = torch.autograd.grad(logits.log_softmax(-1)[point.token], values)
+    return found
+
+
+def plain(lm: LanguageModel, question: Question, kind: attribution.Baseline) -> Tensor:
+    total = torch.zeros(lm.n_layers, lm.n_neurons)
+    for point in points(lm, question):
+        end = own(lm, point.ids, point.position)
+        for low in baselines(lm, question, point, kind):
+            for layer, (w, start) in enumerate(zip(end, low, strict=True)):
+                for node, weight in zip(RULE.nodes, RULE.weights, strict=True):
+                    slope = gradient(lm, point, layer, start + node * (w - start))
+                    total[layer] += weight * (w - start) * slope
+    return total
+
+
+@pytest.mark.parametrize("kind", ["zero", "occlusion"])
+def test_attributions_equal_whole_forwards(lm: LanguageModel, kind: attribution.Baseline) -> None:
+    parts = list(
+        attribution.integrated_gradients(
+            lm, QUESTIONS, baseline=kind, rule=RULE, target="log_probability"
+        )
+    )
+    assert {0, 1} <= set(parts[0].places)  # a padded batch
+    assert sorted(i for part in parts for i in part.places) == [0, 1, 2]
+    for part in parts:
+        for scores, place in zip(part.scores, part.places, strict=True):
+            expected = plain(lm, QUESTIONS[place], kind)
+            peak = float(expected.abs().max())
+            assert peak > 1e-3
+            assert float((scores - expected).abs().max()) <= 1e-5 * peak
