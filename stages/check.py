@@ -63,6 +63,7 @@ def main(model_folder: Path, out: Path, /) -> None:
         )
     checks.size(sections["relation_neurons"]["k"], provenance)
     checks.demonstrations(sections["recall"]["shots"], sections["facts"])
+    checks.stored(sections)
     store.write_json(out, {"checked": True})
 
 

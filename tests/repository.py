@@ -68,7 +68,9 @@ def run(folder: Path, program: str, *words: str) -> str:
         for who in ("AUTHOR", "COMMITTER")
         for what in ("NAME", "EMAIL")
     }
-    environment = os.environ | identity | {"PATH": path, "HF_HUB_OFFLINE": "1"}
+    # Threads cost a toy model more than they save.
+    alone = {"PATH": path, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    environment = os.environ | identity | alone
     environment.pop("PYTHONPATH", None)
     done = subprocess.run(
         [program, *words], cwd=folder, env=environment, capture_output=True, text=True, check=False

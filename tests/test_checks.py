@@ -1,13 +1,14 @@
 """Each mistake in params.yaml ends in one clear line, before a model is loaded."""
 
 import os
-import shutil
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import check
 from neuron_atlas import store
 
 ROOT = Path(__file__).parents[1]
@@ -23,39 +24,64 @@ MISTAKES = [
     ("  pooling: answer", "  pooling: mean", "needs activations.pooling 'answer'"),
     ("  paraphrases: 3", "  paraphrases: 9", "fewer than 9 paraphrases"),
     ("  negligible: 0.05", "  negligible: -1.0", "effects.negligible"),
-    ("  dtype: bfloat16", "  dtype: int8", "model.dtype: Input should be 'bfloat16'"),
+    ("  dtype: float32", "  dtype: int8", "model.dtype: Input should be 'bfloat16'"),
+    ("  baseline: occlusion", "  baseline: eos", "attributions.baseline: Input should be 'zero'"),
+    ("  rule: gauss_legendre", "  rule: simpson", "attributions.rule: Input should be"),
+    ("  steps: 2 ", "  steps: 0 ", "attributions.steps: Input should be greater than or equal"),
+    ("  tau: 0.3", "  tau: 0.05", "selection.tau is 0.05, but attributions.floor 0.1 stores"),
+    ("  k: 30 ", "  k: 101 ", "language_neurons.k is 101, but attributions.keep stores 100"),
+    ("  min_languages: 3", "  min_languages: some", "language_neurons.min_languages"),
+    ("  small: 0.22", "  small: 0.0", "degenerate_neurons.small: Input should be greater than 0"),
+    ("  train: 0.75", "  train: 1.5", "degenerate_neurons.train: Input should be less than"),
+    ("  n_sources: 2", "  n_sources: 1", "editing.n_sources: Input should be greater than"),
+    ("  negligible_rate: 0.002", "  negligible_rate: 0.0", "knowledge.negligible_rate"),
 ]
 
 
-def check(folder: Path, params: str) -> subprocess.CompletedProcess[str]:
-    """Run the stage on a model of which only the provenance exists."""
+def prepared(folder: Path, params: str) -> Path:
+    """A folder to run the stage in, with a model of which only the provenance exists."""
     (folder / "params.yaml").write_text(params, encoding="utf-8")
-    family = {"model_type": "gpt2", "gate": None}
+    family = {"model_type": "gpt2", "gate": None, "up": "mlp.c_fc"}
     provenance = {"n_layers": 18, "n_neurons": 2048, "architecture": family}
     store.write_json(folder / "data" / "model" / "provenance.json", provenance)
-    command = [sys.executable, str(ROOT / "stages" / "check.py"), "data/model", "data/check.json"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
-    return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )
+    return folder
+
+
+def shipped() -> str:
+    return (ROOT / "params.yaml").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(("right", "wrong", "message"), MISTAKES)
-def test_a_mistake_is_one_clear_line(tmp_path: Path, right: str, wrong: str, message: str) -> None:
-    shipped = (ROOT / "params.yaml").read_text(encoding="utf-8")
-    assert right in shipped
-    found = check(tmp_path, shipped.replace(right, wrong, 1))
+def test_a_mistake_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, right: str, wrong: str, message: str
+) -> None:
+    assert right in shipped()
+    monkeypatch.chdir(prepared(tmp_path, shipped().replace(right, wrong, 1)))
+    with pytest.raises(ValueError, match=re.escape(message)):
+        check.main(Path("data/model"), Path("data/check.json"))
+    assert not Path("data/check.json").exists()
+
+
+def test_a_mistake_is_one_clear_line(tmp_path: Path) -> None:
+    right, wrong, message = MISTAKES[0]
+    prepared(tmp_path, shipped().replace(right, wrong, 1))
+    command = [sys.executable, str(ROOT / "stages" / "check.py"), "data/model", "data/check.json"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    found = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
     assert found.returncode == 1
     assert message in found.stderr
     assert found.stderr.startswith("error: ")
     assert found.stderr.count("\n") == 1
-    assert not (tmp_path / "data" / "check.json").exists()
 
 
-def test_the_shipped_parameters_pass_and_give_a_constant(tmp_path: Path) -> None:
-    shipped = (ROOT / "params.yaml").read_text(encoding="utf-8")
-    assert check(tmp_path, shipped).returncode == 0
-    first = (tmp_path / "data" / "check.json").read_bytes()
-    shutil.rmtree(tmp_path / "data")
-    assert check(tmp_path, shipped.replace("  k: 100 ", "  k: 200 ", 1)).returncode == 0
-    assert (tmp_path / "data" / "check.json").read_bytes() == first
+def test_the_shipped_parameters_pass_and_give_a_constant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, params in (("a", shipped()), ("b", shipped().replace("  k: 100 ", "  k: 200 ", 1))):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(prepared(tmp_path / name, params))
+        check.main(Path("data/model"), Path("data/check.json"))
+    first, second = (tmp_path / name / "data" / "check.json" for name in "ab")
+    assert first.read_bytes() == second.read_bytes()

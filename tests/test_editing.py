@@ -198,7 +198,7 @@ def test_sequential_halves_are_fitted_one_after_the_other(
             assert new > old
 
 
-def test_no_fact_in_enough_languages_is_an_error(
+def test_too_few_languages_are_said_and_not_measured(
     planted_model: LanguageModel, tmp_path: Path
 ) -> None:
     table = planted_scores.recalled(planted_model, "xa")
@@ -206,19 +206,22 @@ def test_no_fact_in_enough_languages_is_an_error(
     scores = planted_scores.scores(table, "xa")
     store.write_table(tmp_path / "xa/scores.parquet", scores)
     one = {"xa": tmp_path / "xa"}
-    with pytest.raises(ValueError, match="no fact is attributed in 2 languages and one more"):
-        edit_experiment.run(
-            planted_model,
-            {"xa": tmp_path / "xa.parquet"},
-            one,
-            one,
-            tmp_path / "out",
-            n_sources=2,
-            max_facts=1,
-            m=2,
-            n_unrelated=1,
-            n_draws=2,
-            how=HOW,
-            seed=0,
-            key="test",
-        )
+    edit_experiment.run(
+        planted_model,
+        {"xa": tmp_path / "xa.parquet"},
+        one,
+        one,
+        tmp_path / "out",
+        n_sources=2,
+        max_facts=1,
+        m=2,
+        n_unrelated=1,
+        n_draws=2,
+        how=HOW,
+        seed=0,
+        key="test",
+    )
+    found = editing_summary.summarise(tmp_path / "out", negligible=0.05, n_resamples=100, seed=0)
+    assert not found.verdicts
+    assert not found.tables
+    assert found.summary["reason"].startswith("no fact is attributed in 2 languages and one more")

@@ -1,6 +1,7 @@
 """Planted shared neurons are found, always-on and private ones are not called independent."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +47,8 @@ def inputs(chosen: Mapping[str, Mapping[str, list[int]]]) -> Inputs:
     }
     texts = {"ru": ["\N{CYRILLIC SMALL LETTER A}"]}
     recall = {
-        code: pd.DataFrame({"prompt": texts.get(code, ["a"]), "correct": [True]}) for code in chosen
+        code: pd.DataFrame({"prompt": texts.get(code, ["a"]), "answer": ["1"], "correct": [True]})
+        for code in chosen
     }
     size = np.ones((N_LAYERS, N_NEURONS))
     sets = {r: np.array([1, 2, 500 + ord(r)]) for r in ("r", "s", "t")}
@@ -65,7 +67,7 @@ def planted(first: Mapping[str, int] | None = None, *, always: tuple[int, ...] =
                     *always,
                     *private(code, rng),
                 ]
-                for fact in FACTS
+                for fact in (first or FACTS)
             }
             for code in LANGUAGES
         }
@@ -92,8 +94,9 @@ def test_a_planted_neuron_is_found_and_called_independent(tmp_path: Path) -> Non
     verdict = found.verdicts["language_independent_neurons_exist"]
     assert verdict.verdict == "supported"
     assert verdict.p_value == pytest.approx(0.01)
-    assert found.summary["p_value_same_relation"] < 0.05
+    assert found.summary["about_fact"]["verdict"] == "supported"
     assert "rather than the fact" not in verdict.because
+    assert (sets["languages"].map(list) == sets["languages"].map(lambda _: sorted(LANGUAGES))).all()
 
 
 def test_a_private_neuron_is_not_called_independent(tmp_path: Path) -> None:
@@ -119,6 +122,72 @@ def test_neurons_of_a_relation_are_said_to_be_about_the_relation(tmp_path: Path)
     assert verdict.verdict == "supported"
     assert "rather than the fact" in verdict.because
     assert found.summary["null_same_relation"] == 1
+    assert found.summary["about_fact"]["verdict"] == "not supported"
+    assert found.summary["about_fact"]["excess"]["mean"] == 0
+
+
+def test_two_facts_a_relation_are_enough_to_tell_a_fact_from_its_relation(tmp_path: Path) -> None:
+    """Of two facts in four languages, two sets of one always meet in a deal within the relation.
+
+    So the deals count the neurons of one fact, and cannot be held against them.
+    """
+    few = {fact: neuron for fact, neuron in OWN.items() if int(fact.split(":")[1]) < 2}
+    rule = replace(RULE, min_languages=2, n_permutations=199)
+    found = run(planted(few), tmp_path / "fact", rule)
+    assert found.summary["null_same_relation"] >= found.summary["mean_per_fact"] == 1
+    assert found.summary["null_met_itself"] == found.summary["null_same_relation"]
+    assert found.summary["about_fact"]["verdict"] == "supported"
+    assert "about the fact" in found.verdicts["language_independent_neurons_exist"].because
+    shared = {fact: 10 + "rst".index(relation(fact)) for fact in few}
+    related = run(planted(shared), tmp_path / "relation", rule)
+    assert related.summary["about_fact"]["verdict"] == "not supported"
+
+
+def test_one_fact_a_relation_cannot_tell_them_apart(tmp_path: Path) -> None:
+    one = {fact: neuron for fact, neuron in OWN.items() if fact.endswith(":0")}
+    found = run(planted(one), tmp_path / "out", replace(RULE, n_permutations=19))
+    assert found.summary["about_fact"]["n_facts"] == 0
+    said = found.verdicts["language_independent_neurons_exist"].because
+    assert "no relation has two facts" in said
+
+
+def test_relations_without_sets_are_counted_and_not_an_error(tmp_path: Path) -> None:
+    whole = planted(OWN)
+    bare = {code: replace(source, sets={}) for code, source in whole.relations.items()}
+    found = run(replace(whole, relations=bare), tmp_path / "out")
+    assert found.summary["relations"]["n_relations"] == 0
+    assert found.summary["both_kinds"]["count"] == 0
+    relations = store.read_table(tmp_path / "out" / "relations.parquet")
+    assert relations.empty
+    assert {"relation", "neuron", "layer", "index", "languages"} <= set(relations)
+
+
+def test_neurons_of_both_kinds_are_counted_against_chance(tmp_path: Path) -> None:
+    shared = {fact: 500 + ord(relation(fact)) for fact in FACTS}  # also a relation neuron
+    both = run(planted(shared), tmp_path / "both").summary["both_kinds"]
+    assert both["count"] == 3
+    assert both["expected_within_layer"] < 0.1
+    assert both["p_value"] < 0.001
+    other = run(planted(OWN), tmp_path / "other").summary["both_kinds"]
+    assert other["count"] == 0
+    assert other["p_value"] == pytest.approx(1)
+
+
+def test_random_sets_hold_no_banned_neuron() -> None:
+    sets: dict[str, Sets] = {code: {"f": np.array([0, 1]), "g": np.array([2])} for code in "ab"}
+    found = language_sets.members(sets, {"f": "r", "g": "r"})
+    size, banned = np.ones((1, 20)), np.array([3])
+    drawn = language_sets.random_members(
+        found,
+        dict.fromkeys((0, 1), size),
+        {0: banned, 1: banned[:0]},
+        n_draws=50,
+        rng=np.random.default_rng(0),
+    )
+    first = np.concatenate([one.neuron[one.language == 0] for one in drawn])
+    assert 3 not in first
+    assert 3 in np.concatenate([one.neuron for one in drawn])
+    assert all((one.item == found.item).all() for one in drawn)
 
 
 def test_one_language_gives_no_verdict(tmp_path: Path) -> None:
@@ -128,6 +197,8 @@ def test_one_language_gives_no_verdict(tmp_path: Path) -> None:
     assert not found.verdicts
     assert not found.tables
     assert found.summary["n_facts"] == 0
+    assert "two languages" in found.summary["reason"]
+    assert "languages" in store.read_table(tmp_path / "out" / "sets.parquet")
 
 
 def test_the_tables_have_every_k_and_pair(tmp_path: Path) -> None:
@@ -156,12 +227,10 @@ def test_the_order_of_languages_and_facts_does_not_matter(tmp_path: Path) -> Non
     )
     first, second = run(whole, tmp_path / "a"), run(turned, tmp_path / "b")
     assert first.summary["mean_per_fact"] == second.summary["mean_per_fact"]
-    for name in ("sets", "map"):
+    for name in ("sets", "relations", "facts", "counts", "map"):
         tables = [store.read_table(tmp_path / x / f"{name}.parquet") for x in ("a", "b")]
-        assert len(tables[0]) == len(tables[1])
-    pd.testing.assert_frame_equal(
-        *(store.read_table(tmp_path / x / "sets.parquet") for x in ("a", "b"))
-    )
+        pd.testing.assert_frame_equal(*tables)
+    assert first.verdicts == second.verdicts
 
 
 sets_of_languages = st.lists(
@@ -184,8 +253,8 @@ def test_k_of_n_is_what_counting_gives(
     }
     found = language_sets.members(by_language, dict.fromkeys("fgh", "r"))
     wanted = language_sets.needed(found, at_least)
-    counts = language_sets.counts(language_sets.shared(found), wanted)
-    for fact, count in zip(found.items, counts.tolist(), strict=True):
+    tally = language_sets.tally(found, wanted, len(given_sets))
+    for fact, count in zip(found.items, tally.counts.tolist(), strict=True):
         every = [one[fact] for one in given_sets if fact in one]
         if at_least == "all":  # Eq. 8
             assert count == len(set.intersection(*every))
@@ -202,10 +271,11 @@ def test_a_deal_keeps_every_set_and_each_fact_s_number_of_languages() -> None:
     found = language_sets.members(given_sets, {"f": "r", "g": "r", "h": "s"})
     assert found.items == ("g", "h")  # f has one language
     for seed in range(5):
-        dealt = language_sets.mismatched(found, np.random.default_rng(seed))
+        rng = np.random.default_rng(seed)
+        (dealt,) = language_sets.mismatched(found, rng, n_deals=1)
         assert sorted(dealt.neuron) == sorted(found.neuron)
         assert np.bincount(dealt.item).tolist() == [2, 2]
-        within = language_sets.mismatched(found, np.random.default_rng(seed), within=True)
+        (within,) = language_sets.mismatched(found, rng, n_deals=1, within=True)
         assert within.item.tolist() == found.item.tolist()  # each alone in its relation
 
 
@@ -220,6 +290,53 @@ def test_the_permutation_p_is_uniform_without_an_effect() -> None:
     ]
     assert 0.4 < float(np.mean(p)) < 0.6
     assert float(np.mean(np.array(p) <= 0.1)) < 0.17
+
+
+def test_the_p_of_fact_against_relation_is_uniform_without_an_effect() -> None:
+    rng = np.random.default_rng(0)
+    facts = [f"{r}:{i}" for r in "rstu" for i in range(3)]
+    groups = {fact: relation(fact) for fact in facts}
+
+    def drawn(mine: bool) -> float:
+        start = 40 * np.arange(4)  # neurons of a relation, and of a fact if `mine`
+        own: dict[str, Sets] = {
+            code: {
+                f: np.append(start["rstu".index(relation(f))] + rng.permutation(30)[:10], 200 + i)
+                if mine
+                else start["rstu".index(relation(f))] + rng.permutation(30)[:10]
+                for i, f in enumerate(facts)
+            }
+            for code in "abc"
+        }
+        return language_map.siblings(own, groups, n_permutations=99, rng=rng)[1]
+
+    p = np.array([drawn(mine=False) for _ in range(150)])
+    assert 0.4 < p.mean() < 0.6
+    assert (p <= 0.1).mean() < 0.17
+    assert np.mean([drawn(mine=True) for _ in range(10)]) < 0.05
+
+
+def test_siblings_are_counted_by_hand() -> None:
+    sets: dict[str, Sets] = {
+        "a": {"f": np.array([1, 2, 3]), "g": np.array([3, 4]), "h": np.array([9])},
+        "b": {"f": np.array([1, 2, 4]), "g": np.array([3])},
+    }
+    groups = {"f": "r", "g": "r", "h": "s"}
+    rng = np.random.default_rng(0)
+    table, _ = language_map.siblings(sets, groups, n_permutations=19, rng=rng)
+    assert table["fact"].tolist() == ["f", "g"]  # h has one language
+    assert table["same_fact"].tolist() == [2, 1]
+    assert table["same_relation"].tolist() == [1, 1]  # f and g in a and b, g and f
+
+
+def test_few_pairs_are_said_to_be_few() -> None:
+    table = pd.DataFrame({"a": ["en"], "b": ["ru"], "excess": [0.1], "same_script": [False]})
+    accuracy = {"en": 0.5, "ru": 0.4}
+    found = language_map.relate(table, accuracy, rng=np.random.default_rng(0))
+    assert found["note"] == "too few pairs of languages to test: 1, not 10"
+    assert "recall_rho" not in found
+    many = pd.concat([table.assign(same_script=i % 2 == 0, excess=i / 10) for i in range(10)])
+    assert "note" not in language_map.relate(many, accuracy, rng=np.random.default_rng(0))
 
 
 def test_scripts_are_told_from_letters() -> None:
@@ -237,3 +354,8 @@ def test_too_few_languages_are_refused() -> None:
     )
     with pytest.raises(ValueError, match="min_languages must be 2 or more, or all, got 1"):
         language_sets.needed(found, 1)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"scores\.parquet does not exist; run `dvc repro`"):
+        knowledge_neurons.read(tmp_path)

@@ -160,6 +160,59 @@ def test_each_verdict_on_knowledge_neurons_stands_in_its_section(whole: str) -> 
     assert "area under the curve" in found
 
 
+@pytest.mark.parametrize("word", ["supported", "not supported", "undecided"])
+def test_a_section_shows_the_verdict_of_its_claim(word: str) -> None:
+    given = results.everything()
+    verdicts = {
+        claim: verdict | {"verdict": word} for claim, verdict in given.knowledge["verdicts"].items()
+    }
+    text = rendered(replace(given, knowledge=given.knowledge | {"verdicts": verdicts}))
+    shown = re.findall(r'<p><span class="verdict [\w-]+">([^<]+)</span> Measured', text)
+    assert shown == [word] * len(verdicts)
+
+
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [
+        ("selection", "method"),
+        ("language_map", "language"),
+        ("editing", "arm"),
+        ("edit_success", "arm"),
+        ("degenerate", "language"),
+        ("interactions", "kind"),
+        ("detectors", "detector"),
+    ],
+)
+def test_names_in_tables_on_knowledge_are_never_markup(table: str, column: str) -> None:
+    given = results.everything()
+    hostile = given.tables[table].assign(**{column: HOSTILE})
+    given = replace(given, tables={**given.tables, table: hostile})
+    found = Elements(rendered(given, pictures=True))
+    assert not found.names() & {"script", "img"}
+    assert "<script>alert(1)" in found.text
+
+
+def test_figures_of_one_interval_have_as_many_digits() -> None:
+    given = results.everything()
+    table = given.tables["editing"].assign(mean=0.015, low=-0.25, high=0.25)
+    tiny = table.assign(mean=0.015, low=-0.0025, high=0.03)
+    wide, narrow = (
+        rendered(replace(given, tables={**given.tables, "editing": t})) for t in (table, tiny)
+    )
+    assert '+0.01 <span class="interval">[−0.25, +0.25]</span>' in wide
+    assert '+0.0150 <span class="interval">[−0.0025, +0.0300]</span>' in narrow
+
+
+def test_a_place_that_was_not_measured_is_a_dash() -> None:
+    given = results.everything()
+    table = given.tables["editing"]
+    kept = table[(table["arm"] == "joint") & (table["where"] == "same_language")]
+    text = rendered(replace(given, tables={**given.tables, "editing": kept}))
+    row = re.search(r"<code>joint</code></th><td>edit</td>(.*?)</tr>", text, re.DOTALL)
+    assert row is not None
+    assert row[1].count('<td class="n">–</td>') == 3
+
+
 def test_what_was_not_measured_is_said_and_not_invented() -> None:
     given = results.everything()
     kept = {k: v for k, v in given.knowledge.items() if k not in ("editing", "language_neurons")}

@@ -141,6 +141,26 @@ def test_consistency_is_the_mean_over_relations() -> None:
     assert [r["value"] for r in found] == [None, 0.5, 0.5, None]
 
 
+def test_only_what_survives_correction_is_outlined_in_the_map_of_languages() -> None:
+    table = results.tables(("en", "zh", "fr"))["language_map"]
+    known = table["language"] == "en"
+    given = table.assign(significant=known)
+    given = given[(given["language"] != "zh") | (given["compared_with"] != "en")]
+    found = {
+        (r["language"], r["compared_with"]): r
+        for r in records.knowledge("language_map", {"language_map": given})
+    }
+    assert len(found) == 9
+    assert {pair for pair, r in found.items() if r["outlined"]} == {("en", "zh"), ("en", "fr")}
+    assert found["zh", "en"]["value"] is None
+    assert found["zh", "en"]["note"] == ""
+
+
+def test_interactions_stand_on_an_axis_of_numbers(data: dict[str, records.Records]) -> None:
+    assert [r["interaction"] for r in data["interactions"]] == 2 * [-0.5, 0.0, 0.5]
+    assert {r["series"] for r in data["interactions"]} == {"pair", "random pair"}
+
+
 def test_an_effect_is_significant_by_its_corrected_p() -> None:
     cells = results.cells().assign(p_value=0.001, q_value=0.05)
     assert not any(record["significant"] for record in records.interference(cells))

@@ -103,6 +103,22 @@ def test_the_summary_keeps_the_contract() -> None:
     }
 
 
+def test_figures_on_knowledge_stand_under_their_names() -> None:
+    given = results.everything()
+    content = summary.metrics(given)["knowledge"]
+    assert set(content) == set(summary.KEYS)
+    assert content["selection"]["zero_ig"]["both"]["specific"]["q_value"] == 0.02
+    assert content["editing"]["edit"]["random"]["unrelated"]["n_facts"] == 12
+    assert content["language_map"]["en"]["zh"]["mismatched"] == 0.06
+    assert content["detectors"]["always_true"]["auroc"] == 0.75
+    for name, table in given.tables.items():
+        if name in summary.KEYS:
+            assert not table.duplicated(list(summary.KEYS[name])).any()
+    none = given.tables["editing"].head(0)
+    few = replace(given, tables={"detectors": given.tables["detectors"], "editing": none})
+    assert set(summary.metrics(few)["knowledge"]) == {"detectors"}
+
+
 def test_relation_neurons_are_means_over_the_pooled_sets() -> None:
     content = summary.metrics(results.everything())["summary"]["relation_neurons"]
     assert content["n_relations"] == 3

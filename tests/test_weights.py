@@ -61,7 +61,11 @@ def test_a_folder_comes_in_with_its_provenance(lm: LanguageModel, tmp_path: Path
         "sha256": digest,
         "licence": None,
         "dtype": "float32",
-        "architecture": {"model_type": model_type, **asdict(lm.architecture)},
+        "architecture": {
+            "model_type": model_type,
+            **asdict(lm.architecture),
+            "transform": list(lm.architecture.transform),
+        },
         "n_layers": 3,
         "n_neurons": 24,
         "d_model": 16,

@@ -43,15 +43,16 @@ def relations(names: Sequence[str]) -> None:
 
 
 def site(name: str, architecture: Mapping[str, Any]) -> None:
-    """Require the model's MLP to have the site.
+    """Require the model's MLP to have the site: a fused one has neither `gate` nor `up`.
 
     Raises:
-        ValueError: the MLP is plain and the site is `gate`.
+        ValueError: no module of the MLP puts the site out.
     """
-    if name == "gate" and architecture["gate"] is None:
+    if name in ("gate", "up") and architecture[name] is None:
+        others = [s for s in ("gate", "up") if s != name and architecture[s] is not None]
         raise ValueError(
-            f"activations.site 'gate': the MLP of {architecture['model_type']} has no gate; "
-            "use hidden, up or down"
+            f"activations.site {name!r}: the MLP of {architecture['model_type']} has no {name}; "
+            f"use {', '.join(['hidden', *others])} or down"
         )
 
 
@@ -82,3 +83,31 @@ def demonstrations(shots: int, facts: Mapping[str, Any]) -> None:
             f"{facts['development_share']} of {facts['max_per_relation']} facts leaves {most} to "
             "show; lower the one or raise the other"
         )
+
+
+def stored(sections: Mapping[str, Mapping[str, Any]]) -> None:
+    """Require attributions to store what later stages select from.
+
+    Raises:
+        ValueError: a threshold is below the stored floor, or more neurons are wanted than stored.
+    """
+    kept = sections["attributions"]
+    for section in ("selection", "degenerate_neurons"):
+        tau = sections[section]["tau"]
+        if tau < kept["floor"]:
+            raise ValueError(
+                f"{section}.tau is {tau}, but attributions.floor {kept['floor']} stores no weaker "
+                "neurons; raise the one or lower the other"
+            )
+    wanted = {
+        "selection.max_neurons": sections["selection"]["max_neurons"],
+        "language_neurons.k": sections["language_neurons"]["k"],
+        "degenerate_neurons.candidates": sections["degenerate_neurons"]["candidates"],
+        "editing.neurons": sections["editing"]["neurons"],
+    }
+    for name, k in wanted.items():
+        if k > kept["keep"]:
+            raise ValueError(
+                f"{name} is {k}, but attributions.keep stores {kept['keep']} neurons a prompt; "
+                "lower the one or raise the other"
+            )

@@ -60,14 +60,18 @@ def run(
         seed: Of new objects, unrelated prompts and random sets.
         key: Names the work; see `work.key`.
 
-    Raises:
-        ValueError: no fact is known in `n_sources` languages and one more.
+    Where no fact is known in `n_sources` languages and one more, as with two languages,
+    `meta.json` alone is written and says so.
     """
     scores = {language: knowledge_neurons.read(path) for language, path in attributed.items()}
     recalled = {language: store.read_table(path) for language, path in recalls.items()}
     tables, tokens = edit_plan.read(recalled, scores), Tokens(lm)
     cases = edit_plan.cases(tables, tokens, n_sources=n_sources, max_facts=max_facts, seed=seed)
-    _require_some(cases, tables, n_sources)
+    about = _meta(cases, tables, n_sources=n_sources, m=m)
+    if not cases:
+        with store.whole(out) as folder:
+            store.write_json(folder / META, {**about, "reason": _reason(tables, n_sources)})
+        return
     sets = edit_sets.choose(
         lm,
         tables,
@@ -86,7 +90,7 @@ def run(
         store.write_table(folder / SETS, knowledge_arms.members(sets))
         store.write_table(folder / EFFECTS, effects)
         store.write_table(folder / EDITS, edits)
-        store.write_json(folder / META, _meta(cases, tables, n_sources=n_sources, m=m))
+        store.write_json(folder / META, about)
     for name in (EFFECTS, EDITS):
         work.done(f"{name}-{key}")
 
@@ -118,14 +122,12 @@ def _edits(bench: editing.Bench, cases: Sequence[Case], key: str) -> pd.DataFram
     )
 
 
-def _require_some(cases: Sequence[Case], tables: Tables, n_sources: int) -> None:
-    if not cases:
-        known = {language: len(held) for language, held in tables.held.items()}
-        raise ValueError(
-            f"no fact is attributed in {n_sources} languages and one more, with a new object that "
-            f"begins differently in all of them; facts by language: {known}. Raise "
-            "attributions.max_facts or add languages"
-        )
+def _reason(tables: Tables, n_sources: int) -> str:
+    known = {language: len(held) for language, held in tables.held.items()}
+    return (
+        f"no fact is attributed in {n_sources} languages and one more, with a new object that "
+        f"begins differently in all of them; facts by language: {known}"
+    )
 
 
 def _meta(cases: Sequence[Case], tables: Tables, *, n_sources: int, m: int) -> dict[str, Any]:

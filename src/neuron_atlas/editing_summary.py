@@ -30,6 +30,8 @@ def summarise(folder: Path, *, negligible: float, n_resamples: int, seed: int) -
         seed: Of both.
     """
     rng, meta = np.random.default_rng(seed), store.read_json(folder / META)
+    if not meta["n_facts"]:
+        return Part("editing", {name: meta[name] for name in ("n_facts", "languages", "reason")})
     edits = with_change(store.read_table(folder / EDITS))
     changes = pd.concat([store.read_table(folder / EFFECTS), edits], ignore_index=True)
     effects = _rows(changes, rng, n_resamples)

@@ -42,10 +42,7 @@ def _language_counts(table: pd.DataFrame) -> Records:
 
 
 def _interactions(table: pd.DataFrame) -> Records:
-    rows = table.assign(
-        label=table["interaction"].map("{:+.2f}".format), low=0.0, high=table["share"]
-    )
-    return _estimates(rows, label="label", series="kind", value="share")
+    return rows_of(table.rename(columns={"kind": "series"}), ["series", "interaction", "share"])
 
 
 def _estimates(table: pd.DataFrame, *, label: str, series: str, value: str) -> Records:
@@ -55,14 +52,15 @@ def _estimates(table: pd.DataFrame, *, label: str, series: str, value: str) -> R
 
 
 def _language_map(table: pd.DataFrame) -> Records:
-    """Return every cell; the small figure is the mean over pairs of different facts."""
+    """Return every cell; the small figure is that of two facts, outlines survive correction."""
     named = table.assign(note=[f"other {x:.2f}" for x in table["mismatched"]])
     names = list(dict.fromkeys(table["language"]))
     cells = pd.MultiIndex.from_product([names, names], names=["language", "compared_with"])
     whole = named.set_index(["language", "compared_with"]).reindex(cells).reset_index()
     whole["note"] = whole["note"].fillna("")
-    columns = ["language", "compared_with", "value", "note", "excess", "q_value", "n_facts"]
-    return rows_of(whole, columns)
+    whole["outlined"] = whole["significant"].eq(True)  # a pair that was not measured is not
+    columns = ["language", "compared_with", "value", "note", "outlined"]
+    return rows_of(whole, [*columns, "excess", "q_value", "n_facts"])
 
 
 def _language_layers(table: pd.DataFrame) -> Records:

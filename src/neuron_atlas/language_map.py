@@ -16,6 +16,7 @@ from neuron_atlas.stats import benjamini_hochberg
 
 SIGNIFICANT = 0.05
 FEW_PAIRS = 10  # fewer language pairs are described and not tested
+ROUNDING = 1e-12  # of means that are compared with the mean of a null
 
 
 def script(texts: Iterable[str]) -> str:
@@ -68,11 +69,18 @@ def jaccard_matrix(
     a: list[Int[np.ndarray, " _"]], b: list[Int[np.ndarray, " _"]]
 ) -> Float[np.ndarray, "a b"]:
     """Return the Jaccard index of each set of `a` with each of `b`; 0 for two empty sets."""
+    both, either = shared_matrix(a, b)
+    return np.asarray(np.divide(both, either, out=np.zeros_like(both), where=either > 0))
+
+
+def shared_matrix(
+    a: list[Int[np.ndarray, " _"]], b: list[Int[np.ndarray, " _"]]
+) -> tuple[Float[np.ndarray, "a b"], Float[np.ndarray, "a b"]]:
+    """Return how many neurons each set of `a` has in common with each of `b`, and together."""
     used = np.unique(np.concatenate([*a, *b]))
     x, y = (np.stack([np.isin(used, s) for s in side]).astype(np.float64) for side in (a, b))
     both = x @ y.T
-    either = x.sum(1)[:, None] + y.sum(1) - both
-    return np.asarray(np.divide(both, either, out=np.zeros_like(both), where=either > 0))
+    return both, x.sum(1)[:, None] + y.sum(1) - both
 
 
 def _pair(
@@ -92,9 +100,68 @@ def _pair(
         "same_relation": float(index[sibling].mean()) if sibling.any() else None,
         "mismatched": float(index[other].mean()),
         "excess": value - float(index[other].mean()),
-        "p_value": float((1 + (null >= value - 1e-12).sum()) / (1 + n_permutations)),
+        "p_value": float((1 + (null >= value - ROUNDING).sum()) / (1 + n_permutations)),
         "n_facts": n,
     }
+
+
+def siblings(
+    sets: Mapping[str, Sets],
+    groups: Mapping[str, str],
+    *,
+    n_permutations: int,
+    rng: np.random.Generator,
+) -> tuple[pd.DataFrame, float]:
+    """Compare a fact's sets in two languages with the sets of two facts of its relation.
+
+    Tells neurons of the fact from neurons of its relation. Pairs of languages, and not k of n: with
+    few facts a relation, deals inside it bring k sets of one fact together again.
+
+    Returns:
+        `fact`, `relation`, `same_fact` and `same_relation` (mean neurons shared, over the pairs of
+        languages), of facts whose relation has another one; and the one-sided p that facts of a
+        relation are dealt at random in each language.
+    """
+    facts = sorted({fact for found in sets.values() for fact in found})
+    group = np.array([groups[fact] for fact in facts])
+    there = {code: np.array([f in found for f in facts]) for code, found in sets.items()}
+    deals = {code: _deals(group, mask, n_permutations, rng) for code, mask in there.items()}
+    none = np.array([], dtype=np.int64)
+    observed, null, parts = 0.0, np.zeros(n_permutations), []
+    for a, b in combinations(sets, 2):
+        chosen = ([sets[code].get(f, none) for f in facts] for code in (a, b))
+        both = shared_matrix(*chosen)[0]
+        slots = np.flatnonzero(there[a] & there[b])
+        observed += float(both[slots, slots].sum())
+        null += both[deals[a][:, slots], deals[b][:, slots]].sum(1)
+        alike = (group[:, None] == group) & np.outer(there[a], there[b])
+        parts.append(_beside(both, alike & ~np.eye(len(facts), dtype=np.bool_), slots))
+    rows = pd.DataFrame(np.concatenate(parts), columns=["place", "same_fact", "same_relation"])
+    means = rows.dropna().groupby("place").mean()
+    place = means.index.to_numpy(np.int64)
+    table = means.assign(fact=np.array(facts, dtype=object)[place], relation=group[place])
+    columns = ["fact", "relation", "same_fact", "same_relation"]
+    as_many = (null >= observed - ROUNDING).sum()
+    return table[columns].reset_index(drop=True), float((1 + as_many) / (1 + n_permutations))
+
+
+def _deals(
+    group: np.ndarray, there: np.ndarray, n: int, rng: np.random.Generator
+) -> Int[np.ndarray, "deal fact"]:
+    """Return, in each deal, whose set each fact gets: one of its group that has a set."""
+    dealt = np.tile(np.arange(len(group)), (n, 1))
+    for name in np.unique(group):
+        some = np.flatnonzero(there & (group == name))
+        dealt[:, some] = rng.permuted(dealt[:, some], axis=1)
+    return dealt
+
+
+def _beside(both: np.ndarray, other: np.ndarray, slots: np.ndarray) -> np.ndarray:
+    """Return place, neurons shared with itself, and with others (NaN without any) of each slot."""
+    n = other.sum(0) + other.sum(1)
+    total = (both * other).sum(0) + (both * other).sum(1)
+    mean = np.divide(total, n, out=np.full(len(n), np.nan), where=n > 0)
+    return np.stack([slots, both[slots, slots], mean[slots]], axis=1)
 
 
 def relate(
@@ -104,8 +171,9 @@ def relate(
 
     Returns:
         Mean excess of pairs of one script and of two (`p_value`: scripts dealt out anew to the
-        pairs; None below `FEW_PAIRS` pairs), and Spearman's rho of the excess with the lower typed
-        accuracy of the two languages. Pairs share languages, so that even the p is a hint.
+        pairs), and Spearman's rho of the excess with the lower typed accuracy of the two
+        languages. Neither p nor rho below `FEW_PAIRS` pairs, where `note` says so. Pairs share
+        languages, so that even the p is a hint.
     """
     excess, same = table["excess"].to_numpy(np.float64), table["same_script"].to_numpy(np.bool_)
     lower = np.array(
@@ -118,7 +186,9 @@ def relate(
         found |= {"different_script": float(excess[~same].mean()), "script_gap": gap}
         if len(table) >= FEW_PAIRS:
             found["script_p_value"] = _dealt(excess, same, gap, rng)
-    if len(table) >= FEW_PAIRS and np.ptp(lower) > 0 and np.ptp(excess) > 0:
+    if len(table) < FEW_PAIRS:
+        found["note"] = f"too few pairs of languages to test: {len(table)}, not {FEW_PAIRS}"
+    elif np.ptp(lower) > 0 and np.ptp(excess) > 0:
         found["recall_rho"] = float(spearmanr(excess, lower).statistic)
     return found
 
@@ -128,4 +198,4 @@ def _dealt(
 ) -> float:
     dealt = rng.permuted(np.tile(same, (n, 1)), axis=1)
     null = (dealt @ excess) / dealt.sum(1) - (~dealt @ excess) / (~dealt).sum(1)
-    return float((1 + (np.abs(null) >= abs(gap) - 1e-12).sum()) / (1 + n))
+    return float((1 + (np.abs(null) >= abs(gap) - ROUNDING).sum()) / (1 + n))

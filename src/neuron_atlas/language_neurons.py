@@ -10,11 +10,15 @@ import pandas as pd
 
 from neuron_atlas import knowledge_neurons, language_map, language_sets, overlap, store
 from neuron_atlas.knowledge_neurons import Sets
-from neuron_atlas.language_sets import AtLeast, Members
+from neuron_atlas.language_sets import AtLeast, Members, Tally
+from neuron_atlas.neurons import layer_histogram
 from neuron_atlas.relation_neurons import Source
 
 METHOD = "attribution"
-TABLES = ("sets", "counts", "layers", "map", "facts")
+NULLS = ("mismatched", "same_relation", "met_itself", "random")
+PLACE = ["neuron", "layer", "index", "n_languages", "languages"]
+SETS = ["fact", "relation", "rank", "score", *PLACE]
+RELATIONS = ["relation", *PLACE]
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ class Inputs:
 
 
 def build(inputs: Inputs, out: Path, rule: Rule) -> None:
-    """Write the tables `TABLES` and `summary.json` to the folder `out`.
+    """Write the tables `sets`, `relations`, `facts`, `counts`, `layers`, `map`, and `summary.json`.
 
     With one language, or no fact in two, the tables are empty and the summary says why.
     """
@@ -62,7 +66,7 @@ def build(inputs: Inputs, out: Path, rule: Rule) -> None:
         language: knowledge_neurons.select(
             scores, method=METHOD, tau=0.0, share=rule.share, k=rule.k
         )
-        for language, scores in inputs.scores.items()
+        for language, scores in sorted(inputs.scores.items())
     }
     groups = {
         str(f): str(r)
@@ -70,11 +74,12 @@ def build(inputs: Inputs, out: Path, rule: Rule) -> None:
         for f, r in zip(scores["fact"], scores["relation"], strict=True)
     }
     found = language_sets.members(sets, groups)
-    wanted = language_sets.needed(found, rule.min_languages)
     tables, summary = _nothing(), _about(found, sets, rule)
     if len(found.items) >= 2:
-        tables, measured = _measured(inputs, sets, groups, found, wanted, rule)
+        tables, measured = _measured(inputs, sets, groups, found, rule)
         summary |= measured
+    else:
+        summary["reason"] = "fewer than two facts have neurons in two languages or more"
     with store.whole(out) as folder:
         for name, table in tables.items():
             store.write_table(folder / f"{name}.parquet", table)
@@ -82,7 +87,11 @@ def build(inputs: Inputs, out: Path, rule: Rule) -> None:
 
 
 def _nothing() -> dict[str, pd.DataFrame]:
-    return {name: pd.DataFrame() for name in TABLES}
+    return {
+        **{name: pd.DataFrame() for name in ("counts", "layers", "map", "facts")},
+        "sets": pd.DataFrame(columns=SETS),
+        "relations": pd.DataFrame(columns=RELATIONS),
+    }
 
 
 def _about(found: Members, sets: Mapping[str, Sets], rule: Rule) -> dict[str, Any]:
@@ -97,74 +106,87 @@ def _about(found: Members, sets: Mapping[str, Sets], rule: Rule) -> dict[str, An
 
 
 def _measured(
-    inputs: Inputs,
-    sets: Mapping[str, Sets],
-    groups: Mapping[str, str],
-    found: Members,
-    wanted: np.ndarray,
-    rule: Rule,
+    inputs: Inputs, sets: Mapping[str, Sets], groups: Mapping[str, str], found: Members, rule: Rule
 ) -> tuple[dict[str, pd.DataFrame], dict[str, Any]]:
     rng = np.random.default_rng(rule.seed)
-    sizes = {i: inputs.relations[code].size for i, code in enumerate(sets)}
-    shared = language_sets.shared(found)
-    deals, draws = range(rule.n_permutations), range(rule.n_draws)
-    nulls = {
-        "mismatched": [_dealt(found, rng) for _ in deals],
-        "same_relation": [_dealt(found, rng, within=True) for _ in deals],
-        "random": [
-            language_sets.shared(language_sets.random_members(found, sizes, rng)) for _ in draws
-        ],
-    }
-    chosen = _independent(inputs, found, language_sets.enough(shared, wanted))
-    relation_sets, relation = _relations(inputs, rule, rng)
-    pairs = language_map.compare(
-        sets, groups, _scripts(inputs), n_permutations=rule.n_permutations, rng=rng
-    )
+    wanted = language_sets.needed(found, rule.min_languages)
+    own = language_sets.tally(found, wanted, len(sets))
+    nulls = _nulls(inputs, list(sets), found, wanted, rule, rng)
+    chosen = _independent(inputs, sets, found, wanted)
+    relations, relation = _relations(inputs, rule, rng)
+    again: dict[str, Any] = {"n_permutations": rule.n_permutations, "rng": rng}
+    scripts = {code: _script(table) for code, table in sorted(inputs.recall.items())}
+    pairs = language_map.compare(sets, groups, scripts, **again)
+    beside, p_value = language_map.siblings(sets, groups, **again)
     accuracy = {code: float(t["correct"].mean()) for code, t in inputs.recall.items()}
+    layers = [
+        _layers("fact", chosen, len(found.items), inputs.shape[0]),
+        _layers("relation", relations, relation["n_relations"], inputs.shape[0]),
+    ]
     tables = {
         "sets": chosen,
-        "counts": _counts(found, shared, nulls, len(sets)),
-        "layers": pd.concat(
-            [
-                _layers("fact", chosen, len(found.items), inputs.shape[0]),
-                _layers("relation", relation_sets, relation["n_relations"], inputs.shape[0]),
-            ],
-            ignore_index=True,
-        ),
+        "relations": relations,
+        "counts": language_sets.by_languages(found, own, nulls, against="mismatched"),
+        "layers": pd.concat(layers, ignore_index=True),
         "map": pairs,
-        "facts": _per_fact(
-            found, language_sets.counts(shared, wanted), nulls["mismatched"], wanted
+        "facts": _per_fact(found, own, nulls["mismatched"]).merge(
+            beside, on=["fact", "relation"], how="left"
         ),
     }
     return tables, {
-        **_against(language_sets.counts(shared, wanted), wanted, nulls),
-        "pairs": _pair_means(pairs),
+        **_against(own, nulls),
+        "about_fact": {"n_facts": len(beside), "p_value": p_value, **_means(beside)},
+        "pairs": _means(pairs),
         "relations": relation,
-        "both_kinds": _both_kinds(chosen, relation_sets, inputs.shape),
-        "scripts": _scripts(inputs),
+        "both_kinds": _both_kinds(chosen, relations, inputs.shape),
+        "scripts": scripts,
         "goes_with": language_map.relate(pairs, accuracy, rng=rng),
     }
 
 
-def _scripts(inputs: Inputs) -> dict[str, str]:
-    return {code: language_map.script(t["prompt"]) for code, t in inputs.recall.items()}
+def _nulls(
+    inputs: Inputs,
+    languages: list[str],
+    found: Members,
+    wanted: np.ndarray,
+    rule: Rule,
+    rng: np.random.Generator,
+) -> dict[str, list[Tally]]:
+    """Tally each deal and draw at once: all of them together need gigabytes."""
+    sizes = {i: inputs.relations[code].size for i, code in enumerate(languages)}
+    banned = {i: inputs.relations[code].banned for i, code in enumerate(languages)}
+    drawn = language_sets.random_members(found, sizes, banned, n_draws=rule.n_draws, rng=rng)
+    nulls: dict[str, list[Tally]] = {name: [] for name in NULLS}
+
+    def add(name: str, one: Members) -> None:
+        nulls[name].append(language_sets.tally(one, wanted, len(languages)))
+
+    for dealt in language_sets.mismatched(found, rng, n_deals=rule.n_permutations):
+        add("mismatched", dealt)
+    for dealt in language_sets.mismatched(found, rng, n_deals=rule.n_permutations, within=True):
+        add("same_relation", dealt)
+        add("met_itself", language_sets.met_itself(found, dealt))
+    for one in drawn:
+        add("random", one)
+    return nulls
 
 
-def _dealt(found: Members, rng: np.random.Generator, *, within: bool = False) -> pd.DataFrame:
-    return language_sets.shared(language_sets.mismatched(found, rng, within=within))
+def _script(recalled: pd.DataFrame) -> str:
+    return language_map.script([*recalled["prompt"], *recalled["answer"]])
 
 
-def _independent(inputs: Inputs, found: Members, kept: pd.DataFrame) -> pd.DataFrame:
+def _independent(
+    inputs: Inputs, sets: Mapping[str, Sets], found: Members, wanted: np.ndarray
+) -> pd.DataFrame:
     """Return the language-independent neurons of each fact, best graded first."""
-    names, groups = np.array(found.items), np.array(found.groups)
-    rows = kept.assign(fact=names[kept["item"]], relation=groups[kept["item"]])
-    rows["score"] = _grades(inputs.scores, rows)
-    rows = rows.assign(layer=rows["neuron"] // inputs.shape[1])
-    rows = rows.assign(index=rows["neuron"] % inputs.shape[1])
+    rows = language_sets.placed(found, wanted, list(sets), inputs.shape[1]).rename(
+        columns={"item": "fact"}
+    )
+    relation = rows["fact"].map(dict(zip(found.items, found.groups, strict=True)))
+    rows = rows.assign(relation=relation, score=_grades(inputs.scores, rows))
     ordered = rows.sort_values(["fact", "score", "neuron"], ascending=[True, False, True])
     ordered = ordered.assign(rank=ordered.groupby("fact").cumcount())
-    columns = ["fact", "relation", "rank", "neuron", "layer", "index", "n_languages", "score"]
-    result: pd.DataFrame = ordered[columns].reset_index(drop=True)
+    result: pd.DataFrame = ordered[SETS].reset_index(drop=True)
     return result
 
 
@@ -186,60 +208,27 @@ def _grades(scores: Mapping[str, pd.DataFrame], rows: pd.DataFrame) -> np.ndarra
     return np.exp(-logs / np.maximum(count, 1))
 
 
-Nulls = Mapping[str, Sequence[pd.DataFrame]]
-
-
-def _counts(found: Members, shared: pd.DataFrame, nulls: Nulls, n_languages: int) -> pd.DataFrame:
-    """Return, for each k, how many neurons of a fact at least k languages share."""
-
-    def profile(table: pd.DataFrame) -> np.ndarray:
-        return language_sets.profile(table, found.n_languages, n_languages)
-
-    observed = profile(shared)
-    drawn = {name: np.stack([profile(one) for one in every]) for name, every in nulls.items()}
-    as_many = (drawn["mismatched"] >= observed - 1e-12).sum(0)
-    return pd.DataFrame(
-        {
-            "at_least": np.arange(2, n_languages + 1),
-            "n_facts": [int((found.n_languages >= k).sum()) for k in range(2, n_languages + 1)],
-            "observed": observed,
-            **{name: values.mean(0) for name, values in drawn.items()},
-            "p_value": (1 + as_many) / (1 + len(drawn["mismatched"])),
-        }
-    ).dropna(ignore_index=True)
-
-
-def _against(count: np.ndarray, wanted: np.ndarray, nulls: Nulls) -> dict[str, Any]:
+def _against(own: Tally, nulls: Mapping[str, Sequence[Tally]]) -> dict[str, Any]:
     """Compare the mean count with that of each null."""
-    observed = float(count.mean())
-    drawn = {
-        name: np.array([language_sets.counts(one, wanted).mean() for one in every])
-        for name, every in nulls.items()
-    }
+    drawn = {name: np.array([one.mean for one in every]) for name, every in nulls.items()}
     return {
-        "mean_per_fact": observed,
+        "mean_per_fact": own.mean,
         **{f"null_{name}": float(values.mean()) for name, values in drawn.items()},
-        "p_value": _p(observed, drawn["mismatched"]),
-        "p_value_same_relation": _p(observed, drawn["same_relation"]),
-        "share_with_any": float((count > 0).mean()),
+        "p_value": language_sets.p_value(own.mean, drawn["mismatched"]),
+        "share_with_any": float((own.counts > 0).mean()),
     }
 
 
-def _p(observed: float, null: np.ndarray) -> float:
-    return float((1 + (null >= observed - 1e-12).sum()) / (1 + len(null)))
-
-
-def _per_fact(
-    found: Members, count: np.ndarray, mismatched: Sequence[pd.DataFrame], wanted: np.ndarray
-) -> pd.DataFrame:
+def _per_fact(found: Members, own: Tally, mismatched: Sequence[Tally]) -> pd.DataFrame:
     """Return each fact's count, and the mean count of its place in the mismatched deals."""
-    dealt = np.mean([language_sets.counts(one, wanted) for one in mismatched], axis=0)
+    dealt = np.mean([one.counts for one in mismatched], axis=0)
     columns = {"fact": found.items, "relation": found.groups, "n_languages": found.n_languages}
-    return pd.DataFrame({**columns, "count": count, "mismatched": dealt})
+    return pd.DataFrame({**columns, "count": own.counts, "mismatched": dealt})
 
 
 def _layers(kind: str, chosen: pd.DataFrame, n_items: int, n_layers: int) -> pd.DataFrame:
-    counts = np.bincount(chosen["layer"], minlength=n_layers) / max(n_items, 1)
+    layers = chosen["layer"].to_numpy(np.int64)
+    counts = np.bincount(layers, minlength=n_layers) / max(n_items, 1)
     columns = {"kind": kind, "layer": np.arange(n_layers), "neurons": counts}
     return pd.DataFrame(columns).assign(chance=counts.mean())
 
@@ -248,39 +237,53 @@ def _relations(
     inputs: Inputs, rule: Rule, rng: np.random.Generator
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Find the relation neurons that languages share: sets by average precision, not by facts."""
-    sets = {code: source.sets for code, source in inputs.relations.items()}
+    sets = {code: inputs.relations[code].sets for code in sorted(inputs.scores)}
     found = language_sets.members(sets, {r: r for one in sets.values() for r in one})
+    chosen = pd.DataFrame(columns=RELATIONS)
+    summary: dict[str, Any] = {"n_relations": len(found.items), "mean_per_relation": 0.0}
+    if not found.items:
+        return chosen, summary | {"null_mismatched": 0.0, "p_value": 1.0}
     wanted = language_sets.needed(found, rule.min_languages)
-    deals = range(rule.n_permutations)
-    null = [language_sets.counts(_dealt(found, rng), wanted).mean() for _ in deals]
-    kept = language_sets.enough(language_sets.shared(found), wanted)
-    observed = len(kept) / max(len(found.items), 1)
-    names = np.array(found.items, dtype=object)
-    chosen = kept.assign(relation=names[kept["item"]], layer=kept["neuron"] // inputs.shape[1])
-    return chosen, {
-        "n_relations": len(found.items),
-        "mean_per_relation": observed,
-        "null_mismatched": float(np.mean(null)),
-        "p_value": _p(observed, np.array(null)),
+    own = language_sets.tally(found, wanted, len(sets))
+    deals = language_sets.mismatched(found, rng, n_deals=rule.n_permutations)
+    null = np.array([language_sets.tally(one, wanted, len(sets)).mean for one in deals])
+    chosen = language_sets.placed(found, wanted, list(sets), inputs.shape[1]).rename(
+        columns={"item": "relation"}
+    )
+    return chosen[RELATIONS].reset_index(drop=True), summary | {
+        "mean_per_relation": own.mean,
+        "null_mismatched": float(null.mean()),
+        "p_value": language_sets.p_value(own.mean, null),
     }
 
 
 def _both_kinds(
     facts: pd.DataFrame, relations: pd.DataFrame, shape: tuple[int, int]
 ) -> dict[str, Any]:
-    """Return how many neurons are language-independent for a fact and for its relation."""
-    count, expected = 0, 0.0
+    """Return how many neurons are language-independent for a fact and for its relation.
+
+    The p is of as many by chance, given how many of each kind each layer has for each relation.
+    """
+    count, histograms = 0, []
+    size = {"n_layers": shape[0], "n_neurons": shape[1]}
     for relation, rows in facts.groupby("relation"):
-        a = np.unique(rows["neuron"].to_numpy(np.int64))
-        b = relations.loc[relations["relation"] == relation, "neuron"].to_numpy(np.int64)
-        count += len(np.intersect1d(a, b))
-        expected += overlap.within_layer_expected_overlap(
-            a, b, n_layers=shape[0], n_neurons=shape[1]
-        )
-    return {"count": count, "expected_within_layer": expected}
+        of_facts = np.unique(rows["neuron"].to_numpy(np.int64))
+        same = relations["relation"] == relation
+        of_relation = relations.loc[same, "neuron"].to_numpy(np.int64)
+        count += len(np.intersect1d(of_facts, of_relation))
+        histograms.append([layer_histogram(x, **size) for x in (of_facts, of_relation)])
+    if not histograms:
+        return {"count": 0, "expected_within_layer": 0.0, "p_value": 1.0}
+    a, b = np.concatenate(histograms, axis=1)
+    return {
+        "count": count,
+        "expected_within_layer": float(a @ b / shape[1]),
+        "p_value": overlap.within_layer_p_value(count, a, b, shape[1]),
+    }
 
 
-def _pair_means(pairs: pd.DataFrame) -> dict[str, float]:
-    """Return the mean Jaccard indices over the pairs of languages."""
-    means = pairs[["value", "same_relation", "mismatched"]].astype(float).mean()
+def _means(table: pd.DataFrame) -> dict[str, float]:
+    """Return the means of what was measured: over pairs of languages, or over facts."""
+    names = [n for n in ("value", "same_fact", "same_relation", "mismatched") if n in table]
+    means = table[names].astype(float).mean()
     return {str(k): float(v) for k, v in means.items() if np.isfinite(v)}

@@ -10,9 +10,14 @@ from neuron_atlas import store
 from neuron_atlas.paired import gain
 from neuron_atlas.parts import Part
 from neuron_atlas.stats import clustered_bootstrap
-from neuron_atlas.verdicts import ALPHA, Verdict
+from neuron_atlas.verdicts import Verdict, Word
 
 CLAIM = "language_independent_neurons_exist"
+MEANING: dict[Word, str] = {
+    "supported": "they are about the fact, and not about its relation alone",
+    "not supported": "they are about the relation rather than the fact",
+    "undecided": "nothing shows that they are about more than the relation",
+}
 
 
 def summarise(folder: Path, *, negligible: float, n_resamples: int, seed: int) -> Part:
@@ -28,37 +33,48 @@ def summarise(folder: Path, *, negligible: float, n_resamples: int, seed: int) -
     if "mean_per_fact" not in summary:
         return Part("language_neurons", summary)
     facts = store.read_table(folder / "facts.parquet")
+    rng = np.random.default_rng(seed)
+    again: dict[str, Any] = {"rng": rng, "n_resamples": n_resamples}
     difference = (facts["count"] - facts["mismatched"]).to_numpy(np.float64)
-    effect = clustered_bootstrap(
-        difference,
-        facts["fact"].to_numpy(),
-        rng=np.random.default_rng(seed),
-        n_resamples=n_resamples,
-    )
+    effect = clustered_bootstrap(difference, facts["fact"].to_numpy(), **again)
+    about, words = _about(facts, summary["about_fact"], negligible=negligible, again=again)
     word = gain(effect, summary["p_value"], negligible=negligible)
-    verdict = Verdict(word, effect, summary["p_value"], _because(summary))
+    verdict = Verdict(word, effect, summary["p_value"], f"{_because(summary)}; {words}.")
     tables = {
         "language_map": _both_ways(store.read_table(folder / "map.parquet")),
         "language_layers": store.read_table(folder / "layers.parquet"),
         "language_counts": store.read_table(folder / "counts.parquet"),
     }
-    return Part("language_neurons", summary, {CLAIM: verdict}, tables)
+    return Part("language_neurons", summary | {"about_fact": about}, {CLAIM: verdict}, tables)
 
 
 def _because(summary: dict[str, Any]) -> str:
-    same = summary["p_value_same_relation"]
-    about = (
-        "more than sets of other facts of the same relation do"
-        if same < ALPHA
-        else "not more than sets of other facts of the same relation do, so that they are about "
-        "the relation rather than the fact"
-    )
     return (
         f"A fact's languages share {summary['mean_per_fact']:.2f} neurons, mismatched facts "
-        f"{summary['null_mismatched']:.2f}, mismatched facts of one relation "
-        f"{summary['null_same_relation']:.2f}, matched random neurons "
-        f"{summary['null_random']:.3f}: {about} (p = {same:.2g})."
+        f"{summary['null_mismatched']:.2f}, matched random neurons {summary['null_random']:.3f}"
     )
+
+
+def _about(
+    facts: pd.DataFrame, about: dict[str, Any], *, negligible: float, again: dict[str, Any]
+) -> tuple[dict[str, Any], str]:
+    """Say whether the neurons that two languages share are of the fact or of its relation.
+
+    Facts of one relation are compared with one another, so that relations are the clusters.
+    """
+    rows = facts.dropna(subset=["same_fact", "same_relation"])
+    clusters = rows["relation"] if rows["relation"].nunique() > 1 else rows["fact"]
+    if rows["fact"].nunique() < 2:
+        return about, "no relation has two facts, to tell the fact from the relation"
+    excess = (rows["same_fact"] - rows["same_relation"]).to_numpy(np.float64)
+    effect = clustered_bootstrap(excess, clusters.to_numpy(), **again)
+    word = gain(effect, about["p_value"], negligible=negligible)
+    figures = (
+        f"two languages share {rows['same_fact'].mean():.2f} neurons of a fact and "
+        f"{rows['same_relation'].mean():.2f} of two facts of one relation (p = "
+        f"{about['p_value']:.2g})"
+    )
+    return about | {"excess": effect.as_dict(), "verdict": word}, f"{figures}: {MEANING[word]}"
 
 
 def _both_ways(pairs: pd.DataFrame) -> pd.DataFrame:

@@ -1,6 +1,6 @@
 """The report: one self-contained HTML page that says what was run, found and not found."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,7 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
+from neuron_atlas.knowledge_records import PLACES
 from neuron_atlas.page_claims import CLAIMS, PLAIN, Claim
 from neuron_atlas.records import SIGNIFICANT
 from neuron_atlas.results import Results
@@ -53,11 +54,8 @@ def render(
             effects=results.effects,
             found=results.found,
             claims=_claims({**results.effects["verdicts"], **results.knowledge["verdicts"]}),
-            because={
-                claim: verdict["because"]
-                for claim, verdict in results.knowledge["verdicts"].items()
-            },
             knowledge=results.knowledge,
+            edit_places=PLACES,
             tables={name: records(table) for name, table in results.tables.items()},
             images={name: Markup(image) for name, image in images.items()},
             n_massive=int(results.sets["massive"].sum()),
@@ -81,6 +79,8 @@ def _environment() -> jinja2.Environment:
     environment.filters |= {
         "number": _number,
         "signed": _signed,
+        "digits": _digits,
+        "by_place": _by_place,
         "p": _p,
         "small": _small,
         "count": _count,
@@ -96,10 +96,16 @@ def _number(value: float | int | None, digits: int = 2) -> str:
     return f"{value:.{digits}f}".replace("-", MINUS)
 
 
-def _signed(value: float | int | None) -> str:
+def _signed(value: float | int | None, digits: int = 2) -> str:
     if value is None or pd.isna(value):
         return "–"
-    return f"{value:+.2f}".replace("-", MINUS)
+    return f"{value:+.{digits}f}".replace("-", MINUS)
+
+
+def _digits(values: Sequence[float | None]) -> int:
+    """Return 2, or 4 where figures that stand together would all be about 0."""
+    sizes = [abs(value) for value in values if value is not None and pd.notna(value)]
+    return 4 if 0 < max(sizes, default=0.0) < 0.05 else 2
 
 
 def _small(value: float | int | None) -> str:
@@ -132,10 +138,19 @@ def _claims(verdicts: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     for name in names:
         claim = CLAIMS.get(name, Claim(name, ""))
         values = {"effect": None, "low": None, "high": None, "p_value": None, **verdicts[name]}
-        known = {"name": claim.name, "meaning": claim.meaning, "unit": claim.unit}
+        known = {"key": name, "name": claim.name, "meaning": claim.meaning, "unit": claim.unit}
         known |= {"plain": PLAIN[values["verdict"]]}
         rows.append({**values, **known, "style": values["verdict"].replace(" ", "-")})
     return rows
+
+
+def _by_place(rows: Sequence[Mapping[str, Any]], *keys: str) -> list[dict[str, Any]]:
+    """Gather the rows that differ only in `where`: `at` has each under its place."""
+    found: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for row in rows:
+        named = {key: row[key] for key in keys}
+        found.setdefault(tuple(named.values()), {**named, "at": {}})["at"][row["where"]] = row
+    return list(found.values())
 
 
 def _strongest(cells: pd.DataFrame) -> list[dict[str, Any]]:

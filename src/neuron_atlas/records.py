@@ -42,8 +42,10 @@ def recall(table: pd.DataFrame) -> Records:
         first=table["relation"] != ALL,
         value=table["typed_accuracy"],
         note=[f"base {share:.2f}" for share in table["majority_baseline"]],
+        outlined=False,
     ).sort_values("first", kind="stable")
-    return rows_of(rows, ["language", "relation", "value", "note", "majority_baseline", "n_facts"])
+    columns = ["language", "relation", "value", "note", "outlined", "majority_baseline", "n_facts"]
+    return rows_of(rows, columns)
 
 
 def layers(sets: pd.DataFrame, n_layers: int) -> Records:
@@ -100,8 +102,9 @@ def consistency(entries: Sequence[Mapping[str, Any]]) -> Records:
     pairs = table.groupby(["a", "b"], sort=False)
     means = pairs.agg(value=("rankc", "mean"), n_relations=("relation", "nunique")).reset_index()
     named = means.rename(columns={"a": "language", "b": "compared_with"})
-    both = _symmetric(named, "language").assign(note="")
-    return rows_of(both, ["language", "compared_with", "value", "n_relations", "note"])
+    both = _symmetric(named, "language").assign(note="", outlined=False)
+    columns = ["language", "compared_with", "value", "n_relations", "note", "outlined"]
+    return rows_of(both, columns)
 
 
 _OVERLAP = ["a", "b", "count", "expected", "expected_within_layer", "p_value", "q_value"]

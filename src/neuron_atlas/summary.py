@@ -1,7 +1,7 @@
 """The numbers of a run in small JSON files, so that a git diff shows what a change did."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any
 
@@ -30,6 +30,16 @@ KNOWLEDGE = (
     "degenerate",
     "fact_checking",
 )
+KEYS = {
+    "selection": ("method", "operation", "where"),
+    "language_map": ("language", "compared_with"),
+    "language_layers": ("kind", "layer"),
+    "language_counts": ("at_least",),
+    "editing": ("operation", "arm", "where"),
+    "edit_success": ("arm", "where"),
+    "degenerate": ("language",),
+    "detectors": ("detector",),
+}
 
 
 def metrics(results: Results) -> dict[str, dict[str, Any]]:
@@ -44,7 +54,11 @@ def metrics(results: Results) -> dict[str, dict[str, Any]]:
         "recall": {"by_language": _nested(table), "rankc": _rankc(results.consistency)},
         "relation_neurons": _relation_neurons(results.found),
         "interference": _interference(results),
-        "knowledge": {name: records(table) for name, table in results.tables.items()},
+        "knowledge": {
+            name: _by_name(results.tables[name], keys)
+            for name, keys in KEYS.items()
+            if name in results.tables and len(results.tables[name])
+        },
     }
     return {name: _clean(value) for name, value in content.items()}
 
@@ -128,6 +142,18 @@ def _nested(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
     for row in table.to_dict("records"):
         language, relation = row.pop("language"), row.pop("relation")
         found[language][relation] = row
+    return found
+
+
+def _by_name(table: pd.DataFrame, keys: Sequence[str]) -> dict[str, Any]:
+    """Return the rows, each under its values of `keys`, one level a key."""
+    found: dict[str, Any] = {}
+    for row in records(table):
+        *outer, last = (str(row.pop(key)) for key in keys)
+        place = found
+        for name in outer:
+            place = place.setdefault(name, {})
+        place[last] = row
     return found
 
 
