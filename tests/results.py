@@ -294,7 +294,11 @@ def knowledge() -> dict[str, Any]:
             "pairs": {"value": 0.3, "same_relation": 0.16, "mismatched": 0.06},
             "relations": {"mean_per_relation": 17.8, "null_mismatched": 0.7},
             "both_kinds": {"count": 2, "expected_within_layer": 0.2},
-            "goes_with": {"n_pairs": 1},
+            "about_fact": {
+                **{"n_facts": 9, "same_fact": 4.5, "same_relation": 3.0, "p_value": 0.001},
+                **{"excess": _estimate(1.5), "verdict": "supported"},
+            },
+            "goes_with": {"n_pairs": 1, "n_same_script": 0, "note": "too few pairs: 1, not 10"},
         },
         "editing": {arm: {w: _estimate(0.25) for w in where} for arm in ARMS},
         "degenerate": {
@@ -305,6 +309,8 @@ def knowledge() -> dict[str, Any]:
         "fact_checking": {
             "auroc": {d: _estimate(0.75) for d in DETECTORS},
             "f1": dict.fromkeys(DETECTORS, 0.5),
+            "combined": _estimate(0.8125),
+            "degenerate_minus_claim_probability": _estimate(-0.375),
         },
         "verdicts": {
             claim: _verdict(word, 0.125, 0.01, f"Measured: {claim}.")
@@ -353,7 +359,7 @@ def tables(languages: Sequence[str] = LANGUAGES) -> dict[str, pd.DataFrame]:
         ],
         "language_counts": [
             {"at_least": k, "n_facts": 9, "observed": 9.0 / k, "mismatched": 1.0 / k}
-            | {"same_relation": 6.0 / k, "random": 0.1, "p_value": 0.001}
+            | {"same_relation": 6.0 / k, "met_itself": 4.0 / k, "random": 0.1, "p_value": 0.001}
             for k in (2, 3)
         ],
         "editing": [{"operation": "edit", "arm": a, "where": w, **around} for a, w in edited],

@@ -213,6 +213,68 @@ def test_a_place_that_was_not_measured_is_a_dash() -> None:
     assert row[1].count('<td class="n">–</td>') == 3
 
 
+def test_a_section_gives_the_effect_its_interval_and_its_unit() -> None:
+    given = results.everything()
+    claim = "degenerate_neurons_exist"
+    small = {"effect": 0.004, "low": 0.001, "high": 0.007, "p_value": 0.0004}
+    found = given.knowledge["verdicts"][claim] | small
+    verdicts = given.knowledge["verdicts"] | {claim: found}
+    text = Elements(
+        rendered(replace(given, knowledge=given.knowledge | {"verdicts": verdicts}))
+    ).text
+    assert "Effect: +0.0040 [+0.0010, +0.0070] share of pairs, p < 0.001." in text
+    assert "Effect: +0.12 [−0.12, +0.38] nats, p = 0.01." in text
+    assert "Effect: +0.12 [−0.12, +0.38] area under the curve, p = 0.01." in text
+
+
+def test_a_fact_is_told_from_its_relation_and_too_few_pairs_are_said_to_be() -> None:
+    text = Elements(rendered(results.everything())).text
+    assert "share +1.50 [+1.25, +1.75] beyond those of two facts of its relation" in text
+    assert "was not tested (too few pairs: 1, not 10)." in text
+    assert "reach an area of 0.81 [0.56, 1.06]" in text
+    assert "Cohen’s κ = 0.10" in text
+
+
+def test_the_least_p_of_few_scripts_stands_beside_their_p() -> None:
+    given = results.everything()
+    section = given.knowledge["language_neurons"]
+    scripts = {"same_script": 0.3, "different_script": 0.1, "script_p_value": 0.04}
+    for least, said in (({}, False), ({"script_p_least": 0.03}, True)):
+        known = given.knowledge | {"language_neurons": section | {"goes_with": scripts | least}}
+        text = Elements(rendered(replace(given, knowledge=known))).text
+        assert "(p = 0.04" in text
+        assert ("cannot give less than 0.03" in text) is said
+
+
+def test_the_published_ratio_is_shown_for_comparison_alone() -> None:
+    given = results.everything()
+    assert "3.50" in Elements(rendered(given)).text
+    assert "shown only for comparison with the paper" in rendered(given)
+    table = given.tables["selection"].assign(published_sr=float("nan"))
+    none = rendered(replace(given, tables={**given.tables, "selection": table}))
+    assert "3.50" not in Elements(none).text
+    assert "nan" not in Elements(none).text
+
+
+def test_one_language_is_said_to_be_too_few() -> None:
+    given = results.everything(("capital",), ("en",))
+    names = ("selection", "degenerate", "interactions", "detectors")
+    kept = ("amig_beats_baselines", "degenerate_neurons_exist")
+    alone = given.knowledge | {
+        "language_neurons": {"n_facts": 0, "n_languages": 1, "reason": f"one language {HOSTILE}"},
+        "editing": {"n_facts": 0, "languages": ["en"], "reason": "no fact in 2 languages"},
+        "verdicts": {claim: given.knowledge["verdicts"][claim] for claim in kept},
+    }
+    few = replace(given, knowledge=alone, tables={name: given.tables[name] for name in names})
+    found = Elements(rendered(few))
+    assert f"Not measured: one language {HOSTILE}." in found.text
+    assert "Not measured: no fact in 2 languages." in found.text
+    assert not found.names() & {"script", "img"}
+    drawn = {name for name, rows in records.of(few).items() if rows}
+    assert not drawn & {"language_map", "language_counts", "language_layers", "editing"}
+    assert summary.metrics(few)["summary"]["editing"]["n_facts"] == 0
+
+
 def test_what_was_not_measured_is_said_and_not_invented() -> None:
     given = results.everything()
     kept = {k: v for k, v in given.knowledge.items() if k not in ("editing", "language_neurons")}

@@ -156,6 +156,29 @@ def test_only_what_survives_correction_is_outlined_in_the_map_of_languages() -> 
     assert found["zh", "en"]["note"] == ""
 
 
+def test_a_null_stands_beside_each_count_of_languages(data: dict[str, records.Records]) -> None:
+    found = {(r["label"], r["series"]): r["value"] for r in data["language_counts"]}
+    assert found["at least 2", "observed"] == 4.5
+    assert found["at least 3", "mismatched"] == 0.333333
+    assert {series for _, series in found} == {"observed", "mismatched", "same_relation", "random"}
+
+
+def test_estimates_keep_their_intervals_and_the_line_of_chance() -> None:
+    tables = results.tables()
+    detectors = records.knowledge("detectors", tables)
+    assert [r["label"] for r in detectors] == list(results.DETECTORS)
+    assert {(r["low"], r["high"], r["reference"]) for r in detectors} == {(0.6, 0.9, 0.5)}
+    selection = records.knowledge("selection", tables)
+    assert len(selection) == 3 * len(results.METHODS)  # what happens to the fact alone
+    assert {(r["low"], r["high"], r["reference"]) for r in selection} == {(0.25, 0.75, 0.0)}
+
+
+def test_what_was_not_measured_has_no_records() -> None:
+    empty = {name: table.head(0) for name, table in results.tables().items()}
+    for name in records.KNOWLEDGE:
+        assert records.knowledge(name, {}) == records.knowledge(name, empty) == []
+
+
 def test_interactions_stand_on_an_axis_of_numbers(data: dict[str, records.Records]) -> None:
     assert [r["interaction"] for r in data["interactions"]] == 2 * [-0.5, 0.0, 0.5]
     assert {r["series"] for r in data["interactions"]} == {"pair", "random pair"}

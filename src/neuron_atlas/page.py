@@ -53,7 +53,7 @@ def render(
             provenance=results.provenance,
             effects=results.effects,
             found=results.found,
-            claims=_claims({**results.effects["verdicts"], **results.knowledge["verdicts"]}),
+            claims=_claims(results.verdicts),
             knowledge=results.knowledge,
             edit_places=PLACES,
             tables={name: records(table) for name, table in results.tables.items()},

@@ -46,6 +46,11 @@ class Results:
     knowledge: Mapping[str, Any]
     tables: Mapping[str, pd.DataFrame]
 
+    @property
+    def verdicts(self) -> dict[str, Mapping[str, Any]]:
+        """The verdicts on relation neurons, then those on knowledge neurons, by claim."""
+        return {**self.effects["verdicts"], **self.knowledge["verdicts"]}
+
 
 @dataclass(frozen=True)
 class Folders:

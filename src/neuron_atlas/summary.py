@@ -79,14 +79,9 @@ def _summary(results: Results, table: pd.DataFrame) -> dict[str, Any]:
         **{name: results.knowledge[name] for name in KNOWLEDGE if name in results.knowledge},
         "verdicts": {
             claim: {key: value for key, value in verdict.items() if key != "because"}
-            for claim, verdict in verdicts(results).items()
+            for claim, verdict in results.verdicts.items()
         },
     }
-
-
-def verdicts(results: Results) -> dict[str, Mapping[str, Any]]:
-    """Return the verdicts on relation neurons, then those on knowledge neurons."""
-    return {**results.effects["verdicts"], **results.knowledge["verdicts"]}
 
 
 def _parts(effects: Mapping[str, Any]) -> dict[str, Any]:
