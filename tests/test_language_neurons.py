@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -292,6 +294,33 @@ def test_the_permutation_p_is_uniform_without_an_effect() -> None:
     assert float(np.mean(np.array(p) <= 0.1)) < 0.17
 
 
+def test_the_p_of_the_count_is_uniform_without_an_effect() -> None:
+    rng = np.random.default_rng(0)
+    facts = [f"{r}:{i}" for r in "rstu" for i in range(3)]
+    groups = {fact: relation(fact) for fact in facts}
+
+    def drawn(mine: int) -> float:
+        sets: dict[str, Sets] = {
+            code: {
+                f: np.append(rng.permutation(40)[: 8 - mine], 100 + i + np.zeros(mine, np.int64))
+                for i, f in enumerate(facts)
+                if rng.random() < 0.8  # not every language knows every fact
+            }
+            for code in "abcd"
+        }
+        found = language_sets.members(sets, groups)
+        wanted = language_sets.needed(found, 3)
+        own = language_sets.tally(found, wanted, len(sets)).mean
+        deals = language_sets.mismatched(found, rng, n_deals=39)
+        null = np.array([language_sets.tally(one, wanted, len(sets)).mean for one in deals])
+        return language_sets.p_value(own, null)
+
+    p = np.array([drawn(0) for _ in range(120)])
+    assert 0.4 < p.mean() < 0.6
+    assert (p <= 0.1).mean() < 0.18
+    assert max(drawn(1) for _ in range(10)) < 0.05
+
+
 def test_the_p_of_fact_against_relation_is_uniform_without_an_effect() -> None:
     rng = np.random.default_rng(0)
     facts = [f"{r}:{i}" for r in "rstu" for i in range(3)]
@@ -329,14 +358,52 @@ def test_siblings_are_counted_by_hand() -> None:
     assert table["same_relation"].tolist() == [1, 1]  # f and g in a and b, g and f
 
 
+SCRIPTS = dict.fromkeys("abcd", "LATIN") | {"e": "CYRILLIC", "f": "HAN"}
+
+
+def related(
+    rng: np.random.Generator, scripts: Mapping[str, str], *, level: float = 0.0, gap: float = 0.0
+) -> dict[str, Any]:
+    """How overlap goes with scripts, if languages have levels and pairs of one script a gap."""
+    own = dict(zip(scripts, level * rng.normal(size=len(scripts)), strict=True))
+    rows = [
+        (a, b, own[a] + own[b] + gap * (scripts[a] == scripts[b]) + rng.normal())
+        for a, b in combinations(scripts, 2)
+    ]
+    table = pd.DataFrame(rows, columns=["a", "b", "excess"])
+    table["same_script"] = table["a"].map(scripts) == table["b"].map(scripts)
+    accuracy = {code: i / 10 for i, code in enumerate(scripts)}
+    return language_map.relate(table, scripts=scripts, accuracy=accuracy, rng=rng)
+
+
 def test_few_pairs_are_said_to_be_few() -> None:
-    table = pd.DataFrame({"a": ["en"], "b": ["ru"], "excess": [0.1], "same_script": [False]})
-    accuracy = {"en": 0.5, "ru": 0.4}
-    found = language_map.relate(table, accuracy, rng=np.random.default_rng(0))
-    assert found["note"] == "too few pairs of languages to test: 1, not 10"
-    assert "recall_rho" not in found
-    many = pd.concat([table.assign(same_script=i % 2 == 0, excess=i / 10) for i in range(10)])
-    assert "note" not in language_map.relate(many, accuracy, rng=np.random.default_rng(0))
+    rng = np.random.default_rng(0)
+    few = related(rng, {"a": "LATIN", "b": "LATIN", "c": "HAN"})
+    assert few["note"] == "too few pairs of languages to test: 3, not 10"
+    assert few["n_same_script"] == 1
+    assert not {"recall_rho", "script_p_value"} & set(few)
+    many = related(rng, SCRIPTS)
+    assert "note" not in many
+    assert {"recall_rho", "script_p_value"} <= set(many)
+
+
+def test_six_languages_cannot_show_what_their_scripts_do() -> None:
+    """Four of six languages can be chosen in 15 ways, so that no p comes below 1 in 15."""
+    found = related(np.random.default_rng(0), SCRIPTS, gap=1000)
+    assert found["script_gap"] == pytest.approx(1000, abs=3)
+    assert found["script_p_least"] == pytest.approx(1 / 15, abs=0.02)
+    assert found["script_p_value"] == found["script_p_least"]
+
+
+def test_a_language_s_level_is_not_taken_for_its_script() -> None:
+    """Pairs share languages: were scripts dealt to pairs, far too many p would be below 0.05."""
+    rng = np.random.default_rng(0)
+    scripts = dict.fromkeys("abcdef", "LATIN") | {"g": "CYRILLIC", "h": "HAN", "i": "ARABIC"}
+    p = np.array([related(rng, scripts, level=3)["script_p_value"] for _ in range(150)])
+    assert 0.4 < p.mean() < 0.6
+    assert (p <= 0.05).mean() < 0.1
+    real = [related(rng, scripts, level=0.1, gap=5)["script_p_value"] for _ in range(5)]
+    assert max(real) < 0.05
 
 
 def test_scripts_are_told_from_letters() -> None:

@@ -165,15 +165,20 @@ def _beside(both: np.ndarray, other: np.ndarray, slots: np.ndarray) -> np.ndarra
 
 
 def relate(
-    table: pd.DataFrame, accuracy: Mapping[str, float], *, rng: np.random.Generator
+    table: pd.DataFrame,
+    *,
+    scripts: Mapping[str, str],
+    accuracy: Mapping[str, float],
+    rng: np.random.Generator,
 ) -> dict[str, Any]:
     """Say how the languages' overlap goes with their scripts and with what the model knows.
 
     Returns:
-        Mean excess of pairs of one script and of two (`p_value`: scripts dealt out anew to the
-        pairs), and Spearman's rho of the excess with the lower typed accuracy of the two
-        languages. Neither p nor rho below `FEW_PAIRS` pairs, where `note` says so. Pairs share
-        languages, so that even the p is a hint.
+        Mean excess of pairs of one script and of two (`script_p_value`: two-sided, scripts dealt
+        out anew to the languages, since pairs share languages; `script_p_least`: the share of
+        deals that pair the languages as they are, below which no p can come), and Spearman's rho
+        of the excess with the lower typed accuracy of the two languages. Neither p nor rho below
+        `FEW_PAIRS` pairs, where `note` says so.
     """
     excess, same = table["excess"].to_numpy(np.float64), table["same_script"].to_numpy(np.bool_)
     lower = np.array(
@@ -181,11 +186,11 @@ def relate(
     )
     found: dict[str, Any] = {"n_pairs": len(table), "n_same_script": int(same.sum())}
     if same.any() and (~same).any():
-        gap = float(excess[same].mean() - excess[~same].mean())
-        found |= {"same_script": float(excess[same].mean())}
-        found |= {"different_script": float(excess[~same].mean()), "script_gap": gap}
+        within, between = float(excess[same].mean()), float(excess[~same].mean())
+        found |= {"same_script": within, "different_script": between}
+        found |= {"script_gap": within - between}
         if len(table) >= FEW_PAIRS:
-            found["script_p_value"] = _dealt(excess, same, gap, rng)
+            found |= _script_test(table, scripts, rng)
     if len(table) < FEW_PAIRS:
         found["note"] = f"too few pairs of languages to test: {len(table)}, not {FEW_PAIRS}"
     elif np.ptp(lower) > 0 and np.ptp(excess) > 0:
@@ -193,9 +198,25 @@ def relate(
     return found
 
 
-def _dealt(
-    excess: np.ndarray, same: np.ndarray, gap: float, rng: np.random.Generator, n: int = 1000
-) -> float:
-    dealt = rng.permuted(np.tile(same, (n, 1)), axis=1)
-    null = (dealt @ excess) / dealt.sum(1) - (~dealt @ excess) / (~dealt).sum(1)
-    return float((1 + (np.abs(null) >= abs(gap) - ROUNDING).sum()) / (1 + n))
+def _script_test(
+    table: pd.DataFrame, scripts: Mapping[str, str], rng: np.random.Generator, n: int = 1000
+) -> dict[str, float]:
+    """Deal the scripts to the languages; dealt to the pairs, a language's level would pass."""
+    excess, same = table["excess"].to_numpy(np.float64), table["same_script"].to_numpy(np.bool_)
+    codes = sorted({*table["a"], *table["b"]})
+    a, b = (pd.Index(codes).get_indexer(table[side]) for side in ("a", "b"))
+    own = np.unique([scripts[code] for code in codes], return_inverse=True)[1]
+    dealt = rng.permuted(np.tile(own, (n, 1)), axis=1)
+    alike = dealt[:, a] == dealt[:, b]
+    alike = alike[alike.any(1) & ~alike.all(1)]  # pairs that are left out may leave one kind alone
+    null = _gaps(alike, excess)
+    as_large = np.abs(null) >= abs(float(_gaps(same[None], excess)[0])) - ROUNDING
+    return {
+        "script_p_value": float((1 + as_large.sum()) / (1 + len(alike))),
+        "script_p_least": float((1 + (alike == same).all(1).sum()) / (1 + len(alike))),
+    }
+
+
+def _gaps(alike: np.ndarray, excess: np.ndarray) -> np.ndarray:
+    """Return the mean excess of pairs that are alike less that of the others, for each row."""
+    return np.asarray((alike @ excess) / alike.sum(1) - (~alike @ excess) / (~alike).sum(1))

@@ -140,7 +140,7 @@ def _measured(
         "relations": relation,
         "both_kinds": _both_kinds(chosen, relations, inputs.shape),
         "scripts": scripts,
-        "goes_with": language_map.relate(pairs, accuracy, rng=rng),
+        "goes_with": language_map.relate(pairs, scripts=scripts, accuracy=accuracy, rng=rng),
     }
 
 
