@@ -56,7 +56,8 @@ from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from neuron_atlas import facts
-from neuron_atlas.model import LanguageModel, architecture
+from neuron_atlas.architectures import architecture
+from neuron_atlas.model import LanguageModel
 from neuron_atlas.neurons import Neuron, to_flat
 from neuron_atlas.splits import split_subjects
 from saved import save as save_model
@@ -197,9 +198,9 @@ def vocabulary() -> dict[str, int]:
     return {word: i for i, word in enumerate(words)}
 
 
-def tokenizer() -> Tokenizer:
+def word_level(words: Mapping[str, int]) -> Tokenizer:
     """One token a word, and `<bos>` in front."""
-    result = Tokenizer(models.WordLevel(vocabulary(), unk_token="[UNK]"))
+    result = Tokenizer(models.WordLevel(dict(words), unk_token="[UNK]"))
     result.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     result.post_processor = processors.TemplateProcessing(
         single="<bos> $A", special_tokens=[("<bos>", 1)]
@@ -207,16 +208,18 @@ def tokenizer() -> Tokenizer:
     return result
 
 
-def model() -> LanguageModel:
-    """Return the planted model, in float32."""
+def blank(
+    *, n_words: int, width: int, n_neurons: int, n_layers: int, n_heads: int
+) -> LlamaForCausalLM:
+    """Return a llama with ReLU units, norms that can be made to do nothing, and weights of 0."""
     config = LlamaConfig(
-        vocab_size=len(vocabulary()),
-        hidden_size=WIDTH,
-        head_dim=WIDTH,
-        intermediate_size=N_NEURONS,
-        num_hidden_layers=N_LAYERS,
-        num_attention_heads=2,
-        num_key_value_heads=2,
+        vocab_size=n_words,
+        hidden_size=width,
+        head_dim=width,
+        intermediate_size=n_neurons,
+        num_hidden_layers=n_layers,
+        num_attention_heads=n_heads,
+        num_key_value_heads=n_heads,
         hidden_act="relu",
         rms_norm_eps=NORM_EPS,
         tie_word_embeddings=False,
@@ -229,8 +232,15 @@ def model() -> LanguageModel:
     network = network.eval().requires_grad_(False)
     for parameter in network.parameters():
         parameter.zero_()
+    return network
+
+
+def model() -> LanguageModel:
+    """Return the planted model, in float32."""
+    size = {"width": WIDTH, "n_neurons": N_NEURONS, "n_layers": N_LAYERS, "n_heads": 2}
+    network = blank(n_words=len(vocabulary()), **size)
     _fill(network)
-    return LanguageModel(network, tokenizer(), architecture("llama"))
+    return LanguageModel(network, word_level(vocabulary()), architecture("llama"))
 
 
 def _fill(network: LlamaForCausalLM) -> None:

@@ -26,12 +26,13 @@ by 0.17 nats each, a relative drop of 15.6 %, and by 0.34 together, 28.8 %.
 
 import pandas as pd
 import torch
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import LlamaForCausalLM
 
 from neuron_atlas import facts, recall
-from neuron_atlas.model import LanguageModel, architecture
+from neuron_atlas.architectures import architecture
+from neuron_atlas.model import LanguageModel
 from neuron_atlas.relation_neurons import Source
+from planted import NORM_EPS, blank, word_level
 
 RELATION, N_NEURONS, N_PARAPHRASES = "rel", 40, 3
 ANSWER = {"both": 0, "only_a": 0, "only_b": 0, "spare": 0, "sum": 2, "three": 0, "idle": 3}
@@ -50,7 +51,7 @@ UNIT = {name: i for i, name in enumerate(FIRES)}  # the flat index, all in layer
 COORDINATES = (*(f"is:{s}" for s in ANSWER), *(f"answer:{i}" for i in range(4)), "cup", "one")
 PLACE = {name: i for i, name in enumerate((*COORDINATES, "junk"))}
 WIDTH = len(PLACE) + len(PLACE) % 2
-STEP, FULL, NORM_EPS = 0.17, 3.0, 2.0**40
+STEP, FULL = 0.17, 3.0
 WORDS = [
     "<pad>",
     "<bos>",
@@ -64,38 +65,13 @@ WORDS = [
 ]
 
 
-def tokenizer() -> Tokenizer:
-    result = Tokenizer(models.WordLevel({w: i for i, w in enumerate(WORDS)}, unk_token="[UNK]"))
-    result.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    result.post_processor = processors.TemplateProcessing(
-        single="<bos> $A", special_tokens=[("<bos>", 1)]
-    )
-    return result
-
-
 def model() -> LanguageModel:
     """Return the planted model, in float32."""
-    config = LlamaConfig(
-        vocab_size=len(WORDS),
-        hidden_size=WIDTH,
-        head_dim=WIDTH,
-        intermediate_size=N_NEURONS,
-        num_hidden_layers=2,
-        num_attention_heads=1,
-        num_key_value_heads=1,
-        hidden_act="relu",
-        rms_norm_eps=NORM_EPS,
-        tie_word_embeddings=False,
-        pad_token_id=0,
-        bos_token_id=1,
-        eos_token_id=None,
-    )
-    with torch.random.fork_rng():
-        network = LlamaForCausalLM(config).eval().requires_grad_(False)
-    for parameter in network.parameters():
-        parameter.zero_()
+    size = {"width": WIDTH, "n_neurons": N_NEURONS, "n_layers": 2, "n_heads": 1}
+    network = blank(n_words=len(WORDS), **size)
     _fill(network)
-    return LanguageModel(network, tokenizer(), architecture("llama"))
+    words = word_level({w: i for i, w in enumerate(WORDS)})
+    return LanguageModel(network, words, architecture("llama"))
 
 
 def _fill(network: LlamaForCausalLM) -> None:

@@ -1,7 +1,7 @@
 """Interventions: exact against a full forward each, undone afterwards, refused when malformed."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import numpy as np
 import pytest
@@ -14,14 +14,12 @@ from test_scoring import plain, queries
 
 
 @contextmanager
-def overwritten(
-    module: nn.Module, neurons: list[int], value: Tensor, positions: slice
-) -> Iterator[None]:
-    """The obvious intervention, apart from the library's: one pre-hook, one set, some positions."""
+def changed(module: nn.Module, change: Callable[[Tensor], None]) -> Iterator[None]:
+    """The obvious intervention, apart from the library's: one pre-hook that changes a copy."""
 
     def before(_module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         x = args[0].clone()
-        x[:, positions, neurons] = value[neurons]
+        change(x)
         return (x, *args[1:])
 
     handle = module.register_forward_pre_hook(before)
@@ -29,6 +27,17 @@ def overwritten(
         yield
     finally:
         handle.remove()
+
+
+def overwritten(
+    module: nn.Module, neurons: list[int], value: Tensor, positions: slice
+) -> AbstractContextManager[None]:
+    """Put values into one set of neurons at some positions."""
+
+    def change(x: Tensor) -> None:
+        x[:, positions, neurons] = value[neurons]
+
+    return changed(module, change)
 
 
 @pytest.mark.parametrize("everywhere", [False, True])

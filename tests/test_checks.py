@@ -33,6 +33,8 @@ MISTAKES = [
     ("  min_languages: 3", "  min_languages: some", "language_neurons.min_languages"),
     ("  small: 0.22", "  small: 0.0", "degenerate_neurons.small: Input should be greater than 0"),
     ("  train: 0.75", "  train: 1.5", "degenerate_neurons.train: Input should be less than"),
+    ("  neurons: 10 ", "  neurons: 1 ", "editing.neurons: Input should be greater than or equal"),
+    ("  n_sources: 2 ", "  n_sources: 11 ", "too few for a part of each of 11 sources"),
     ("  n_sources: 2", "  n_sources: 1", "editing.n_sources: Input should be greater than"),
     ("  negligible_rate: 0.002", "  negligible_rate: 0.0", "knowledge.negligible_rate"),
 ]

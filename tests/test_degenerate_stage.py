@@ -33,6 +33,7 @@ PARAMS = {
     "negatives": 3,
     "train": 0.4,
     "validation": 0.5,
+    "rule_of_claims": "graded",
     "nodes": 2,
     "target": "candidates",
     "share": 0.7,

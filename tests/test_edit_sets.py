@@ -12,7 +12,7 @@ import planted
 import planted_scores
 from neuron_atlas import blocks, edit_plan, edit_sets, knowledge_arms, operations
 from neuron_atlas.edit_plan import Case, Tables
-from neuron_atlas.edit_sets import ARMS, INDEPENDENT, JOINT, MONOLINGUAL, SEQUENTIAL
+from neuron_atlas.edit_tables import ARMS, INDEPENDENT, JOINT, MONOLINGUAL, SEQUENTIAL
 from neuron_atlas.knowledge_arms import RANDOM, NeuronSet
 from neuron_atlas.model import LanguageModel, site_modules
 from neuron_atlas.recall import Tokens

@@ -12,12 +12,11 @@ from neuron_atlas import edit_experiment, edit_plan, editing, editing_summary, s
 from neuron_atlas.blocks import query
 from neuron_atlas.edit_plan import Case
 from neuron_atlas.edit_search import Descent
-from neuron_atlas.edit_sets import ARMS, INDEPENDENT, MONOLINGUAL, SEQUENTIAL
-from neuron_atlas.fact_prompts import answer, target
+from neuron_atlas.edit_tables import ARMS, INDEPENDENT, MONOLINGUAL, SEQUENTIAL
 from neuron_atlas.knowledge_arms import NeuronSet
 from neuron_atlas.model import LanguageModel
 from neuron_atlas.parts import Part
-from neuron_atlas.recall import Tokens
+from neuron_atlas.recall import Tokens, target
 from neuron_atlas.value_edits import ValueEdit, applied
 from planted_scores import unit
 
@@ -142,7 +141,7 @@ def test_measured_edits_equal_a_plain_question_a_prompt(
         mine = found[(found["fact"] == case.fact) & (found["arm"] == own.method)]
         prompts = one.asked[one.asked["fact"] == case.fact]
         for row, values in zip(store.records(prompts), store.records(mine), strict=True):
-            old = answer(one.tokens, row, target(row))
+            old = one.tokens.candidate(row, target(row))
             asked = [query(lm, row["prompt"], [old])]
             before = scoring.log_probabilities(lm, asked)[0][0, 0]
             with applied(lm, change):
@@ -150,8 +149,8 @@ def test_measured_edits_equal_a_plain_question_a_prompt(
             assert values["old_before"] == pytest.approx(before, abs=1e-5)
             assert values["old_after"] == pytest.approx(after, abs=1e-5)
             if row["where"] != "unrelated":
-                label = row["candidate_labels"][row["candidates"].index(case.new)]
-                new = [query(lm, row["prompt"], [answer(one.tokens, row, label)])]
+                place = row["candidates"].index(case.new)
+                new = [query(lm, row["prompt"], [one.tokens.candidate(row, place)])]
                 with applied(lm, change):
                     expected = scoring.log_probabilities(lm, new)[0][0, 0]
                 assert values["new_after"] == pytest.approx(expected, abs=1e-5)
@@ -183,12 +182,8 @@ def test_sequential_halves_are_fitted_one_after_the_other(
         only = ValueEdit(found.neurons[:1], found.delta[:1])
         table = edit_plan.fitted(one.tables, case)
         for row in store.records(table):
-            texts = [answer(one.tokens, row, target(row))]
-            texts += one.tokens.answers(
-                row["prompt"],
-                row["separator"],
-                [row["candidate_labels"][row["candidates"].index(case.new)]],
-            )
+            texts = [one.tokens.candidate(row, target(row))]
+            texts.append(one.tokens.candidate(row, row["candidates"].index(case.new)))
             asked = [query(one.lm, row["prompt"], texts)]
             with applied(one.lm, only):
                 old, new = scoring.log_probabilities(one.lm, asked)[0][0]

@@ -15,7 +15,8 @@ from transformers import AutoModelForMaskedLM
 import tiny
 import toy
 from neuron_atlas import model
-from neuron_atlas.model import ARCHITECTURES, LanguageModel, continuation, encode, site_modules
+from neuron_atlas.architectures import ARCHITECTURES
+from neuron_atlas.model import LanguageModel, continuation, encode, site_modules
 from saved import save
 
 

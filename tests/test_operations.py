@@ -1,7 +1,6 @@
 """Suppress and enhance: exact against one full forward a prompt, and of the right quantity."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 import numpy as np
 import pandas as pd
@@ -12,28 +11,23 @@ from torch import Tensor, nn
 import planted
 import planted_scores
 from neuron_atlas import blocks, operations
-from neuron_atlas.fact_prompts import answer, target
 from neuron_atlas.knowledge_arms import NeuronSet
 from neuron_atlas.model import LanguageModel, continuation, site_modules
-from neuron_atlas.recall import Tokens
+from neuron_atlas.recall import Tokens, target
 from neuron_atlas.store import records
+from test_ablation import changed
 from test_scoring import plain
 
 
-@contextmanager
-def scaled(module: nn.Module, neurons: np.ndarray, factor: float, start: int) -> Iterator[None]:
-    """The obvious operation: one pre-hook that multiplies the hidden units from `start` on."""
+def scaled(
+    module: nn.Module, neurons: np.ndarray, factor: float, start: int
+) -> AbstractContextManager[None]:
+    """The obvious operation: multiply the hidden units from position `start` on."""
 
-    def before(_module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        x = args[0].clone()
+    def change(x: Tensor) -> None:
         x[:, start:, torch.from_numpy(neurons)] *= factor
-        return (x, *args[1:])
 
-    handle = module.register_forward_pre_hook(before)
-    try:
-        yield
-    finally:
-        handle.remove()
+    return changed(module, change)
 
 
 def prompts(n: int) -> pd.DataFrame:
@@ -136,5 +130,5 @@ def test_the_target_is_the_right_answer_that_is_most_probable(decoder: LanguageM
         "candidate_labels": ["c", "d", "e"],
         "log_probabilities": [-0.1, -3.0, -2.0],
     }
-    assert target(row) == "e"
-    assert answer(Tokens(decoder), row, "e") == continuation(decoder, "a b", " e")
+    assert target(row) == 2
+    assert Tokens(decoder).candidate(row, 2) == continuation(decoder, "a b", " e")

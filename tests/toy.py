@@ -13,7 +13,8 @@ from torch import Tensor
 from transformers import BertConfig, BertForMaskedLM, LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from neuron_atlas import builtin, facts, templates
-from neuron_atlas.model import LanguageModel, architecture, continuation, encode
+from neuron_atlas.architectures import architecture
+from neuron_atlas.model import LanguageModel, continuation, encode
 from neuron_atlas.selection import Limits
 
 LANGUAGES = ("en", "fr", "de")

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int
 
-from neuron_atlas.neurons import matched_random
 from neuron_atlas.relation_neurons import Source
 
 
@@ -62,7 +61,7 @@ def interference(source: str, found: Source, *, controls: Controls, seed: int) -
     arms: list[Arm] = []
     for relation in sorted(found.sets):
         rng = np.random.default_rng([seed, *f"{source} {relation}".encode()])
-        random = _matched(found, relation, controls.n_draws, rng)
+        random = found.matched(found.sets[relation], n_draws=controls.n_draws, rng=rng)
         own = Arm("set", source, relation, found.sets[relation], everywhere=True)
         arms.append(own)
         arms += [replace(own, kind="random", neurons=d, draw=i) for i, d in enumerate(random)]
@@ -77,19 +76,11 @@ def transfer(found: Mapping[str, Source], *, n_draws: int, seed: int) -> list[Ar
         for relation in sorted(found[source].sets):
             rng = np.random.default_rng([seed, *f"{source} {relation}".encode()])
             own = Arm("transfer", source, relation, found[source].sets[relation])
-            random = _matched(found[source], relation, n_draws, rng)
+            random = found[source].matched(own.neurons, n_draws=n_draws, rng=rng)
             control = replace(own, kind="transfer_random")
             arms.append(own)
             arms += [replace(control, neurons=d, draw=i) for i, d in enumerate(random)]
     return arms
-
-
-def _matched(
-    found: Source, relation: str, n_draws: int, rng: np.random.Generator
-) -> Int[np.ndarray, "draw k"]:
-    return matched_random(
-        found.sets[relation], found.size, rng=rng, n_draws=n_draws, exclude=found.banned
-    )
 
 
 def _doses(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 import torch
@@ -183,7 +183,8 @@ def slopes(lm: LanguageModel, *, target: Target) -> Run:
         with torch.enable_grad():
             value = _target(lm, climb(lm, start, entries, watch=watched), batch, target)
             value.sum().backward()  # type: ignore[no-untyped-call]
-        gradient = [_at_answer(lm, start, x.grad) for x in watched]
+        point = torch.arange(len(start.token), device=start.token.device)
+        gradient = [cast(Tensor, x.grad)[point, 0, start.token] for x in watched]
         scores = torch.stack(gradient, 1).float() * start.values.float()
         return scores, value.detach()[:, 0], torch.zeros_like(scores[:, :, 0])
 
@@ -196,13 +197,6 @@ def own(start: Trace, batch: Batch) -> Part:
     values = start.values.float() / count[:, None, None]
     nothing = torch.zeros_like(values[:, :, 0])
     return values, nothing[:, 0], nothing
-
-
-def _at_answer(lm: LanguageModel, start: Trace, rows: Tensor | None) -> Tensor:
-    assert rows is not None
-    if not lm.architecture.encoder:
-        return rows[:, 0, 0]
-    return rows[torch.arange(len(rows), device=rows.device), 0, start.position]
 
 
 def _added(part: Tensor, owner: Int[Tensor, " point"]) -> Tensor:

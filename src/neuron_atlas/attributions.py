@@ -18,7 +18,7 @@ from neuron_atlas.model import LanguageModel
 from neuron_atlas.point_batches import Batch
 from neuron_atlas.quadrature import Quadrature, gauss_legendre, graded, midpoint
 from neuron_atlas.questions import Question
-from neuron_atlas.recall import Tokens
+from neuron_atlas.recall import Tokens, target
 from neuron_atlas.resume import Trace
 from neuron_atlas.targets import Target
 
@@ -61,12 +61,9 @@ def question(tokens: Tokens, row: Mapping[str, Any], *, answer: int | None = Non
         answer: Which candidate is asked for; by default the most probable right one.
     """
     texts = tokens.answers(row["prompt"], row["separator"], row["candidate_labels"])
-    if answer is None:
-        right = np.isin(row["candidates"], row["objects"])
-        values = np.asarray(row["log_probabilities"], dtype=float)
-        answer = int(np.where(right, values, -np.inf).argmax())
+    place = target(row) if answer is None else answer
     start = row["prompt"].rfind("\n", 0, row["subject_start"]) + 1
-    return Question(row["prompt"], texts[answer], tuple(texts), (start, len(row["prompt"])))
+    return Question(row["prompt"], texts[place], tuple(texts), (start, len(row["prompt"])))
 
 
 @dataclass(frozen=True)

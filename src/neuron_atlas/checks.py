@@ -89,7 +89,8 @@ def stored(sections: Mapping[str, Mapping[str, Any]]) -> None:
     """Require attributions to store what later stages select from.
 
     Raises:
-        ValueError: a threshold is below the stored floor, or more neurons are wanted than stored.
+        ValueError: a threshold is below the stored floor, more neurons are wanted than are
+            stored, or fewer are edited than there are sources.
     """
     kept = sections["attributions"]
     for section in ("selection", "degenerate_neurons"):
@@ -99,6 +100,12 @@ def stored(sections: Mapping[str, Mapping[str, Any]]) -> None:
                 f"{section}.tau is {tau}, but attributions.floor {kept['floor']} stores no weaker "
                 "neurons; raise the one or lower the other"
             )
+    edited = sections["editing"]
+    if edited["neurons"] < edited["n_sources"]:
+        raise ValueError(
+            f"editing.neurons is {edited['neurons']}, too few for a part of each of "
+            f"{edited['n_sources']} sources; raise it or lower editing.n_sources"
+        )
     wanted = {
         "selection.max_neurons": sections["selection"]["max_neurons"],
         "language_neurons.k": sections["language_neurons"]["k"],

@@ -5,12 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Int
 
 from neuron_atlas import degeneracy, store, work
 from neuron_atlas.degeneracy import Rule
 from neuron_atlas.elsewhere import Use, both_matter
-from neuron_atlas.neurons import matched_random
 from neuron_atlas.relation_neurons import Source
 from neuron_atlas.suppression import Bench, Request, Suppressed, up_to_pairs
 
@@ -97,17 +95,11 @@ def families(
         first = templates[i % len(templates)]
         other = templates[(i + 1) % len(templates)] if len(templates) > 1 else ABSENT
         rng = np.random.default_rng([search.seed, *fact.encode()])
-        sets = [chosen, *_matched(chosen, source, search.n_draws, rng)]
+        sets = [chosen, *source.matched(chosen, n_draws=search.n_draws, rng=rng)]
         for draw, members in enumerate(sets, start=REAL):
             info = (fact, own["relation"].iloc[0], draw, draw != REAL, first, other)
             rows.append((*info, members.tolist()))
     return pd.DataFrame(rows, columns=[*FAMILY, "members"])
-
-
-def _matched(
-    chosen: Int[np.ndarray, " k"], source: Source, n: int, rng: np.random.Generator
-) -> Int[np.ndarray, "draw k"]:
-    return matched_random(chosen, source.size, rng=rng, n_draws=n, exclude=source.banned)
 
 
 def measure(bench: Bench, rows: pd.DataFrame) -> pd.DataFrame:

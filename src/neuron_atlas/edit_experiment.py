@@ -19,11 +19,11 @@ from neuron_atlas import (
 )
 from neuron_atlas.edit_plan import Case, Tables
 from neuron_atlas.edit_search import Descent
+from neuron_atlas.edit_tables import EDITS, EFFECTS, META, SETS
 from neuron_atlas.fact_prompts import KEY
 from neuron_atlas.model import LanguageModel
 from neuron_atlas.recall import Tokens
 
-EFFECTS, EDITS, SETS, META = "effects.parquet", "edits.parquet", "sets.parquet", "meta.json"
 Run = Callable[[pd.DataFrame], pd.DataFrame]
 
 

@@ -9,8 +9,6 @@ import pandas as pd
 from neuron_atlas import fact_prompts, store
 from neuron_atlas.recall import Tokens
 
-WHERE = ("same_language", "paraphrase", "other_languages", "unrelated")
-
 
 @dataclass(frozen=True)
 class Tables:

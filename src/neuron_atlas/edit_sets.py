@@ -9,14 +9,14 @@ from jaxtyping import Int
 
 from neuron_atlas import attribution, attributions, edit_plan, fact_prompts, knowledge_arms, store
 from neuron_atlas.edit_plan import Case, Tables
-from neuron_atlas.knowledge_arms import RANDOM, NeuronSet, matched, ordered
+from neuron_atlas.edit_tables import INDEPENDENT, JOINT, MONOLINGUAL, SEQUENTIAL
+from neuron_atlas.knowledge_arms import NeuronSet, matched
+from neuron_atlas.knowledge_neurons import geometric_rank, ordered
 from neuron_atlas.model import LanguageModel
 from neuron_atlas.recall import Tokens
 from neuron_atlas.relation_neurons import Source
 from neuron_atlas.targets import Target
 
-INDEPENDENT, MONOLINGUAL, JOINT, SEQUENTIAL = "independent", "monolingual", "joint", "sequential"
-ARMS = (INDEPENDENT, MONOLINGUAL, JOINT, SEQUENTIAL, RANDOM)
 Order = Int[np.ndarray, "_"]
 Orders = dict[str, dict[str, Order]]  # by language, by fact: neurons, best first
 
@@ -99,15 +99,10 @@ def _require_enough(orders: Orders, cases: Sequence[Case], m: int) -> None:
 def by_shared_rank(orders: Sequence[Order]) -> Order:
     """Return all neurons by the geometric mean of their ranks, the best first.
 
-    A neuron that an order lacks has the rank behind its last one; equal means go by index.
+    Equal means go by index.
     """
     every = np.unique(np.concatenate(orders))
-    total = np.zeros(len(every))
-    for order in orders:
-        rank = np.full(len(every), len(order) + 1)
-        rank[np.searchsorted(every, order)] = np.arange(1, len(order) + 1)
-        total += np.log(rank)
-    return every[np.lexsort((every, total.round(9)))]
+    return every[np.lexsort((every, geometric_rank(orders, every).round(9)))]
 
 
 def in_parts(orders: Sequence[Order], m: int) -> Order:

@@ -14,12 +14,12 @@ from neuron_atlas import edit_plan, store
 from neuron_atlas.blocks import Query, query
 from neuron_atlas.edit_plan import Case, Tables
 from neuron_atlas.edit_search import Descent, Task, search
-from neuron_atlas.edit_sets import SEQUENTIAL, part_sizes
-from neuron_atlas.fact_prompts import answer, target
+from neuron_atlas.edit_sets import part_sizes
+from neuron_atlas.edit_tables import SEQUENTIAL
 from neuron_atlas.knowledge_arms import NeuronSet
 from neuron_atlas.model import LanguageModel, Text
 from neuron_atlas.questions import Point, Question, points
-from neuron_atlas.recall import Tokens
+from neuron_atlas.recall import Tokens, target
 from neuron_atlas.replay import Replay
 from neuron_atlas.scoring import log_probabilities
 from neuron_atlas.value_edits import ValueEdit, applied, vectors
@@ -147,15 +147,15 @@ def _point(bench: Bench, case: Case, row: Mapping[str, Any]) -> Point:
 
 def _texts(tokens: Tokens, case: Case, row: Mapping[str, Any]) -> tuple[Text, Text]:
     """Return the tokens of the new object and of the old answer."""
-    new = row["candidate_labels"][row["candidates"].index(case.new)]
-    return answer(tokens, row, new), answer(tokens, row, target(row))
+    new = row["candidates"].index(case.new)
+    return tokens.candidate(row, new), tokens.candidate(row, target(row))
 
 
 def _queries(bench: Bench, case: Case, prompts: pd.DataFrame) -> list[Query]:
     """Ask for the old and the new answer; where another fact is asked, for its own alone."""
     found = []
     for row in store.records(prompts):
-        old = answer(bench.tokens, row, target(row))
+        old = bench.tokens.candidate(row, target(row))
         related = row["measured"] == case.fact
         texts = (old, _texts(bench.tokens, case, row)[0]) if related else (old,)
         found.append(query(bench.lm, row["prompt"], texts))

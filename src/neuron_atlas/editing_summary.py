@@ -7,9 +7,16 @@ import numpy as np
 import pandas as pd
 
 from neuron_atlas import store
-from neuron_atlas.edit_experiment import EDITS, EFFECTS, META
-from neuron_atlas.edit_plan import WHERE
-from neuron_atlas.edit_sets import ARMS, INDEPENDENT, JOINT, MONOLINGUAL
+from neuron_atlas.edit_tables import (
+    ARMS,
+    EDITS,
+    EFFECTS,
+    INDEPENDENT,
+    JOINT,
+    META,
+    MONOLINGUAL,
+    WHERE,
+)
 from neuron_atlas.knowledge_arms import RANDOM
 from neuron_atlas.paired import Contrast, contrast, gain
 from neuron_atlas.parts import Part

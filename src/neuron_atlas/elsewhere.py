@@ -12,7 +12,6 @@ from jaxtyping import Bool, Int
 
 from neuron_atlas import degeneracy
 from neuron_atlas.degeneracy import Members, Rule
-from neuron_atlas.neurons import matched_random
 from neuron_atlas.relation_neurons import Source
 from neuron_atlas.suppression import Bench, Request
 
@@ -87,8 +86,4 @@ def _draws(
     members: Int[np.ndarray, " neuron"], source: Source, n: int, rng: np.random.Generator
 ) -> Int[np.ndarray, "neuron draw"]:
     """Draw random neurons that match each member in layer and size."""
-    drawn = [
-        matched_random(m[None], source.size, rng=rng, n_draws=n, exclude=source.banned)[:, 0]
-        for m in members
-    ]
-    return np.stack(drawn)
+    return np.stack([source.matched(m[None], n_draws=n, rng=rng)[:, 0] for m in members])

@@ -10,9 +10,9 @@ from jaxtyping import Float, Float64, Int
 from scipy.special import logsumexp
 
 from neuron_atlas import attribution, claims, knowledge_neurons, store, work
+from neuron_atlas.attributions import question
 from neuron_atlas.claims import NEURONS
 from neuron_atlas.model import LanguageModel
-from neuron_atlas.neurons import matched_random
 from neuron_atlas.quadrature import Quadrature
 from neuron_atlas.questions import Question
 from neuron_atlas.recall import Tokens
@@ -164,10 +164,7 @@ def detectors(
     random = {}
     for relation, chosen in found["degenerate"].items():
         rng = np.random.default_rng([how.seed, *relation.encode()])
-        drawn = matched_random(
-            chosen, source.size, rng=rng, n_draws=how.n_draws, exclude=source.banned
-        )
-        random[relation] = drawn.ravel()
+        random[relation] = source.matched(chosen, n_draws=how.n_draws, rng=rng).ravel()
     return {**found, "random": random}
 
 
@@ -204,11 +201,8 @@ def _means(
 
 def _questions(lm: LanguageModel, made: pd.DataFrame, recalled: pd.DataFrame) -> Sequence[Question]:
     tokens, rows = Tokens(lm), _prompts(made, recalled)
-    questions = []
-    for row, place in zip(store.records(rows), made["place"].tolist(), strict=True):
-        texts = tokens.answers(row["prompt"], row["separator"], row["candidate_labels"])
-        questions.append(Question(row["prompt"], texts[place], tuple(texts)))
-    return questions
+    asked = zip(store.records(rows), made["place"].tolist(), strict=True)
+    return [question(tokens, row, answer=place) for row, place in asked]
 
 
 def by_probability(made: pd.DataFrame, recalled: pd.DataFrame) -> pd.DataFrame:

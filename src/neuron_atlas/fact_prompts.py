@@ -10,8 +10,6 @@ import numpy as np
 import pandas as pd
 
 from neuron_atlas import attributions
-from neuron_atlas.model import Text
-from neuron_atlas.recall import Tokens
 
 KEY = ["language", "measured", "template"]
 
@@ -82,15 +80,3 @@ def unrelated(prompts: pd.DataFrame, fact: Mapping[str, Any], *, n: int, seed: i
         )
     rng = np.random.default_rng([seed, *str(fact["fact"]).encode()])
     return [free[i] for i in rng.permutation(len(free))[:n].tolist()]
-
-
-def target(row: Mapping[str, Any]) -> str:
-    """Return the label of the right answer that the model finds most probable."""
-    right = np.isin(row["candidates"], row["objects"])
-    values = np.where(right, np.asarray(row["log_probabilities"], dtype=float), -np.inf)
-    return str(row["candidate_labels"][int(values.argmax())])
-
-
-def answer(tokens: Tokens, row: Mapping[str, Any], label: str) -> Text:
-    """Return the token ids with which `label` continues a prompt."""
-    return tokens.answers(row["prompt"], row["separator"], [label])[0]

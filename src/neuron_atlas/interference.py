@@ -16,7 +16,7 @@ from neuron_atlas.arms import Arm, describe
 from neuron_atlas.blocks import Query, query
 from neuron_atlas.model import LanguageModel, Site, Text
 from neuron_atlas.packing import UNEDITED
-from neuron_atlas.recall import Tokens
+from neuron_atlas.recall import Tokens, target
 from neuron_atlas.scoring import Intervene, log_probabilities
 
 Value = Literal["zero", "mean", "other_mean"]
@@ -133,9 +133,8 @@ def item(tokens: Tokens, row: Mapping[str, Any]) -> Item:
     """Make an item of a row of the recall table."""
     prompt, labels = row["prompt"], row["candidate_labels"]
     right = np.isin(row["candidates"], row["objects"])
-    clean = np.where(right, np.asarray(row["log_probabilities"], dtype=float), -np.inf)
     texts = tokens.answers(prompt, row["separator"], labels)
-    return Item(prompt, row["relation"], tuple(texts), right, int(clean.argmax()))
+    return Item(prompt, row["relation"], tuple(texts), right, target(row))
 
 
 def measure(setup: Experiment, rows: pd.DataFrame, tokens: Tokens) -> pd.DataFrame:

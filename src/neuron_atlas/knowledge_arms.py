@@ -8,7 +8,6 @@ import pandas as pd
 from jaxtyping import Int
 
 from neuron_atlas import knowledge_neurons
-from neuron_atlas.neurons import matched_random
 from neuron_atlas.relation_neurons import Source
 
 AMIG, RANDOM = "amig", "random"
@@ -66,7 +65,9 @@ def compared(
     chosen = knowledge_neurons.select(
         scores, method=METHODS[AMIG], tau=sizes.tau, share=sizes.share, k=sizes.max_neurons
     )
-    ranked = {name: ordered(scores, method=stored) for name, stored in METHODS.items()}
+    ranked = {
+        name: knowledge_neurons.ordered(scores, method=stored) for name, stored in METHODS.items()
+    }
     relation = scores.drop_duplicates("fact").set_index("fact")["relation"]
     found = []
     for fact in sorted(chosen):
@@ -80,18 +81,10 @@ def compared(
     return found
 
 
-def ordered(scores: pd.DataFrame, *, method: str) -> dict[str, Int[np.ndarray, "_"]]:
-    """Return each fact's neurons, best first by `knowledge_neurons.graded`."""
-    table = knowledge_neurons.graded(scores, method=method)
-    return {str(f): rows["neuron"].to_numpy(np.int64) for f, rows in table.groupby("fact")}
-
-
 def matched(own: NeuronSet, source: Source, *, n_draws: int, seed: int) -> list[NeuronSet]:
     """Draw random sets that match a set in layers and activation sizes."""
     rng = np.random.default_rng([seed, *own.fact.encode()])
-    draws = matched_random(
-        own.neurons, source.size, rng=rng, n_draws=n_draws, exclude=source.banned
-    )
+    draws = source.matched(own.neurons, n_draws=n_draws, rng=rng)
     return [replace(own, method=RANDOM, neurons=d, draw=i) for i, d in enumerate(draws)]
 
 

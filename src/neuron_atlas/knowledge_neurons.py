@@ -1,10 +1,11 @@
 """From stored attribution scores to each fact's knowledge neurons."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Int64
+from jaxtyping import Float64, Int64
 
 from neuron_atlas import store
 
@@ -95,6 +96,30 @@ def select(
         str(fact): found.get(str(fact), none).to_numpy(np.int64)[:k]
         for fact in chosen["fact"].unique()
     }
+
+
+def ordered(scores: pd.DataFrame, *, method: str) -> Sets:
+    """Return each fact's neurons, best first by `graded`."""
+    table = graded(scores, method=method)
+    return {str(f): rows["neuron"].to_numpy(np.int64) for f, rows in table.groupby("fact")}
+
+
+def geometric_rank(
+    orders: Sequence[Int64[np.ndarray, " _"]], neurons: Int64[np.ndarray, " neuron"]
+) -> Float64[np.ndarray, " neuron"]:
+    """Return the geometric mean of each neuron's ranks, from 1, over several orders of neurons.
+
+    A neuron that an order lacks has the rank behind its last one.
+
+    Args:
+        orders: Flat indices, best first.
+        neurons: Flat indices of the neurons to rank.
+    """
+    total = np.zeros(len(neurons))
+    for order in orders:
+        place = pd.Series(np.arange(1, len(order) + 1), index=order)
+        total += np.log(place.reindex(neurons, fill_value=len(order) + 1).to_numpy(np.float64))
+    return np.asarray(np.exp(total / len(orders)))
 
 
 def _relative(scores: pd.DataFrame, method: str) -> pd.DataFrame:

@@ -190,22 +190,18 @@ def _independent(
     return result
 
 
-def _grades(scores: Mapping[str, pd.DataFrame], rows: pd.DataFrame) -> np.ndarray:
-    """Return 1 / geometric mean, over the fact's languages, of the neuron's rank from 1.
+def _grades(scores: Mapping[str, pd.DataFrame], rows: pd.DataFrame) -> pd.Series:
+    """Return 1 / `knowledge_neurons.geometric_rank` of each row's neuron over its fact's languages.
 
-    A neuron that a language does not store has the rank after the last one stored there.
+    All neurons that a language stores are ranked there, not only those of its set.
     """
-    logs, count = np.zeros(len(rows)), np.zeros(len(rows))
-    keys = pd.MultiIndex.from_frame(rows[["fact", "neuron"]])
-    for table in scores.values():
-        graded = knowledge_neurons.graded(table, method=METHOD)
-        depth = rows["fact"].map(graded.groupby("fact").size())
-        there = graded.set_index(["fact", "neuron"])["rank"].reindex(keys).to_numpy(np.float64)
-        rank = np.where(np.isnan(there), depth.to_numpy(np.float64), there) + 1
-        known = ~np.isnan(rank)
-        logs += np.where(known, np.log(np.where(known, rank, 1)), 0)
-        count += known
-    return np.exp(-logs / np.maximum(count, 1))
+    every = [knowledge_neurons.ordered(table, method=METHOD) for table in scores.values()]
+    found = pd.Series(np.nan, index=rows.index)
+    for fact, own in rows.groupby("fact"):
+        orders = [order[str(fact)] for order in every if str(fact) in order]
+        rank = knowledge_neurons.geometric_rank(orders, own["neuron"].to_numpy(np.int64))
+        found[own.index] = 1 / rank
+    return found
 
 
 def _against(own: Tally, nulls: Mapping[str, Sequence[Tally]]) -> dict[str, Any]:

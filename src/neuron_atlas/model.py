@@ -18,112 +18,11 @@ from transformers import (
 )
 from transformers.activations import ACT2FN
 
+from neuron_atlas.architectures import Architecture, architecture
 from neuron_atlas.store import read_json
 
 Site = Literal["hidden", "gate", "up", "down"]
 Text = tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """Module paths of one model family; `up`, `gate` and `down` are relative to the block.
-
-    Attributes:
-        body: Everything below the language-modelling head.
-        block: Path of layer `{}`.
-        down: The down-projection; its input is the vector of hidden units.
-        up: The (up-)projection whose output, after the activation, is multiplied or passed on; None
-            where one projection makes both up and gate.
-        gate: The gate projection of a gated MLP; None in a plain one.
-        norm: The norm between the last block and the body's output; None if there is none.
-        transform: What stands between the body and the output embeddings, in order: module paths,
-            or names of activation functions that are no modules of the model.
-        encoder: True for masked language models, whose answer position is the mask.
-    """
-
-    body: str
-    block: str
-    down: str
-    up: str | None = None
-    gate: str | None = None
-    norm: str | None = None
-    transform: tuple[str, ...] = ()
-    encoder: bool = False
-
-
-_LLAMA = Architecture(
-    body="model",
-    block="model.layers.{}",
-    down="mlp.down_proj",
-    up="mlp.up_proj",
-    gate="mlp.gate_proj",
-    norm="model.norm",
-)
-ARCHITECTURES: dict[str, Architecture] = {
-    "bert": Architecture(
-        body="bert",
-        block="bert.encoder.layer.{}",
-        down="output.dense",
-        up="intermediate.dense",
-        transform=("cls.predictions.transform",),
-        encoder=True,
-    ),
-    "distilbert": Architecture(
-        body="distilbert",
-        block="distilbert.transformer.layer.{}",
-        down="ffn.lin2",
-        up="ffn.lin1",
-        transform=("vocab_transform", "activation", "vocab_layer_norm"),
-        encoder=True,
-    ),
-    "gemma3_text": _LLAMA,
-    "gpt2": Architecture(
-        body="transformer",
-        block="transformer.h.{}",
-        down="mlp.c_proj",
-        up="mlp.c_fc",
-        norm="transformer.ln_f",
-    ),
-    "gpt_neox": Architecture(
-        body="gpt_neox",
-        block="gpt_neox.layers.{}",
-        down="mlp.dense_4h_to_h",
-        up="mlp.dense_h_to_4h",
-        norm="gpt_neox.final_layer_norm",
-    ),
-    "llama": _LLAMA,
-    "modernbert": Architecture(
-        body="model",
-        block="model.layers.{}",
-        down="mlp.Wo",
-        norm="model.final_norm",
-        transform=("head",),
-        encoder=True,
-    ),
-    "qwen3": _LLAMA,
-    "xlm-roberta": Architecture(
-        body="roberta",
-        block="roberta.encoder.layer.{}",
-        down="output.dense",
-        up="intermediate.dense",
-        transform=("lm_head.dense", "gelu", "lm_head.layer_norm"),
-        encoder=True,
-    ),
-}
-
-
-def architecture(model_type: str) -> Architecture:
-    """Return the row of `ARCHITECTURES` for a Hugging Face `model_type`.
-
-    Raises:
-        ValueError: the family is unknown; the message lists the known ones.
-    """
-    if model_type not in ARCHITECTURES:
-        raise ValueError(
-            f"unsupported architecture {model_type!r}; supported: {sorted(ARCHITECTURES)}. "
-            "Add its module paths to ARCHITECTURES in src/neuron_atlas/model.py"
-        )
-    return ARCHITECTURES[model_type]
 
 
 class Head(NamedTuple):

@@ -1,7 +1,8 @@
 """Does the model know a fact? Log-probability, rank and accuracy among typed candidates."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -119,6 +120,13 @@ def _context(solved: pd.DataFrame, key: tuple[str, int, str], *, shots: int, see
     return "".join(lines["prompt"] + lines["separator"] + lines["answer"] + "\n")
 
 
+def target(row: Mapping[str, Any]) -> int:
+    """Return which candidate of a scored row is asked for: the most probable correct answer."""
+    right = np.isin(row["candidates"], row["objects"])
+    values = np.asarray(row["log_probabilities"], dtype=float)
+    return int(np.where(right, values, -np.inf).argmax())
+
+
 class Tokens:
     """Tokenised candidates of prompts; candidates recur, so each is tokenised once an ending."""
 
@@ -129,6 +137,10 @@ class Tokens:
     def answers(self, prompt: str, separator: str, labels: Sequence[str]) -> list[Text]:
         """Return the token ids with which each label continues `prompt`."""
         return [self._one(prompt, separator + label) for label in labels]
+
+    def candidate(self, row: Mapping[str, Any], place: int) -> Text:
+        """Return the token ids with which one of a row's candidates continues its prompt."""
+        return self._one(row["prompt"], row["separator"] + row["candidate_labels"][place])
 
     def _one(self, prompt: str, text: str) -> Text:
         key = (prompt[-12:], text)

@@ -195,6 +195,14 @@ class Source:
     size: Float[np.ndarray, "layer neuron"]
     banned: Int[np.ndarray, "_"]
 
+    def matched(
+        self, chosen: Int[np.ndarray, " k"], *, n_draws: int, rng: np.random.Generator
+    ) -> Int[np.ndarray, "{n_draws} k"]:
+        """Draw random sets that match a set in layers and activation sizes; none is banned."""
+        return neurons.matched_random(
+            chosen, self.size, rng=rng, n_draws=n_draws, exclude=self.banned
+        )
+
 
 def read(folder: Path) -> Source:
     """Read the sets of one source, `data/relation_neurons/<language or pooled>`."""

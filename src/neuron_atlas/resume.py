@@ -32,6 +32,7 @@ class Trace:
 
     Attributes:
         position: The answer position of each point.
+        token: Where the answer position is among the tokens of a row.
         inputs: Input of each block, at the answer position (decoder) or whole (encoder).
         values: The hidden units at the answer position.
         output: Output of the last block at the answer position, before the final norm.
@@ -42,6 +43,7 @@ class Trace:
     """
 
     position: Int[Tensor, " point"]
+    token: Int[Tensor, " point"]
     inputs: Sequence[Float[Tensor, "point token d_model"]]
     values: Float[Tensor, "point layer neuron"]
     output: Float[Tensor, "point d_model"]
@@ -73,6 +75,7 @@ def trace(lm: LanguageModel, batch: Sequence[Point], *, keep: Factors | None = N
     final = calls[lm.n_layers].args[0] if _after(lm) else last
     return Trace(
         position=position,
+        token=position if lm.architecture.encoder else torch.zeros_like(position),
         inputs=whole if lm.architecture.encoder else [x[row, position][:, None] for x in whole],
         values=torch.stack([values[i] for i in range(lm.n_layers)], 1),
         output=final[row, position],
@@ -145,15 +148,12 @@ def climb(
         hidden = new if hidden is None else hidden if new is None else torch.cat([hidden, new], 1)
         if hidden is None:
             continue
-        change = {layer: _replaced(lm, start, layer, values, watch)}
+        change = {layer: _replaced(start, layer, values, watch)}
         with hooks.edit(modules, change):
             hidden = _call(lm, start, layer, block, hidden)
     if hidden is None:
         raise ValueError("expected rows to enter at one layer at least, got none")
-    if lm.architecture.encoder:
-        row = torch.arange(len(hidden), device=hidden.device)
-        return hidden[row, :, start.position]
-    return hidden[:, :, 0]
+    return hidden[torch.arange(len(hidden), device=hidden.device), :, start.token]
 
 
 def _entering(start: Trace, layer: int, values: Tensor | None) -> Tensor | None:
@@ -164,14 +164,15 @@ def _entering(start: Trace, layer: int, values: Tensor | None) -> Tensor | None:
 
 
 def _replaced(
-    lm: LanguageModel, start: Trace, layer: int, values: Tensor | None, watch: list[Tensor] | None
+    start: Trace, layer: int, values: Tensor | None, watch: list[Tensor] | None
 ) -> hooks.Change:
     """Return the change of one layer's hidden units: factors on all rows, then the new values."""
     n_points = len(start.position)
 
     def change(x: Tensor) -> Tensor:
         rows = x.view(n_points, -1, *start.inputs[layer].shape[1:2], x.shape[-1])
-        at = _answer(lm, start, rows.shape[2])
+        at = torch.arange(rows.shape[2], device=x.device) == start.token[:, None]
+        at = at[:, None, :, None]
         if start.keep is not None:
             factor = start.keep[:, layer].to(x.dtype)[:, None, None]
             rows = torch.where(at, rows * factor, rows)
@@ -184,13 +185,6 @@ def _replaced(
         return rows.reshape(x.shape)
 
     return change
-
-
-def _answer(lm: LanguageModel, start: Trace, n_tokens: int) -> Bool[Tensor, "point 1 token 1"]:
-    if not lm.architecture.encoder:
-        return start.position.new_ones(len(start.position), 1, 1, 1, dtype=torch.bool)
-    places = torch.arange(n_tokens, device=start.position.device)
-    return (places == start.position[:, None])[:, None, :, None]
 
 
 def _call(

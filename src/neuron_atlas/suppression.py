@@ -1,9 +1,9 @@
 """What an answer loses when sets of neurons are suppressed at the answer position."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -12,9 +12,9 @@ import torch
 from neuron_atlas import ablation, store
 from neuron_atlas.blocks import Query, query
 from neuron_atlas.degeneracy import Members
-from neuron_atlas.model import LanguageModel, Text
+from neuron_atlas.model import LanguageModel
 from neuron_atlas.packing import UNEDITED
-from neuron_atlas.recall import Tokens
+from neuron_atlas.recall import Tokens, target
 from neuron_atlas.scoring import log_probabilities
 
 GROUP = 32  # prompts whose sets are laid out together; a matter of memory
@@ -50,14 +50,6 @@ def up_to_pairs(members: Sequence[int]) -> list[Members]:
     return [s for size in (1, 2) for s in combinations(rising, size)]
 
 
-def answer(tokens: Tokens, row: Mapping[str, Any]) -> Text:
-    """Return the correct answer that is most probable with all neurons on, tokenised."""
-    right = np.isin(row["candidates"], row["objects"])
-    clean = np.where(right, np.asarray(row["log_probabilities"], dtype=np.float64), -np.inf)
-    label = row["candidate_labels"][int(clean.argmax())]
-    return tokens.answers(row["prompt"], row["separator"], [label])[0]
-
-
 class Bench:
     """A model and the prompts of its facts, on which sets of neurons can be suppressed."""
 
@@ -66,7 +58,7 @@ class Bench:
         tokens, self._lm = Tokens(lm), lm
         self._queries = {
             (str(row["fact"]), int(row["template"])): query(
-                lm, row["prompt"], [answer(tokens, row)]
+                lm, row["prompt"], [tokens.candidate(row, target(row))]
             )
             for row in store.records(recalled)
         }

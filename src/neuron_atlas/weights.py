@@ -19,7 +19,8 @@ from transformers import (
     PreTrainedModel,
 )
 
-from neuron_atlas.model import architecture, load
+from neuron_atlas.architectures import architecture
+from neuron_atlas.model import load
 from neuron_atlas.store import whole, write_json
 
 BLOCK = 1 << 22
