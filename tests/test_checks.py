@@ -2,11 +2,14 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 import check
 from neuron_atlas import store
@@ -76,6 +79,35 @@ def test_a_mistake_is_one_clear_line(tmp_path: Path) -> None:
     assert message in found.stderr
     assert found.stderr.startswith("error: ")
     assert found.stderr.count("\n") == 1
+
+
+def presets() -> list[list[str]]:
+    """The overrides of each `dvc exp run` among the README's protocols."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    part = text.split("\n## The papers' protocols\n")[1].split("\n## ")[0]
+    commands = part.replace("\\\n", " ").split("dvc exp run")[1:]
+    return [shlex.split(command.split("\n")[0])[1::2] for command in commands]
+
+
+@pytest.mark.parametrize("overrides", presets())
+def test_the_protocols_of_the_papers_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, overrides: list[str]
+) -> None:
+    assert len(overrides) >= 7
+    yaml = YAML(typ="safe")
+    values = yaml.load(shipped())
+    for word in overrides:
+        path, _, text = word.removeprefix("~").partition("=")
+        section, key = path.split(".")
+        assert key in values[section]
+        if word.startswith("~"):
+            del values[section][key]
+        else:
+            values[section][key] = yaml.load(text)
+    text = StringIO()
+    yaml.dump(values, text)
+    monkeypatch.chdir(prepared(tmp_path, text.getvalue()))
+    check.main(Path("data/model"), Path("data/check.json"))
 
 
 def test_the_shipped_parameters_pass_and_give_a_constant(

@@ -91,3 +91,15 @@ def test_limits_hold_and_the_first_template_is_asked() -> None:
     assert (found.groupby("relation")["fact"].nunique() == 5).all()
     assert (found.groupby("fact").size() == 2).all()
     assert (found["template"] == 0).all()
+
+
+def test_two_facts_a_relation_reach_both_splits() -> None:
+    found = made(table(), replace(PLAN, n_facts=2))
+    counts = found.groupby(["relation", "split"])["fact"].nunique()
+    assert counts.to_dict() == {(r, s): 1 for r in "qr" for s in ("test", "validation")}
+
+
+def test_relations_share_subjects_and_still_each_subject_has_one_split() -> None:
+    found = made(table(), replace(PLAN, n_facts=6))
+    assert (found.groupby("subject")["split"].nunique() == 1).all()
+    assert (found.groupby("relation")["fact"].nunique() == 6).all()

@@ -1,5 +1,6 @@
 """True and false claims about facts, known to the model or not, split by subject."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -62,7 +63,8 @@ def make(recalled: pd.DataFrame, splits: Mapping[str, Split], plan: Plan) -> pd.
     The facts need not be known to the model: of known ones, whose right answer beats all others,
     every claim could be told by the candidates' probabilities. Each is asked in its first template.
     False answers are candidates of the relation that are none of the fact's correct objects, nor
-    named like one; a fact without such a candidate is left out.
+    named like one; a fact without such a candidate is left out. A relation's facts are dealt to
+    validation and test by `plan.validation`, so that a few facts a relation suffice for both.
 
     Args:
         recalled: The recall table, all facts.
@@ -76,10 +78,18 @@ def make(recalled: pd.DataFrame, splits: Mapping[str, Split], plan: Plan) -> pd.
     first = recalled.sort_values(["relation", "fact", "template"]).drop_duplicates("fact")
     open_facts = first[first["subject"].map(splits) != "train"]
     order = open_facts["fact"].map(lambda fact: _uniform(plan.seed, "fact", str(fact)))
-    chosen = open_facts.assign(order=order).sort_values(["relation", "order", "fact"])
-    chosen = chosen.groupby("relation").head(plan.n_facts)
+    chosen = open_facts.assign(order=order, split=open_facts["subject"].map(splits))
+    chosen = chosen.sort_values(["relation", "order", "fact"])
+    chosen = chosen[chosen.groupby(["relation", "split"]).cumcount() < _room(chosen["split"], plan)]
     rows = [claim for row in store.records(chosen) for claim in _of_fact(row, splits, plan)]
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _room(split: pd.Series, plan: Plan) -> pd.Series:
+    """Return how many facts of a relation each row's split may have: few facts reach both."""
+    validation = math.ceil(plan.n_facts * plan.validation)
+    room: pd.Series = split.map({"validation": validation, "test": plan.n_facts - validation})
+    return room
 
 
 def _of_fact(

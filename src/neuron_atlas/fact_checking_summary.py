@@ -16,6 +16,7 @@ from neuron_atlas.parts import Part
 from neuron_atlas.verdicts import Verdict
 
 COLUMNS = ["fact", "relation", "subject", "split", "label", *DETECTORS]
+MIN_FACTS = 2  # of the test, to resample
 PLAIN, TESTED = "claim_probability", "degenerate"
 
 
@@ -34,14 +35,17 @@ def summarise_fact_checking(
         n_resamples: Bootstrap samples of facts.
         seed: Of the bootstrap.
 
-    Raises:
-        ValueError: validation or test has no claims.
+    Returns:
+        No verdict but the reason where too few facts are left to measure one.
     """
     claims = pd.concat(
         [store.read_table(f / CLAIMS, COLUMNS).assign(language=n) for n, f in folders.items()],
         ignore_index=True,
     )
     test, validation = _part(claims, "test"), _part(claims, "validation")
+    n_facts = {"validation": validation["fact"].nunique(), "test": test["fact"].nunique()}
+    if n_facts["validation"] < 1 or n_facts["test"] < MIN_FACTS:
+        return Part("fact_checking", {"n_claims": len(test), "reason": _reason(n_facts)})
     rng = np.random.default_rng(seed)
     samples = discrimination.resamples(test["fact"].to_numpy(str), rng=rng, n=n_resamples)
     rows = pd.DataFrame([_row(name, test, validation, samples) for name in DETECTORS])
@@ -67,13 +71,15 @@ def summarise_fact_checking(
 
 
 def _part(claims: pd.DataFrame, split: str) -> pd.DataFrame:
-    chosen = claims[claims["split"] == split].reset_index(drop=True)
-    if chosen.empty:
-        raise ValueError(
-            f"no claims in the split {split!r}, which needs some; raise "
-            "degenerate_neurons.claim_facts, or move degenerate_neurons.validation towards 0.5"
-        )
-    return chosen
+    return claims[claims["split"] == split].reset_index(drop=True)
+
+
+def _reason(n_facts: Mapping[str, int]) -> str:
+    return (
+        f"claims need a fact for validation and {MIN_FACTS} for the test, and there are "
+        f"{n_facts['validation']} and {n_facts['test']}; raise degenerate_neurons.claim_facts or "
+        "facts.max_per_relation"
+    )
 
 
 def _scores(claims: pd.DataFrame) -> Float[np.ndarray, "claim score"]:
