@@ -20,7 +20,7 @@ MISTAKES = [
     ("    - capital\n", "    - capitol\n", "capitol"),
     ("  k: 100 ", "  k: 36864 ", "relation_neurons.k must be in [1, 18432]"),
     ("  k: 100 ", "  k: 0 ", "relation_neurons.k: Input should be greater than or equal to 1"),
-    ("  shots: 2 ", "  shots: 30 ", "leaves 8 to show"),
+    ("  shots: 2 ", "  shots: 30 ", "leaves 6 to show"),
     ("  pooling: answer", "  pooling: last", "activations.pooling: Input should be 'answer'"),
     ("  max_facts: 8 ", "  max_fact: 8 ", "interference.max_facts: Field required"),
     ("  site: hidden", "  site: gate", "the MLP of gpt2 has no gate"),
