@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 help:  ## Show this list
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-8s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
 
 setup: $(READY)  ## Make .venv with every package at its pinned version
 
@@ -18,6 +18,9 @@ lint: setup  ## Format, lint, layers and types, changing nothing
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/mypy
 
+lint-templates: setup  ## Try every template of FOLDER (default: ours) with a subject
+	$(BIN)/python -m neuron_atlas.lint_templates $(FOLDER)
+
 test: setup  ## Tests; they need no GPU and download nothing
 	HF_HUB_OFFLINE=1 $(BIN)/pytest
 
@@ -25,6 +28,9 @@ check: lint test  ## What has to pass before a merge: lint, then test
 
 repro: setup  ## Rebuild whatever is out of date
 	$(BIN)/dvc repro
+
+docs: setup  ## Count the built-in facts anew in docs/facts.md
+	$(BIN)/python docs/count_facts.py
 
 bench: setup  ## Compare the engine with the plain way of doing the same (after repro)
 	$(BIN)/python benchmarks/bench.py data/model benchmarks/results.json
@@ -48,4 +54,4 @@ $(READY): pyproject.toml constraints.txt
 	"$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/venv_path.pth"
 	@touch $@
 
-.PHONY: help setup fix lint test check repro bench
+.PHONY: help setup fix lint lint-templates test check repro docs bench

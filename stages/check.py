@@ -1,7 +1,9 @@
 """Check every section of params.yaml, alone and against the model, before the expensive work."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import activations
 import attributions
@@ -47,12 +49,8 @@ def main(model_folder: Path, out: Path, /) -> None:
         script.__name__: params.load(script.__name__, script.Params).model_dump()
         for script in SCRIPTS
     }
-    checks.languages(languages, templates.languages())
-    builtin.check(sections["facts"]["relations"])
-    checks.relations(sections["facts"]["relations"])
-    for code in languages:
-        templates.load(code).first(sections["facts"]["paraphrases"])
     provenance = store.read_json(model_folder / "provenance.json")
+    _check_facts(sections["facts"], languages, encoder=provenance["architecture"]["encoder"])
     checks.site(sections["activations"]["site"], provenance["architecture"])
     for name in ("interference", "transfer"):
         checks.replaced(
@@ -65,6 +63,19 @@ def main(model_folder: Path, out: Path, /) -> None:
     checks.demonstrations(sections["recall"]["shots"], sections["facts"])
     checks.stored(sections)
     store.write_json(out, {"checked": True})
+
+
+def _check_facts(section: Mapping[str, Any], languages: Sequence[str], *, encoder: bool) -> None:
+    """Check templates and relations as far as they are known before any data are read."""
+    if section["relations"] is not None:
+        checks.relations(section["relations"])
+    folder = Path(section["templates"])
+    checks.templates(templates.lint(folder, encoder=encoder))
+    if section["source"] == "builtin":
+        checks.languages(languages, templates.languages(folder), folder)
+        builtin.check(section["relations"] or builtin.DEFAULT)
+        for code in languages:
+            templates.load(code, folder).first(section["paraphrases"])
 
 
 if __name__ == "__main__":

@@ -1,45 +1,102 @@
-"""Make the fact set of one language: prompts, answers and candidate sets."""
+"""Make the fact set of every language: prompts, answers and candidate sets."""
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from neuron_atlas import builtin, command, facts, store, templates
-from neuron_atlas.params import Section, load
-from neuron_atlas.selection import Limits
+from neuron_atlas import builtin_sets, fact_sets, facts, source_sets, sources, store
+from neuron_atlas.command import run
+from neuron_atlas.limits import Limits
+from neuron_atlas.made import Made
+from neuron_atlas.params import Section, load, load_languages
+
+Count = Annotated[int, Field(ge=1)]
+Allowed = Literal["empty_label", "label_is_id", "same_label", "copy", "mixed_scripts"]
+
+
+class Hub(Section):
+    """`facts.hub`: a data set of the Hugging Face hub."""
+
+    dataset: str  # owner/name
+    revision: str  # commit, 40 hex digits
+    subset: str | None
+    split: str
+    columns: dict[str, str]  # ours (relation, language, subject, object, ...) to the data set's
 
 
 class Params(Section):
     """`facts` section of params.yaml."""
 
-    source: Literal["builtin"]  # CLDR and GeoNames, from installed packages
-    relations: Annotated[list[str], Field(min_length=1)]  # names in neuron_atlas.world.RELATIONS
-    max_per_relation: Annotated[int, Field(ge=4)]  # facts, most prominent subjects first
+    source: Literal["builtin", "mlama", "lre", "jsonl", "csv", "hub"]
+    relations: Annotated[list[str], Field(min_length=1)] | None  # null: all, or builtin.DEFAULT
+    max_per_relation: Annotated[int, Field(ge=4)] | None  # facts; null keeps all
     max_candidates: Annotated[int, Field(ge=2)]  # possible answers of a relation
     max_majority_share: Annotated[float, Field(gt=0, le=1)]  # of facts with the same answer
-    paraphrases: Annotated[int, Field(ge=1)]  # templates a relation, in their file's order
+    paraphrases: Count  # templates a relation, first ones first
+    templates: str  # folder of templates: <language>.yaml, or mParaRel's patterns
     development_share: Annotated[float, Field(ge=0, lt=1)]  # of subjects; the rest is halved
-    seed: int  # of the split
+    seed: int  # of the choice of facts and of the split
+    # What follows concerns all sources but builtin.
+    path: str  # folder, archive or file that is read
+    hub: Hub | None
+    min_languages: Count | Literal["all"]  # that need to have a fact
+    min_per_relation: Annotated[int, Field(ge=4)]  # facts; smaller relations are left out
+    max_answer_tokens: Count | None  # null keeps answers of any length
+    allow: list[Allowed]  # reasons for which a fact stays nevertheless
+    stand_in: bool  # a template of ours where a relation has none that a decoder can be asked with
+
+    def plan(self) -> fact_sets.Plan:
+        """How many facts are kept."""
+        limits = Limits(self.max_per_relation, self.max_candidates, self.max_majority_share)
+        return fact_sets.Plan(limits, self.min_per_relation, self.development_share, self.seed)
+
+    def from_source(self) -> sources.Source:
+        """Where facts that are not built in come from."""
+        if self.source == "builtin":
+            raise ValueError("the built-in facts are not read from files")
+        hub = None if self.hub is None else sources.Hub(**self.hub.model_dump())
+        return sources.Source(self.source, Path(self.path), Path(self.templates), hub)
+
+    def choice(self, n_languages: int) -> source_sets.Choice:
+        """Which of a source's facts and templates are used."""
+        least = n_languages if self.min_languages == "all" else self.min_languages
+        return source_sets.Choice(
+            relations=self.relations,
+            min_languages=least,
+            most_tokens=self.max_answer_tokens,
+            allowed=tuple(self.allow),
+            stand_in=self.stand_in,
+            paraphrases=self.paraphrases,
+            plan=self.plan(),
+        )
 
 
-def main(table: Path, report: Path, /, *, language: str) -> None:
-    """Write the facts of one language and the counts of what was kept and dropped."""
-    params = load("facts", Params)
-    texts = templates.load(language)
-    limits = Limits(params.max_per_relation, params.max_candidates, params.max_majority_share)
-    found, counts = builtin.build(
-        language,
-        params.relations,
-        limits=limits,
-        development_share=params.development_share,
-        seed=params.seed,
+def main(model_folder: Path, out: Path, report: Path, /) -> None:
+    """Write each language's facts, and the counts of what was kept and dropped."""
+    params, languages = load("facts", Params), load_languages()
+    with store.whole(out) as folder, store.whole(report) as counts:
+        for code, one in _made(params, languages, model_folder):
+            facts.write(folder / f"{code}.parquet", one.table)
+            store.write_json(counts / f"{code}.json", one.report)
+
+
+def _made(
+    params: Params, languages: Sequence[str], model_folder: Path
+) -> Iterator[tuple[str, Made]]:
+    if params.source == "builtin":
+        return builtin_sets.make(
+            languages,
+            params.relations,
+            plan=params.plan(),
+            paraphrases=params.paraphrases,
+            templates_folder=Path(params.templates),
+        )
+    return source_sets.make(
+        params.from_source(), languages, params.choice(len(languages)), model_folder=model_folder
     )
-    facts.write(
-        table, facts.build(found, texts.first(params.paraphrases), separator=texts.separator)
-    )
-    store.write_json(report, counts)
 
 
 if __name__ == "__main__":
-    command.run(main)
+    run(main)

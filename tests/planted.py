@@ -59,6 +59,7 @@ from neuron_atlas import facts
 from neuron_atlas.architectures import architecture
 from neuron_atlas.model import LanguageModel
 from neuron_atlas.neurons import Neuron, to_flat
+from neuron_atlas.slots import SUBJECT
 from neuron_atlas.splits import split_subjects
 from saved import save as save_model
 
@@ -328,8 +329,7 @@ def _wordings(language: str, relation: str) -> list[str]:
     """Relation word first in even paraphrases, subject first in odd ones."""
     words = [f"{language}_{relation}_{p}" for p in range(N_PARAPHRASES)]
     return [
-        f"{facts.SLOT} {word} :" if p % 2 else f"{word} {facts.SLOT} :"
-        for p, word in enumerate(words)
+        f"{SUBJECT} {word} :" if p % 2 else f"{word} {facts.SLOT} :" for p, word in enumerate(words)
     ]
 
 

@@ -32,6 +32,7 @@ from neuron_atlas import facts, recall
 from neuron_atlas.architectures import architecture
 from neuron_atlas.model import LanguageModel
 from neuron_atlas.relation_neurons import Source
+from neuron_atlas.slots import SUBJECT
 from planted import NORM_EPS, blank, word_level
 
 RELATION, N_NEURONS, N_PARAPHRASES = "rel", 40, 3
@@ -124,7 +125,7 @@ def recalled(lm: LanguageModel) -> pd.DataFrame:
         )
         for subject, i in ANSWER.items()
     ]
-    wordings = {RELATION: [f"w{p} {facts.SLOT}" for p in range(N_PARAPHRASES)]}
+    wordings = {RELATION: [f"w{p} {SUBJECT}" for p in range(N_PARAPHRASES)]}
     return recall.with_known(recall.score(lm, facts.build(rows, wordings, separator=" ")))
 
 

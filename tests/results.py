@@ -383,15 +383,33 @@ def tables(languages: Sequence[str] = LANGUAGES) -> dict[str, pd.DataFrame]:
     return {name: pd.DataFrame(rows) for name, rows in found.items() if rows}
 
 
+SOURCE = {
+    "name": "made up",
+    "version": "1",
+    "licence": "none",
+    "reference": "https://example.org",
+    "files": {"facts.jsonl": 64 * "a"},
+}
+COUNTS = {
+    "n_facts": 6,
+    "n_candidates": 3,
+    "majority_share": 1 / 3,
+    "n_split": {"held_out": 3},
+    "n_dropped": {"copy": 2},
+    "templates": {"n_used": 3},
+    "example": "The capital of France is Paris",
+}
+
+
 def everything(
     relations: Sequence[str] = RELATIONS, languages: Sequence[str] = LANGUAGES
 ) -> Results:
     """Return made-up outputs of every stage."""
-    counts = {"n_facts": 6, "n_candidates": 3, "majority_share": 1 / 3, "n_split": {"held_out": 3}}
+    report = {"source": SOURCE, "relations": dict.fromkeys(relations, COUNTS)}
     return Results(
         provenance=PROVENANCE,
         fact_source="builtin",
-        facts={code: dict.fromkeys(relations, counts) for code in languages},
+        facts=dict.fromkeys(languages, report),
         recall={code: some_recall(relations, shift=n) for n, code in enumerate(languages)},
         consistency=consistency(relations, languages),
         found=found(relations, languages),

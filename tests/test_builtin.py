@@ -11,8 +11,10 @@ import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
-from neuron_atlas import builtin, cldr, facts, templates
-from neuron_atlas.selection import CYCLES, REFERENCE, Limits, select
+from neuron_atlas import builtin, cldr, facts, store, templates
+from neuron_atlas.limits import Limits
+from neuron_atlas.params import read_yaml
+from neuron_atlas.selection import CYCLES, REFERENCE, select
 from neuron_atlas.splits import SPLITS
 from neuron_atlas.world import RELATIONS
 
@@ -185,19 +187,18 @@ def test_a_language_unknown_to_cldr_is_refused() -> None:
 
 def run(folder: Path, language: str, **changes: Any) -> subprocess.CompletedProcess[str]:
     """Run the stage as DVC does, in a folder of its own."""
-    section = {
-        "source": "builtin",
+    section = read_yaml(ROOT / "params.yaml")["facts"] | {
         "relations": ["capital", "day_after"],
         "max_per_relation": 6,
         "max_candidates": 20,
         "max_majority_share": 0.5,
-        "paraphrases": 3,
+        "templates": str(ROOT / "src" / "neuron_atlas" / "templates"),
         **SPLIT,
-    } | changes
-    YAML(typ="safe").dump({"facts": section}, folder / "params.yaml")
-    outs = [f"{language}.parquet", f"{language}.json"]
+    }
+    content = {"languages": {language: {}}, "facts": section | changes}
+    YAML(typ="safe").dump(content, folder / "params.yaml")
     return subprocess.run(
-        [sys.executable, ROOT / "stages" / "facts.py", *outs, "--language", language],
+        [sys.executable, ROOT / "stages" / "facts.py", "no-model", "facts", "report"],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
         capture_output=True,
@@ -210,11 +211,16 @@ def test_two_runs_give_the_same_bytes(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         assert run(tmp_path / name, "tr").returncode == 0
-    for out in ("tr.parquet", "tr.json"):
+    for out in ("facts/tr.parquet", "report/tr.json"):
         assert (tmp_path / "a" / out).read_bytes() == (tmp_path / "b" / out).read_bytes()
-    table = facts.read(tmp_path / "a" / "tr.parquet")
+    table = facts.read(tmp_path / "a" / "facts" / "tr.parquet")
     assert isinstance(table, pd.DataFrame)
     assert set(table["relation"]) == {"capital", "day_after"}
+    solved = facts.solved(table["prompt"], table["separator"], table["answer"])
+    report = store.read_json(tmp_path / "a" / "report" / "tr.json")
+    assert report["relations"]["capital"]["n_facts"] == 6
+    assert report["relations"]["capital"]["example"] in set(solved)
+    assert report["source"]["licence"].startswith("Unicode License")
 
 
 @pytest.mark.parametrize(
@@ -234,3 +240,4 @@ def test_a_mistake_ends_in_one_line(
     assert done.stderr.startswith("error: ")
     assert done.stderr.count("\n") == 1
     assert message in done.stderr
+    assert not list(tmp_path.glob("*/"))  # nothing is left of what was begun

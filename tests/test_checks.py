@@ -15,9 +15,15 @@ import check
 from neuron_atlas import store
 
 ROOT = Path(__file__).parents[1]
+TEMPLATES = Path("src/neuron_atlas/templates")
 MISTAKES = [
     ("  zh: {}", "  xx: {}", "no templates for ['xx']; available: ['de', 'en'"),
-    ("    - capital\n", "    - capitol\n", "capitol"),
+    ("  relations: null", "  relations: [capitol, capital]", "unknown: ['capitol']"),
+    ("  relations: null", "  relations: [capital]", "needs at least two relations"),
+    ("  templates: src/", "  templates: no/", "no templates for ['en', 'fr'"),
+    ("  allow: []", "  allow: [ambiguous]", "facts.allow.0: Input should be"),
+    ("  min_languages: all", "  min_languages: most", "facts.min_languages"),
+    ("  hub: null", "  hub: {dataset: a/b}", "facts.hub.revision: Field required"),
     ("  k: 100 ", "  k: 36864 ", "relation_neurons.k must be in [1, 18432]"),
     ("  k: 100 ", "  k: 0 ", "relation_neurons.k: Input should be greater than or equal to 1"),
     ("  shots: 2 ", "  shots: 30 ", "leaves 6 to show"),
@@ -33,7 +39,7 @@ MISTAKES = [
     ("  steps: 2 ", "  steps: 0 ", "attributions.steps: Input should be greater than or equal"),
     ("  tau: 0.3", "  tau: 0.05", "selection.tau is 0.05, but attributions.floor 0.1 stores"),
     ("  k: 30 ", "  k: 101 ", "language_neurons.k is 101, but attributions.keep stores 100"),
-    ("  min_languages: 3", "  min_languages: some", "language_neurons.min_languages"),
+    ("  min_languages: 3 ", "  min_languages: some ", "language_neurons.min_languages"),
     ("  small: 0.22", "  small: 0.0", "degenerate_neurons.small: Input should be greater than 0"),
     ("  train: 0.75", "  train: 1.5", "degenerate_neurons.train: Input should be less than"),
     ("  neurons: 10 ", "  neurons: 1 ", "editing.neurons: Input should be greater than or equal"),
@@ -46,7 +52,9 @@ MISTAKES = [
 def prepared(folder: Path, params: str) -> Path:
     """A folder to run the stage in, with a model of which only the provenance exists."""
     (folder / "params.yaml").write_text(params, encoding="utf-8")
-    family = {"model_type": "gpt2", "gate": None, "up": "mlp.c_fc"}
+    (folder / "src" / "neuron_atlas").mkdir(parents=True)
+    (folder / TEMPLATES).symlink_to(ROOT / TEMPLATES)
+    family = {"model_type": "gpt2", "gate": None, "up": "mlp.c_fc", "encoder": False}
     provenance = {"n_layers": 18, "n_neurons": 2048, "architecture": family}
     store.write_json(folder / "data" / "model" / "provenance.json", provenance)
     return folder

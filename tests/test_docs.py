@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import count_facts
+
 from neuron_atlas import params, templates
 
 ROOT = Path(__file__).parents[1]
@@ -48,3 +50,9 @@ def test_the_languages_with_templates_are_named() -> None:
 def test_the_readme_s_test_command_is_what_ci_runs() -> None:
     assert "make test" in README
     assert "\nmake test\n" in (ROOT / ".ci/run").read_text()
+
+
+def test_the_counts_of_the_built_in_facts_are_the_present_ones() -> None:
+    text = count_facts.PAGE.read_text(encoding="utf-8")
+    assert count_facts.page(text) == text
+    assert text.count("| `capital` | yes |") == 1

@@ -14,8 +14,8 @@ from transformers import BertConfig, BertForMaskedLM, LlamaConfig, LlamaForCausa
 
 from neuron_atlas import builtin, facts, templates
 from neuron_atlas.architectures import architecture
+from neuron_atlas.limits import Limits
 from neuron_atlas.model import LanguageModel, continuation, encode
-from neuron_atlas.selection import Limits
 
 LANGUAGES = ("en", "fr", "de")
 RELATIONS = ("capital", "continent", "day_after", "month_after", "script_of_language")

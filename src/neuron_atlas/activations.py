@@ -16,7 +16,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from neuron_atlas import hooks, store
-from neuron_atlas.model import LanguageModel, Site, site_modules
+from neuron_atlas.model import LanguageModel, Site, site_modules, tokenise
 
 Pooling = Literal["answer", "mean", "subject"]
 HEADER = 8  # bytes of a safetensors header's length
@@ -42,21 +42,20 @@ def reading(lm: LanguageModel, prompt: str, subject: tuple[int, int], pooling: P
     Raises:
         ValueError: no token overlaps the subject's characters.
     """
-    encoding = lm.tokenizer.encode(prompt)
-    ids = list(encoding.ids)
-    last = len(ids) - 1
-    if lm.architecture.encoder:
-        last = max(i for i, s in enumerate(encoding.special_tokens_mask) if not s) + 1
-        ids.insert(last, int(lm.mask_id or 0))
+    (before, after), spans = tokenise(lm, prompt)
+    masks = (int(lm.mask_id or 0),) if lm.architecture.encoder else ()
+    ids = (*before, *masks, *after)
+    last = len(before) + len(masks) - 1
     if pooling == "answer":
-        return Reading(tuple(ids), (last,))
+        return Reading(ids, (last,))
     if pooling == "mean":
-        return Reading(tuple(ids), tuple(range(len(ids))))
+        return Reading(ids, tuple(range(len(ids))))
     start, end = subject
-    where = tuple(i for i, (a, b) in enumerate(encoding.offsets) if a < end and b > start)
+    placed = [*spans[0], *[(0, 0)] * len(masks), *spans[1]]
+    where = tuple(i for i, (a, b) in enumerate(placed) if a < end and b > start)
     if not where:
         raise ValueError(f"no token of {prompt!r} overlaps the subject at characters {subject}")
-    return Reading(tuple(ids), where)
+    return Reading(ids, where)
 
 
 @torch.no_grad()

@@ -5,9 +5,23 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from neuron_atlas import facts
-from neuron_atlas.selection import REFERENCE, Limits, Selection, label, select
+from neuron_atlas.limits import Limits
+from neuron_atlas.selection import REFERENCE, Selection, label, select
 from neuron_atlas.splits import SPLITS, Split, split_subjects
 from neuron_atlas.world import RELATIONS, Relation
+
+DEFAULT = (
+    "capital",
+    "continent",
+    "official_language",
+    "currency",
+    "neighbour",
+    "internet_domain",
+    "country_of_city",
+    "currency_code",
+    "unit_symbol",
+    "number_after",
+)
 
 
 def build(

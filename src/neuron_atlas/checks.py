@@ -1,10 +1,22 @@
 """Parameters that are right by themselves and wrong together."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 
-def languages(chosen: Sequence[str], available: Sequence[str]) -> None:
+def templates(problems: Sequence[str]) -> None:
+    """Require sound templates.
+
+    Raises:
+        ValueError: `problems` names some; the message has the first of them.
+    """
+    if problems:
+        more = f"; and {len(problems) - 1} more, see `make lint-templates`" if problems[1:] else ""
+        raise ValueError(problems[0] + more)
+
+
+def languages(chosen: Sequence[str], available: Sequence[str], folder: Path) -> None:
     """Require templates for every chosen language.
 
     Raises:
@@ -14,7 +26,7 @@ def languages(chosen: Sequence[str], available: Sequence[str]) -> None:
     if unknown:
         raise ValueError(
             f"languages: no templates for {unknown}; available: {list(available)}. Add "
-            "src/neuron_atlas/templates/<code>.yaml to have another"
+            f"{folder}/<code>.yaml to have another"
         )
 
 
@@ -76,6 +88,8 @@ def demonstrations(shots: int, facts: Mapping[str, Any]) -> None:
     Raises:
         ValueError: the development share of the largest relation is smaller than `shots`.
     """
+    if facts["max_per_relation"] is None:
+        return
     most = round(facts["development_share"] * facts["max_per_relation"])
     if shots > most:
         raise ValueError(

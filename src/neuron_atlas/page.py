@@ -1,5 +1,6 @@
 """The report: one self-contained HTML page that says what was run, found and not found."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,47 @@ def render(
             precision=results.consistency["precision_error"],
         )
     )
+
+
+def render_card(results: Results, *, title: str) -> str:
+    """Return the data card: where the facts come from, and what became of them.
+
+    Args:
+        results: What the earlier stages left.
+        title: Heading of the report.
+    """
+    first = next(iter(results.facts.values()))
+    return (
+        _environment()
+        .get_template("facts.html.j2")
+        .render(
+            title=title,
+            source=first["source"],
+            kind=results.fact_source,
+            reports={code: _described(report) for code, report in results.facts.items()},
+        )
+    )
+
+
+def _described(report: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a fact report's relations with facts, with totals of what was dropped and why."""
+    rows = report["relations"]
+    dropped = Counter[str]()
+    for row in rows.values():
+        dropped.update(row.get("dropped") or row.get("n_dropped") or {})
+        dropped["over the limit of facts"] += row.get("n_over_limit", 0)
+        dropped["without a template"] += row.get("n_without_template", 0)
+    left_out = Counter[str]()
+    for row in rows.values():
+        left_out.update(row["templates"].get("left_out", {}))
+    used = {name: row for name, row in rows.items() if row["n_facts"]}
+    return {
+        "relations": used,
+        "empty": sorted(set(rows) - set(used)),
+        "n_facts": sum(row["n_facts"] for row in used.values()),
+        "dropped": {name.replace("_", " "): n for name, n in dropped.items() if n},
+        "left_out": {name.replace("_", " "): n for name, n in left_out.items() if n},
+    }
 
 
 def _environment() -> jinja2.Environment:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from neuron_atlas.model import LanguageModel, Text, encode
+from neuron_atlas.model import LanguageModel, Text, encode, tokenise
+from neuron_atlas.slots import OBJECT
 
 UNSPACED = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR")
 
@@ -87,18 +88,20 @@ def words(lm: LanguageModel, question: Question) -> list[Text]:
     Raises:
         ValueError: the query has no word.
     """
-    encoding = lm.tokenizer.encode(question.prompt)
-    special, offsets = encoding.special_tokens_mask, encoding.offsets
-    last = len(encoding.ids) - 1 if not lm.architecture.encoder else None
+    (before, _), spans = tokenise(lm, question.prompt)
+    gap = len(question.answer) if lm.architecture.encoder else 0
+    offsets = [*spans[0], *spans[1]]
+    places = [i if i < len(before) else i + gap for i in range(len(offsets))]
+    last = len(before) - 1 if not lm.architecture.encoder else None
     found = []
     for start, end in _spans(question, offsets):
-        places = [
-            i
-            for i, (a, b) in enumerate(offsets)
-            if a < end and b > start and not special[i] and i != last
+        inside = [
+            place
+            for place, (a, b) in zip(places, offsets, strict=True)
+            if a < end and b > start and place != last
         ]
-        found.append(tuple(places))
-    found = [places for places in dict.fromkeys(found) if places]
+        found.append(tuple(inside))
+    found = [inside for inside in dict.fromkeys(found) if inside]
     if not found:
         raise ValueError(
             f"the prompt {question.prompt!r} has no word to occlude in its characters "
@@ -110,12 +113,13 @@ def words(lm: LanguageModel, question: Question) -> list[Text]:
 def _spans(question: Question, offsets: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     """Return the characters of each word, as half-open spans of the prompt."""
     start, end = question.query
+    text = question.prompt.replace(OBJECT, " " * len(OBJECT))
     spans = []
-    for match in re.finditer(r"\S+", question.prompt[start:end]):
+    for match in re.finditer(r"\S+", text[start:end]):
         a, b = start + match.start(), start + match.end()
         if any(map(_is_unspaced, match[0])):
             inside = [(max(x, a), min(y, b)) for x, y in offsets if x < b and y > a]
-            spans += [(x, y) for x, y in inside if _is_word(question.prompt[x:y])]
+            spans += [(x, y) for x, y in inside if _is_word(text[x:y])]
         elif _is_word(match[0]):
             spans.append((a, b))
     return spans

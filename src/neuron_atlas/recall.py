@@ -9,6 +9,7 @@ import pandas as pd
 from jaxtyping import Bool, Float
 
 from neuron_atlas.blocks import query
+from neuron_atlas.facts import solved as solved_prompts
 from neuron_atlas.model import LanguageModel, Text, continuation
 from neuron_atlas.scoring import log_probabilities
 from neuron_atlas.store import records
@@ -117,7 +118,8 @@ def _context(solved: pd.DataFrame, key: tuple[str, int, str], *, shots: int, see
     order = np.random.default_rng([seed, template]).permutation(len(pool))
     first = shots if split == "held_out" and len(pool) >= 2 * shots else 0
     lines = pool.iloc[order[first : first + shots]]
-    return "".join(lines["prompt"] + lines["separator"] + lines["answer"] + "\n")
+    texts = solved_prompts(lines["prompt"], lines["separator"], lines["answer"])
+    return "".join(f"{text}\n" for text in texts)
 
 
 def target(row: Mapping[str, Any]) -> int:

@@ -15,7 +15,7 @@ def write(
     title: str,
     top_neurons: int,
 ) -> None:
-    """Write `<name>.json` metrics, `<name>.json` plot data, and `index.html`.
+    """Write `<name>.json` metrics, `<name>.json` plot data, `index.html` and `facts.html`.
 
     A plot without data is written empty, and left out of the page.
     """
@@ -27,5 +27,7 @@ def write(
         plots.write(plots_folder / f"{name}.json", rows)
     images = {name: plots.svg(name, rows) for name, rows in data.items() if rows}
     text = page.render(results, metrics["summary"], images, title=title, top_neurons=top_neurons)
-    with store.atomic(page_folder / "index.html") as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    card = page.render_card(results, title=title)
+    for name, content_of_page in (("index.html", text), ("facts.html", card)):
+        with store.atomic(page_folder / name) as temporary:
+            temporary.write_text(content_of_page, encoding="utf-8")

@@ -1,11 +1,11 @@
 """Selection: which facts are kept, the same ones in every language."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
 from neuron_atlas import cldr
+from neuron_atlas.limits import Limits, Triple, among, candidates_of, within
 from neuron_atlas.world import Relation
 
 # A fact needs a label in each of these, whatever languages are asked for: so adding a language
@@ -15,35 +15,12 @@ CYCLES = {"weekday", "month", "number"}
 
 
 @dataclass(frozen=True)
-class Triple:
-    """A subject and the ids of all its correct objects, canonical first."""
-
-    subject: str
-    objects: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class Selection:
     """The facts kept of one relation, what may be answered, and why the others went."""
 
     triples: tuple[Triple, ...]
     candidates: tuple[str, ...]
     dropped: Mapping[str, int]
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How many facts and answers to keep.
-
-    Args:
-        facts: Most facts a relation, most prominent subjects first.
-        candidates: Most ids in a relation's candidate set.
-        majority: Largest share, in (0, 1], of a relation's facts with one canonical answer.
-    """
-
-    facts: int
-    candidates: int
-    majority: float
 
 
 def select(relation: Relation, limits: Limits) -> Selection:
@@ -58,12 +35,12 @@ def select(relation: Relation, limits: Limits) -> Selection:
     labelled = [t for t in (_labelled(relation, t) for t in every) if t is not None]
     distinct = _distinct(relation, labelled)
     telling = [t for t in distinct if not _is_copy(relation, t)]
-    kept = _within(telling, limits)
-    candidates = _candidates(kept, limits.candidates)
+    kept = within(telling, limits)
+    candidates = candidates_of(kept, limits.candidates)
     sizes = [len(x) for x in (every, labelled, distinct, telling, kept)]
     reasons = ("no_label", "ambiguous", "copy", "limit")
     dropped = {r: a - b for r, a, b in zip(reasons, sizes, sizes[1:], strict=False)}
-    triples = (replace(t, objects=_among(t.objects, candidates)) for t in kept)
+    triples = (replace(t, objects=among(t.objects, candidates)) for t in kept)
     return Selection(tuple(triples), candidates, dropped)
 
 
@@ -96,9 +73,7 @@ def _distinct(relation: Relation, triples: Sequence[Triple]) -> list[Triple]:
     subjects = _unambiguous(relation.subject, [t.subject for t in triples])
     canonical = [t.objects[0] for t in triples]
     objects = _unambiguous(relation.object, [*canonical, *(o for t in triples for o in t.objects)])
-    kept = [
-        replace(t, objects=_among(t.objects, objects)) for t in triples if t.subject in subjects
-    ]
+    kept = [replace(t, objects=among(t.objects, objects)) for t in triples if t.subject in subjects]
     named = {t.subject: t.objects[0] for t in triples}
     return [t for t in kept if t.objects[:1] == (named[t.subject],)]
 
@@ -128,35 +103,3 @@ def _is_copy(relation: Relation, triple: Triple) -> bool:
     if relation.object == "code":
         return any(s.startswith(o) for s, o in pairs)
     return any(s in o or o in s for s, o in pairs)
-
-
-def _within(triples: Sequence[Triple], limits: Limits) -> list[Triple]:
-    """Keep the most triples, most prominent first, that no limit forbids."""
-    for size in range(min(limits.facts, len(triples)), 0, -1):
-        kept = _quota(triples, max(1, int(limits.majority * size)), limits.candidates)
-        if len(kept) >= size:
-            return kept[:size]
-    return []
-
-
-def _quota(triples: Sequence[Triple], most: int, n_answers: int) -> list[Triple]:
-    """Keep at most `most` triples of one canonical answer and `n_answers` different answers."""
-    kept, count = [], Counter[str]()
-    for triple in triples:
-        answer = triple.objects[0]
-        if count[answer] < most and (answer in count or len(count) < n_answers):
-            kept.append(triple)
-            count[answer] += 1
-    return kept
-
-
-def _candidates(triples: Sequence[Triple], n: int) -> tuple[str, ...]:
-    """Return the canonical answers, then other correct ones, up to `n`."""
-    canonical = [t.objects[0] for t in triples]
-    others = [o for t in triples for o in t.objects[1:]]
-    return tuple(dict.fromkeys([*canonical, *others]))[:n]
-
-
-def _among(objects: Sequence[str], kept: Iterable[str]) -> tuple[str, ...]:
-    allowed = set(kept)
-    return tuple(o for o in objects if o in allowed)

@@ -45,12 +45,14 @@ KEYS = {
 def metrics(results: Results) -> dict[str, dict[str, Any]]:
     """Return the content of metrics/<name>.json by name, ready to be written.
 
+    Each language's counts of facts are `facts/<language>`.
+
     Floats have six significant digits; what was not measured is absent.
     """
     table = measure(results.recall, results.consistency["paraphrase"])
     content: dict[str, Mapping[str, Any]] = {
         "summary": _summary(results, table),
-        "facts": {"by_language": results.facts},
+        **{f"facts/{code}": _counts(report) for code, report in results.facts.items()},
         "recall": {"by_language": _nested(table), "rankc": _rankc(results.consistency)},
         "relation_neurons": _relation_neurons(results.found),
         "interference": _interference(results),
@@ -81,6 +83,14 @@ def _summary(results: Results, table: pd.DataFrame) -> dict[str, Any]:
             claim: {key: value for key, value in verdict.items() if key != "because"}
             for claim, verdict in results.verdicts.items()
         },
+    }
+
+
+def _counts(report: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a fact report without its examples, which are the source's own text."""
+    return {
+        name: {key: value for key, value in row.items() if key != "example"}
+        for name, row in report["relations"].items()
     }
 
 

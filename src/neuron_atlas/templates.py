@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from neuron_atlas.facts import SLOT
 from neuron_atlas.params import read_yaml
+from neuron_atlas.slots import OBJECT, SUBJECT
 
 FOLDER = Path(__file__).parent / "templates"
 MIN_PARAPHRASES = 3
+EXAMPLE = "Oslo"  # stands for a subject and an object
 KEYS = {"name", "separator", "templates"}
 
 
@@ -44,12 +45,20 @@ def languages(folder: Path = FOLDER) -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in folder.glob("*.yaml")))
 
 
-def load(language: str, folder: Path = FOLDER) -> Templates:
+def load(
+    language: str, folder: Path = FOLDER, *, at_least: int = MIN_PARAPHRASES, encoder: bool = False
+) -> Templates:
     """Read and check a language's templates.
+
+    Args:
+        language: Its code.
+        folder: Where its file is.
+        at_least: Paraphrases that a relation needs.
+        encoder: Whether the object may stand elsewhere than at the end, as `{object}`.
 
     Raises:
         ValueError: there is no file for `language`, or a template breaks a rule; the message names
-            the file, the relation and the paraphrase's number, counted from 1.
+            the file, the relation and the paraphrase's number, counted from 1, of every such one.
     """
     if language not in languages(folder):
         raise ValueError(
@@ -58,60 +67,108 @@ def load(language: str, folder: Path = FOLDER) -> Templates:
         )
     path = folder / f"{language}.yaml"
     content = read_yaml(path)
-    _check_header(path, content)
-    relations: dict[str, Any] = content["templates"]
-    _check_names(path, relations, known=_relations(folder))
+    found = problems(path, content, known=_relations(folder), at_least=at_least, encoder=encoder)
+    if found:
+        raise ValueError("; ".join(found))
+    texts: dict[str, list[str]] = content["templates"]
     return Templates(
         name=content["name"],
         separator=content["separator"],
-        templates={r: _paraphrases(f"{path}: {r}", texts) for r, texts in relations.items()},
+        templates={relation: tuple(listed) for relation, listed in texts.items()},
     )
 
 
-def _relations(folder: Path) -> set[str]:
-    """Return the relations that en.yaml, the model of every other file, has templates for."""
-    return set(read_yaml(folder / "en.yaml").get("templates", {}))
+def lint(folder: Path = FOLDER, *, at_least: int = 1, encoder: bool = False) -> list[str]:
+    """Return what is wrong with the templates of a folder, each with file, relation and number."""
+    known = _relations(folder)
+    return [
+        problem
+        for code in languages(folder)
+        for problem in problems(
+            folder / f"{code}.yaml",
+            read_yaml(folder / f"{code}.yaml"),
+            known=known,
+            at_least=at_least,
+            encoder=encoder,
+        )
+    ]
 
 
-def _check_header(path: Path, content: Mapping[str, Any]) -> None:
+def _relations(folder: Path) -> set[str] | None:
+    """Return the relations of en.yaml, the model of every other file; None if there is none."""
+    path = folder / "en.yaml"
+    content = read_yaml(path).get("templates") if path.exists() else None
+    return {str(name) for name in content} if isinstance(content, dict) else None
+
+
+def problems(
+    path: Path,
+    content: Mapping[str, Any],
+    *,
+    known: set[str] | None,
+    at_least: int,
+    encoder: bool,
+) -> list[str]:
+    """Return what is wrong with the content of one file."""
+    header = _header(content)
+    if header:
+        return [f"{path}{header}"]
+    relations: dict[str, Any] = content["templates"]
+    unknown = sorted(set(map(str, relations)) - known) if known is not None else []
+    found = (
+        [f"{path}: unknown relations {unknown}; known: {sorted(known or ())}"] if unknown else []
+    )
+    for relation, texts in relations.items():
+        found += _paraphrases(f"{path}: {relation}", texts, at_least=at_least, encoder=encoder)
+    return found
+
+
+def _header(content: Mapping[str, Any]) -> str | None:
     if set(content) != KEYS:
-        raise ValueError(f"{path} must have the keys {sorted(KEYS)}, got {sorted(content)}")
+        return f" must have the keys {sorted(KEYS)}, got {sorted(map(str, content))}"
     if not isinstance(content["name"], str) or content["separator"] not in ("", " "):
-        raise ValueError(
-            f"{path}: name must be text and separator '' or ' ', "
+        return (
+            ": name must be text and separator '' or ' ', "
             f"got {content['name']!r} and {content['separator']!r}"
         )
     if not isinstance(content["templates"], dict):
-        raise ValueError(f"{path}: templates must map relations to lists of prompts")
+        return ": templates must map relations to lists of prompts"
+    return None
 
 
-def _check_names(path: Path, relations: Mapping[str, Any], *, known: set[str]) -> None:
-    unknown = sorted(set(map(str, relations)) - known)
-    if unknown:
-        raise ValueError(f"{path}: unknown relations {unknown}; known: {sorted(known)}")
-
-
-def _paraphrases(where: str, texts: object) -> tuple[str, ...]:
-    if not isinstance(texts, list) or len(texts) < MIN_PARAPHRASES:
+def _paraphrases(where: str, texts: object, *, at_least: int, encoder: bool) -> list[str]:
+    if not isinstance(texts, list) or len(texts) < at_least:
         n = len(texts) if isinstance(texts, list) else 0
-        raise ValueError(f"{where}: expected at least {MIN_PARAPHRASES} paraphrases, got {n}")
+        return [f"{where}: expected at least {at_least} paraphrases, got {n}"]
+    found, seen = [], dict[str, int]()
     for number, text in enumerate(texts, start=1):
-        problem = _problem(text)
+        problem = _problem(text, encoder=encoder)
+        bare = "".join(c for c in str(text) if c.isalnum()).casefold()
+        if problem is None and bare in seen:
+            problem = f"the same as an earlier one, number {seen[bare]}, but for marks"
         if problem:
-            raise ValueError(f"{where}, paraphrase {number}: {problem}: {text!r}")
-        if text in texts[: number - 1]:
-            raise ValueError(f"{where}, paraphrase {number}: the same as an earlier one: {text!r}")
-    return tuple(texts)
+            found.append(f"{where}, paraphrase {number}: {problem}: {text!r}")
+        seen.setdefault(bare, number)
+    return found
 
 
-def _problem(text: object) -> str | None:
+def _problem(text: object, *, encoder: bool) -> str | None:
     """Return the first rule that one template breaks, in words."""
     if not isinstance(text, str):
         return "expected text; put it in quotes"
-    if text.count(SLOT) != 1:
-        return f"expected {SLOT} exactly once, found it {text.count(SLOT)} times"
-    if "{" in text.replace(SLOT, "") or "}" in text.replace(SLOT, ""):
-        return f"a brace outside of {SLOT}"
+    if text.count(SUBJECT) != 1:
+        return f"expected {SUBJECT} exactly once, found it {text.count(SUBJECT)} times"
+    if text.count(OBJECT) > 1:
+        return f"expected {OBJECT} at most once, found it {text.count(OBJECT)} times"
+    rest = text.replace(SUBJECT, "").replace(OBJECT, "")
+    if "{" in rest or "}" in rest:
+        return f"a brace outside of {SUBJECT}"
+    if OBJECT in text and not encoder and not text.endswith(OBJECT):
+        return f"the object is not last, where a decoder needs it; {OBJECT} may be left out there"
+    return _spaces(text.replace(SUBJECT, EXAMPLE).replace(OBJECT, EXAMPLE))
+
+
+def _spaces(text: str) -> str | None:
     if text != text.strip():
         return "a space at the beginning or end; the separator puts it before the answer"
     if "  " in text or any(c.isspace() and c != " " for c in text):

@@ -1,0 +1,124 @@
+"""From a source to fact tables: read, aligned, cleaned, limited, and put into templates."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from tokenizers import Tokenizer
+
+from neuron_atlas import fact_sets, facts, prompts, sources, store
+from neuron_atlas.alignment import align
+from neuron_atlas.fact_sets import FactSets, Plan
+from neuron_atlas.made import Made, made
+from neuron_atlas.prompts import Prompts
+from neuron_atlas.raw_facts import Raw
+from neuron_atlas.slots import OBJECT, SUBJECT
+from neuron_atlas.sources import Source
+from neuron_atlas.stand_ins import stand_ins
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which of a source's facts and templates are used.
+
+    Attributes:
+        relations: Names; None takes all.
+        min_languages: Languages that need to have a fact.
+        most_tokens: Tokens of an answer; None allows any number.
+        allowed: Reasons of `cleaning.REASONS` for which a fact stays.
+        stand_in: Whether templates of ours stand in for missing ones.
+        paraphrases: Templates a relation, at most.
+        plan: How many facts are kept.
+    """
+
+    relations: Sequence[str] | None
+    min_languages: int
+    most_tokens: int | None
+    allowed: Sequence[str]
+    stand_in: bool
+    paraphrases: int
+    plan: Plan
+
+
+def make(
+    source: Source, languages: Sequence[str], choice: Choice, *, model_folder: Path
+) -> Iterator[tuple[str, Made]]:
+    """Yield each language's facts, those that can be asked of the model in `model_folder`.
+
+    Raises:
+        ValueError: the source cannot be read, or too little of it is left; the message says why.
+    """
+    encoder = bool(store.read_json(model_folder / "provenance.json")["architecture"]["encoder"])
+    raw = sources.read(source, languages, choice.relations, encoder=encoder)
+    asked = {code: _prompts(one, choice, encoder=encoder) for code, one in raw.items()}
+    aligned = align(
+        {code: _without_slots(one.table) for code, one in raw.items()},
+        at_least=choice.min_languages,
+        count_tokens=_tokens(model_folder) if choice.most_tokens else len,
+        most_tokens=choice.most_tokens,
+        allowed=choice.allowed,
+    )
+    origin = sources.origin(source)
+    found = fact_sets.build(aligned, choice.plan)
+    del raw, aligned
+    _require_comparison(found, asked)
+    for code in languages:
+        texts = asked[code].texts
+        rows = [fact for fact in found.facts[code] if fact.relation in texts]
+        table = facts.build(rows, texts, separator="")
+        yield code, made(table, _counts(found, asked[code], code), origin)
+
+
+def _prompts(raw: Raw, choice: Choice, *, encoder: bool) -> Prompts:
+    ours = stand_ins(raw.language) if choice.stand_in else {}
+    return prompts.choose(raw.templates, ours, encoder=encoder, most=choice.paraphrases)
+
+
+def _without_slots(table: pd.DataFrame) -> pd.DataFrame:
+    """Empty the labels that hold one of our slots, which would be taken for it."""
+    cleared = {}
+    for name in ("subject_label", "object_label"):
+        slot = table[name].str.contains(SUBJECT, regex=False)
+        slot |= table[name].str.contains(OBJECT, regex=False)
+        cleared[name] = table[name].mask(slot, "")
+    return table.assign(**cleared)
+
+
+def _tokens(model_folder: Path) -> Callable[[str], int]:
+    """Return what counts an answer's tokens: as a word behind a space, without special tokens."""
+    path = model_folder / "tokenizer.json"
+    if not path.exists():
+        raise ValueError(f"{path} does not exist; run `dvc repro model` or `dvc pull model` first")
+    tokenizer = Tokenizer.from_file(str(path))
+    return lambda text: len(tokenizer.encode(f" {text}", add_special_tokens=False).ids)
+
+
+def _require_comparison(found: FactSets, asked: Mapping[str, Prompts]) -> None:
+    """Require two relations in every language: neurons of one are compared with others'.
+
+    Raises:
+        ValueError: a language has fewer.
+    """
+    for code, rows in found.facts.items():
+        names = sorted({fact.relation for fact in rows})
+        usable = [name for name in names if name in asked[code].texts]
+        if len(usable) < 2:
+            raise ValueError(
+                f"language {code!r}: at least two relations need facts and a template that fits "
+                f"the model, got {usable} with templates out of {names} with facts; choose other "
+                "facts.relations, lower facts.min_per_relation or facts.min_languages, or set "
+                "facts.stand_in: true"
+            )
+
+
+def _counts(found: FactSets, asked: Prompts, code: str) -> dict[str, dict[str, Any]]:
+    """Join the counts of facts and of templates; facts without a template are counted too."""
+    joined = {}
+    for name, row in found.counts[code].items():
+        templates = asked.counts.get(name, {"n_given": 0, "n_used": 0})
+        unasked = 0 if templates["n_used"] else row["n_facts"]
+        kept = {**row, "n_facts": row["n_facts"] - unasked, "n_without_template": unasked}
+        joined[name] = {**kept, "templates": templates}
+    return joined
