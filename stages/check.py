@@ -70,7 +70,7 @@ def _check_facts(section: Mapping[str, Any], languages: Sequence[str], *, encode
     if section["relations"] is not None:
         checks.relations(section["relations"])
     folder = Path(section["templates"])
-    checks.templates(templates.lint(folder, encoder=encoder))
+    checks.templates(templates.lint(folder, encoder=encoder or section["source"] != "builtin"))
     if section["source"] == "builtin":
         checks.languages(languages, templates.languages(folder), folder)
         builtin.check(section["relations"] or builtin.DEFAULT)

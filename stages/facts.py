@@ -13,7 +13,7 @@ from neuron_atlas.made import Made
 from neuron_atlas.params import Section, load, load_languages
 
 Count = Annotated[int, Field(ge=1)]
-Allowed = Literal["empty_label", "label_is_id", "same_label", "copy", "mixed_scripts"]
+Allowed = Literal["label_is_id", "same_label", "copy", "mixed_scripts"]
 
 
 class Hub(Section):
@@ -47,10 +47,12 @@ class Params(Section):
     allow: list[Allowed]  # reasons for which a fact stays nevertheless
     stand_in: bool  # a template of ours where a relation has none that a decoder can be asked with
 
-    def plan(self) -> fact_sets.Plan:
-        """How many facts are kept."""
+    def plan(self, *, shots: int) -> fact_sets.Plan:
+        """How many facts are kept, enough to show `shots` of them."""
         limits = Limits(self.max_per_relation, self.max_candidates, self.max_majority_share)
-        return fact_sets.Plan(limits, self.min_per_relation, self.development_share, self.seed)
+        return fact_sets.Plan(
+            limits, self.min_per_relation, shots, self.development_share, self.seed
+        )
 
     def from_source(self) -> sources.Source:
         """Where facts that are not built in come from."""
@@ -59,7 +61,7 @@ class Params(Section):
         hub = None if self.hub is None else sources.Hub(**self.hub.model_dump())
         return sources.Source(self.source, Path(self.path), Path(self.templates), hub)
 
-    def choice(self, n_languages: int) -> source_sets.Choice:
+    def choice(self, n_languages: int, *, shots: int) -> source_sets.Choice:
         """Which of a source's facts and templates are used."""
         least = n_languages if self.min_languages == "all" else self.min_languages
         return source_sets.Choice(
@@ -69,8 +71,14 @@ class Params(Section):
             allowed=tuple(self.allow),
             stand_in=self.stand_in,
             paraphrases=self.paraphrases,
-            plan=self.plan(),
+            plan=self.plan(shots=shots),
         )
+
+
+class RecallParams(Section, extra="ignore"):
+    """What the `recall` section asks of the facts."""
+
+    shots: int
 
 
 def main(model_folder: Path, out: Path, report: Path, /) -> None:
@@ -85,16 +93,20 @@ def main(model_folder: Path, out: Path, report: Path, /) -> None:
 def _made(
     params: Params, languages: Sequence[str], model_folder: Path
 ) -> Iterator[tuple[str, Made]]:
+    shots = load("recall", RecallParams).shots
     if params.source == "builtin":
         return builtin_sets.make(
             languages,
             params.relations,
-            plan=params.plan(),
+            plan=params.plan(shots=shots),
             paraphrases=params.paraphrases,
             templates_folder=Path(params.templates),
         )
     return source_sets.make(
-        params.from_source(), languages, params.choice(len(languages)), model_folder=model_folder
+        params.from_source(),
+        languages,
+        params.choice(len(languages), shots=shots),
+        model_folder=model_folder,
     )
 
 

@@ -405,7 +405,7 @@ def everything(
     relations: Sequence[str] = RELATIONS, languages: Sequence[str] = LANGUAGES
 ) -> Results:
     """Return made-up outputs of every stage."""
-    report = {"source": SOURCE, "relations": dict.fromkeys(relations, COUNTS)}
+    report = {"source": SOURCE, "templates": "texts", "relations": dict.fromkeys(relations, COUNTS)}
     return Results(
         provenance=PROVENANCE,
         fact_source="builtin",

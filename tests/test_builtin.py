@@ -195,7 +195,7 @@ def run(folder: Path, language: str, **changes: Any) -> subprocess.CompletedProc
         "templates": str(ROOT / "src" / "neuron_atlas" / "templates"),
         **SPLIT,
     }
-    content = {"languages": {language: {}}, "facts": section | changes}
+    content = {"languages": {language: {}}, "facts": section | changes, "recall": {"shots": 0}}
     YAML(typ="safe").dump(content, folder / "params.yaml")
     return subprocess.run(
         [sys.executable, ROOT / "stages" / "facts.py", "no-model", "facts", "report"],

@@ -71,6 +71,7 @@ def test_the_precision_s_error_is_taken_where_it_was_measured() -> None:
         log_probability=[-1.0, -2.0, -3.0, -4.0],
         reference=[-1.1, np.nan, np.nan, -3.7],
         log_probabilities=[np.array([0.0, -1.0])] * 4,
+        candidates=[["a", "b"]] * 4,
     )
     found = consistency.measure({"xx": recalled, "yy": recalled.assign(reference=np.nan)})
     assert found["precision_error"].keys() == {"xx"}
@@ -78,3 +79,19 @@ def test_the_precision_s_error_is_taken_where_it_was_measured() -> None:
     assert found["languages"] == [
         {"a": "xx", "b": "yy", "relation": "r", "rankc": pytest.approx(1), "n_facts": 2}
     ]
+
+
+def test_rankings_are_compared_on_the_answers_that_both_languages_have() -> None:
+    """One language lacks "b", the other "d", and they list the rest in another order."""
+    rows = table({"r:1": ["a"], "r:2": ["b"]}).assign(log_probability=-1.0, reference=np.nan)
+    one = rows.assign(candidates=[["a", "b", "c", "e"]] * 2, log_probabilities=[np.arange(4.0)] * 2)
+    two = rows.assign(
+        candidates=[["e", "d", "c", "a"]] * 2, log_probabilities=[-np.arange(4.0)] * 2
+    )
+    (found,) = consistency.measure({"xx": one, "yy": two})["languages"]
+    assert found["rankc"] == pytest.approx(1)
+    turned = two.assign(log_probabilities=[np.arange(4.0)] * 2)
+    (other,) = consistency.measure({"xx": one, "yy": turned})["languages"]
+    assert other["rankc"] < 1
+    alone = two.assign(candidates=[["x", "y", "z", "a"]] * 2)
+    assert consistency.measure({"xx": one, "yy": alone})["languages"] == []

@@ -28,7 +28,7 @@ def test_what_was_left_out_is_named_with_its_number() -> None:
         "templates": {"n_used": 0, "left_out": {"object_not_last": 3}, "stands_in": False},
         "example": None,
     }
-    report = {"source": results.SOURCE, "relations": {"lost": row}}
+    report = {"source": results.SOURCE, "templates": "texts", "relations": {"lost": row}}
     found = Elements(page.render_card(replace(given, facts={"en": report}), title="Atlas"))
     text = " ".join(found.text.split())
     assert "copy 4; mixed scripts 1; over the limit of facts 7; without a template 2." in text
@@ -43,7 +43,8 @@ def test_text_of_the_source_is_never_markup() -> None:
         "files": {HOSTILE: HOSTILE},
     }
     relations = {HOSTILE: results.COUNTS | {"example": HOSTILE}}
-    hostile = replace(given, facts={HOSTILE: {"source": source, "relations": relations}})
+    report = {"source": source, "templates": HOSTILE, "relations": relations}
+    hostile = replace(given, facts={HOSTILE: report})
     text = page.render_card(hostile, title=HOSTILE)
     found = Elements(text)
     assert not found.names() & {"script", "img"}

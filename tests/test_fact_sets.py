@@ -12,7 +12,7 @@ from neuron_atlas.fact_sets import FactSets, Plan, build
 from neuron_atlas.limits import Limits, Triple, within
 from neuron_atlas.raw_facts import COLUMNS
 
-PLAN = Plan(Limits(None, 1000, 1.0), min_facts=4, development_share=0.2, seed=0)
+PLAN = Plan(Limits(None, 1000, 1.0), min_facts=4, min_development=1, development_share=0.2, seed=0)
 
 
 def source(n: int = 30, *, language: str = "", n_objects: int = 6) -> pd.DataFrame:
@@ -95,9 +95,9 @@ def test_small_relations_are_left_out_and_said() -> None:
     few = rows[(rows["relation"] == "r") | (rows["subject"].isin(["S1", "S2"]))]
     found = built({"en": few})
     assert {f.relation for f in found.facts["en"]} == {"r"}
-    assert found.counts["en"]["q"]["too_few"]
+    assert (found.counts["en"]["q"]["n_too_few"], found.counts["en"]["q"]["n_facts"]) == (2, 0)
     with pytest.raises(
-        ValueError, match=r"no relation has facts.min_per_relation 99 facts.*'r': 30"
+        ValueError, match=r"no relation has facts.min_per_relation 99 facts left.*'r': '30 of 30'"
     ):
         built({"en": rows}, replace(PLAN, min_facts=99))
 
@@ -146,3 +146,49 @@ def test_the_limits_are_met_by_the_largest_size(
     triples = [Triple(f"s{i}", (f"o{min(i % 7, i % 3)}",)) for i in range(60)]
     limits = Limits(most, candidates, majority)
     assert within(triples, limits) == slow_within(triples, limits)
+
+
+def test_a_relation_that_is_small_in_one_language_is_left_out_there() -> None:
+    fr = source(language="e")
+    fr = fr[(fr["relation"] == "r") | fr["subject"].isin(["S1", "S2", "S4"])]
+    found = built({"en": source(), "fr": fr}, at_least=1)
+    assert {f.relation for f in found.facts["fr"]} == {"r"}
+    assert found.counts["fr"]["q"]["n_too_few"] == 3
+    assert {f.relation for f in found.facts["en"]} == {"q", "r"}
+    shown = replace(PLAN, min_development=7)
+    assert {code: len(rows) for code, rows in built({"en": source()}, PLAN).facts.items()}
+    with_more = built({"en": source()}, replace(shown, min_development=6))
+    assert {f.relation for f in with_more.facts["en"]} == {"q", "r"}
+    assert built({"en": source()}, shown).facts["en"] == []
+
+
+def renamed(rows: pd.DataFrame, column: str, old: str, new: str) -> pd.DataFrame:
+    return rows.assign(**{column: rows[column].replace({old: new})})
+
+
+def test_the_answers_of_a_subject_s_namesake_are_right_too() -> None:
+    """S1 (Thing1) and S2 (Thing2) are called the same, so of either both answers are right."""
+    rows = renamed(source(), "subject_label", "Subject2", "SUBJECT1")
+    found = {f.id: f for f in built({"en": rows}).facts["en"]}
+    assert "r:S2" not in found
+    assert found["r:S1"].objects == ("O1", "O2")
+
+
+def test_a_candidate_called_like_a_true_answer_is_right() -> None:
+    """S1's second object goes as a namesake of O5; O5 must not be wrong for S1 then."""
+    extra = pd.DataFrame([("r", "S1", "Subject1", "O9", "thing5 ")], columns=list(COLUMNS))
+    rows = pd.concat([source(), extra], ignore_index=True)
+    found = built({"en": rows})
+    fact = {f.id: f for f in found.facts["en"]}["r:S1"]
+    assert "O9" not in fact.candidates
+    assert fact.objects == ("O1", "O5")
+
+
+def test_a_fact_whose_answer_is_no_candidate_of_its_language_is_left_out() -> None:
+    fr = source(language="e")
+    fr = fr.assign(object="F" + fr["object"])
+    found = built(
+        {"en": source(), "fr": fr}, replace(PLAN, limits=Limits(None, 6, 1.0)), at_least=1
+    )
+    for rows in found.facts.values():
+        assert all(f.objects[0] in f.candidates for f in rows)

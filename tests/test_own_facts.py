@@ -79,9 +79,7 @@ def test_a_label_that_is_missing_is_the_id_and_other_columns_are_ignored(
 ) -> None:
     path = tmp_path / ("own.csv" if write is table else "own.jsonl")
     write(path, [{"note": "x", "relation": "r", "language": "en", "subject": "s", "object": " o"}])
-    assert own_facts.read(path, "en", None).table.to_numpy().tolist() == [
-        ["r", "s", "s", " o", " o"]
-    ]
+    assert own_facts.read(path, "en", None).table.to_numpy().tolist() == [["r", "s", "s", "o", "o"]]
 
 
 def test_a_label_of_null_is_empty(tmp_path: Path) -> None:

@@ -1,9 +1,12 @@
 """An encoder's answer may stand amid its prompt: tokens, answers, readings and words agree."""
 
+import numpy as np
 import pytest
 import torch
 
 import tiny
+import toy
+from neuron_atlas import activations, attributions, recall
 from neuron_atlas.activations import reading
 from neuron_atlas.blocks import query
 from neuron_atlas.model import LanguageModel, Tokenised, continuation, encode, tokenise
@@ -89,3 +92,35 @@ def test_words_on_both_sides_are_hidden_and_the_slot_is_none(encoder: LanguageMo
 def test_a_decoder_refuses_text_behind_its_answer() -> None:
     with pytest.raises(ValueError, match="a decoder's answer must come last"):
         encode(tiny.random_model("llama"), "a{object} b")
+
+
+def test_recall_extraction_and_attribution_read_such_prompts(toy_encoder: LanguageModel) -> None:
+    plain = toy.fact_table("en").iloc[:6].reset_index(drop=True)
+    amid = plain.assign(prompt=plain["prompt"] + "{object} indeed.")
+    scored = recall.score(toy_encoder, amid)
+    assert np.isfinite(scored["log_probability"]).all()
+    assert (scored["log_probability"] != recall.score(toy_encoder, plain)["log_probability"]).all()
+    readings = [reading(toy_encoder, prompt, (0, 1), "answer") for prompt in amid["prompt"]]
+    values = torch.cat([v for _, v in activations.extract(toy_encoder, readings)])
+    assert values.shape == (6, toy_encoder.n_layers, toy_encoder.n_neurons)
+    plan = attributions.Plan(
+        **{"baseline": "occlusion", "rule": "gauss_legendre", "steps": 8},
+        **{"zero_rule": "midpoint", "zero_steps": 2, "target": "log_probability"},
+        **{"keep": 5, "floor": 0.5},
+    )
+    table = attributions.measure(toy_encoder, scored, plan, None)
+    own = table[table["method"] == "attribution"].drop_duplicates(["fact", "template"])
+    assert len(own) == 6
+    assert own["completeness"].median() < 0.02
+
+
+def test_demonstrations_have_their_answers_filled_in() -> None:
+    table = toy.fact_table("en")
+    one = table[(table["relation"] == "capital") & (table["template"] == 0)]
+    amid = one.assign(prompt=one["prompt"] + "{object} indeed.")
+    shown = recall.with_demonstrations(amid, shots=1, seed=0)
+    for prompt in shown["prompt"]:
+        first, last = prompt.split("\n")
+        assert first.endswith(" indeed.")
+        assert "{object}" not in first
+        assert last.count("{object}") == 1

@@ -102,7 +102,8 @@ def prepared(
         "max_majority_share": 1.0,
         "seed": 0,
     }
-    content = {"languages": {code: {} for code in languages}, "facts": section | changes}
+    content = {"languages": {code: {} for code in languages}, "recall": {"shots": 2}}
+    content |= {"facts": section | changes}
     YAML(typ="safe").dump(content, root / "params.yaml")
     store.write_json(root / "model/provenance.json", {"architecture": {"encoder": encoder}})
 
@@ -220,6 +221,8 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"min_per_relation": 11}, "no relation has facts.min_per_relation 11 facts"),
     ({"source": "hub"}, "facts.source is hub, but facts.hub is null"),
     ({"source": "lre"}, "language"),
+    ({"templates": "nowhere"}, "facts.templates nowhere does not exist"),
+    ({"source": "csv"}, "facts.path m must end in .csv"),
     ({"max_answer_tokens": 2}, "model/tokenizer.json does not exist"),
 ]
 
@@ -271,7 +274,7 @@ def test_aligned_facts_of_the_real_mlama_are_the_intersection_of_ids(
         assert all(n_aligned[r] == 0 for r in set(relations) - set(found))
         for name, row in report["relations"].items():
             left = row["n_read"] - sum(row["dropped"].values())
-            subjects = left if row["too_few"] else row["n_facts"] + row["n_without_template"]
+            subjects = row["n_facts"] + row["n_without_template"] + row["n_too_few"]
             assert 0 <= subjects <= left <= n_aligned[name]
         assert report["source"]["licence"] == "CC-BY-NC 4.0"
         assert len(tables[code]) > 500

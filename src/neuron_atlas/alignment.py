@@ -18,15 +18,15 @@ class Aligned:
 
     Attributes:
         tables: By language, triples of which at least the required number of languages has one.
-        truths: Every (relation, subject, object) that any language holds, repeated or unfit ones
-            too: none of these may count as a wrong answer.
+        read: By language, all triples as read: none of them, whatever became of it, may count as a
+            wrong answer.
         n_aligned: By relation, the triples (ids) that enough languages have before any is judged.
         counts: By language and relation: `n_read`, `dropped` with a number for each of `DROPPED`,
             and `noted` with the triples that stay in spite of one of `REASONS`.
     """
 
     tables: Mapping[str, pd.DataFrame]
-    truths: pd.DataFrame
+    read: Mapping[str, pd.DataFrame]
     n_aligned: Mapping[str, int]
     counts: Mapping[str, Mapping[str, Any]]
 
@@ -61,7 +61,6 @@ def align(
             f"got {at_least}"
         )
     state = {code: table.assign(reason=repeated(table)) for code, table in tables.items()}
-    truths = _distinct(tables)
     n_aligned = _mark(state, at_least, "unaligned")
     for table in state.values():
         open_rows = table["reason"] == ""
@@ -71,7 +70,7 @@ def align(
     _mark(state, at_least, "lost_elsewhere")
     return Aligned(
         tables={code: _kept(table) for code, table in state.items()},
-        truths=truths,
+        read=tables,
         n_aligned=n_aligned,
         counts={code: _counts(table) for code, table in state.items()},
     )
@@ -92,12 +91,6 @@ def _mark(state: Mapping[str, pd.DataFrame], at_least: int, reason: str) -> dict
         table.loc[few, "reason"] = reason
     relation = pd.Series(enough, dtype="str").str.split(SEPARATOR, n=1).str[0]
     return {str(name): int(n) for name, n in relation.value_counts().sort_index().items()}
-
-
-def _distinct(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    columns = ["relation", "subject", "object"]
-    every = pd.concat([table[columns] for table in tables.values()], ignore_index=True)
-    return every.drop_duplicates(ignore_index=True)
 
 
 def _kept(table: pd.DataFrame) -> pd.DataFrame:

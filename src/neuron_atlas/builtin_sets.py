@@ -52,4 +52,4 @@ def make(
         )
         table = facts.build(found, texts.first(paraphrases), separator=texts.separator)
         used = {name: {"templates": {"n_used": paraphrases}, **counts[name]} for name in names}
-        yield code, made(table, used, origin())
+        yield code, made(table, used, origin=origin(), templates=templates_folder)

@@ -1,5 +1,6 @@
 """What makes a labelled triple unfit to be asked, each reason counted and none hidden."""
 
+import re
 import unicodedata
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -15,14 +16,23 @@ REASONS = (
     "empty_label",  # subject or object has no label
     "label_is_id",  # the label is the id, as where a translation is missing
     "same_label",  # subject and object are called the same
-    "copy",  # the object's label is a part of the subject's
-    "mixed_scripts",  # one label has letters of two scripts
+    "copy",  # the object's label is among the words of the subject's
+    "mixed_scripts",  # a word of a label has letters of two scripts
     "long_answer",  # the object's label has more tokens than are allowed
     "ambiguous",  # another subject, or another object, of the relation is called the same
 )
 Flags = Bool[np.ndarray, " triple"]
 # Letters that one text of a language may mix.
-TOGETHER = {"HIRAGANA": "CJK", "KATAKANA": "CJK", "BOPOMOFO": "CJK", "HANGUL": "CJK"}
+EAST_ASIAN = (
+    "CJK",
+    "HIRAGANA",
+    "KATAKANA",
+    "KATAKANA-HIRAGANA",
+    "BOPOMOFO",
+    "HANGUL",
+    "IDEOGRAPHIC",
+)
+NEUTRAL = ("MASCULINE", "FEMININE", "MICRO", "MODIFIER")  # ordinal signs and the like
 KEY = ["relation", "subject", "object"]
 
 
@@ -84,7 +94,8 @@ def _flags(
     yield "label_is_id", (unnamed | ((obj == table["object"]) & ids["object"])).to_numpy(np.bool_)
     low, inner = subject.str.casefold().to_list(), obj.str.casefold().to_list()
     yield "same_label", np.array([a == b for a, b in zip(low, inner, strict=True)], dtype=np.bool_)
-    yield "copy", np.array([b in a for a, b in zip(low, inner, strict=True)], dtype=np.bool_)
+    copied = [b in a and _has_words(a, b) for a, b in zip(low, inner, strict=True)]
+    yield "copy", np.array(copied, dtype=np.bool_)
     mixed = _each(subject, _is_mixed) | _each(obj, _is_mixed)
     yield "mixed_scripts", mixed
     if most_tokens is not None:
@@ -99,22 +110,41 @@ def _each(labels: pd.Series, rule: Callable[[str], bool]) -> Flags:
     return flags
 
 
+def _has_words(text: str, part: str) -> bool:
+    """Say whether `part`, which is in `text`, stands there as whole words, where words are spaced.
+
+    "Asia" is no word of "Malaysia"; in Chinese and Japanese every part counts.
+    """
+    if "CJK" in scripts(part):
+        return True
+    whole, inner = (" ".join(re.findall(r"\w+", x)) for x in (text, part))
+    return f" {inner} " in f" {whole} "
+
+
 def _is_mixed(text: str) -> bool:
-    return not text.isascii() and len(scripts(text)) > 1
+    """Say whether a word has letters of two scripts; East Asian ones take Latin letters in."""
+    if text.isascii():
+        return False
+    found = (scripts(word) for word in re.findall(r"\w+", text))
+    return any(len(one) > 1 and not one <= {"CJK", "LATIN"} for one in found)
 
 
 def scripts(text: str) -> set[str]:
     """Return the scripts of a text's letters, by the first word of their Unicode names.
 
-    Chinese, Japanese and Korean characters, which texts mix, count as one.
+    Chinese, Japanese and Korean characters, which texts mix, count as one; signs that every
+    script takes in, such as the marks of ordinal numbers, count as none.
     """
-    return {_script(c) for c in text if c.isalpha()}
+    return {_script(c) for c in text if c.isalpha()} - {""}
 
 
 @cache
 def _script(letter: str) -> str:
-    name = unicodedata.name(letter, "UNKNOWN").replace("FULLWIDTH ", "").split(maxsplit=1)[0]
-    return TOGETHER.get(name, name)
+    name = unicodedata.name(letter, "UNKNOWN")
+    first = name.replace("FULLWIDTH ", "").replace("HALFWIDTH ", "").split(maxsplit=1)[0]
+    if first in NEUTRAL:
+        return ""
+    return "CJK" if first in EAST_ASIAN else first
 
 
 def _ambiguous(table: pd.DataFrame) -> Flags:

@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+Names = Mapping[str, list[str]]  # ids of the possible answers, by relation
+
 
 def rankc(
     a: Float[np.ndarray, "fact candidate"], b: Float[np.ndarray, "fact candidate"]
@@ -61,8 +63,8 @@ def _equal_pairs(predicted: np.ndarray) -> float | None:
 def measure(by_language: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
     """Return agreement across paraphrases, RankC of each language pair, and the precision's error.
 
-    RankC is taken on each fact's mean log-probabilities over its paraphrases, on the facts that
-    both languages have.
+    RankC is taken on each fact's mean log-probabilities over its paraphrases, on the facts and
+    the possible answers that both languages have.
     """
     languages = list(by_language)
     paraphrase = [
@@ -71,11 +73,12 @@ def measure(by_language: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
         for row in agreement(table).to_dict("records")
     ]
     scored = {language: _by_fact(table) for language, table in by_language.items()}
+    names = {language: _candidates(table) for language, table in by_language.items()}
     pairs = [
         {"a": a, "b": b, **row}
         for i, a in enumerate(languages)
         for b in languages[i + 1 :]
-        for row in _compare(scored[a], scored[b])
+        for row in _compare(scored[a], scored[b], (names[a], names[b]))
     ]
     errors = {language: _precision_error(table) for language, table in by_language.items()}
     return {
@@ -95,14 +98,26 @@ def _by_fact(recalled: pd.DataFrame) -> dict[str, dict[str, np.ndarray]]:
     }
 
 
+def _candidates(recalled: pd.DataFrame) -> Names:
+    """Return the ids of each relation's possible answers, which all of its facts share."""
+    first = recalled.drop_duplicates("relation")
+    return {r: list(c) for r, c in zip(first["relation"], first["candidates"], strict=True)}
+
+
 def _compare(
-    a: Mapping[str, Mapping[str, np.ndarray]], b: Mapping[str, Mapping[str, np.ndarray]]
+    a: Mapping[str, Mapping[str, np.ndarray]],
+    b: Mapping[str, Mapping[str, np.ndarray]],
+    names: tuple[Names, Names],
 ) -> list[dict[str, Any]]:
     rows = []
     for relation in sorted(set(a) & set(b)):
         facts = sorted(set(a[relation]) & set(b[relation]))
-        if facts:
-            first, second = (np.stack([x[relation][f] for f in facts]) for x in (a, b))
+        shared = [c for c in names[0].get(relation, ()) if c in names[1].get(relation, ())]
+        if facts and len(shared) > 1:
+            first, second = (
+                np.stack([x[relation][f] for f in facts])[:, [n[relation].index(c) for c in shared]]
+                for x, n in zip((a, b), names, strict=True)
+            )
             value = float(rankc(first, second).mean())
             rows.append({"relation": relation, "rankc": value, "n_facts": len(facts)})
     return rows

@@ -49,7 +49,7 @@ def read(
     if lacking:
         raise ValueError(
             f"{source}: expected the columns {shown(lacking)}, got {shown(loaded.column_names)}; "
-            "correct facts.columns"
+            "correct facts.hub.columns"
         )
     rows = _rows(loaded, source, columns)
     return tabled(rows, source=source, language=language, relations=relations)
@@ -57,18 +57,18 @@ def read(
 
 def _check_arguments(dataset: str, revision: str, columns: Mapping[str, str]) -> None:
     if not _NAME.fullmatch(dataset):
-        raise ValueError(f"facts.dataset must be owner/name, got {shown(dataset)}; look it up")
+        raise ValueError(f"facts.hub.dataset must be owner/name, got {shown(dataset)}; look it up")
     if not _REVISION.fullmatch(revision):
         raise ValueError(
-            f"facts.revision must be the 40 hexadecimal digits of a commit of {dataset}, got "
+            f"facts.hub.revision must be the 40 hexadecimal digits of a commit of {dataset}, got "
             f"{shown(revision)}; copy them from its history"
         )
     unknown = sorted(set(columns) - {*REQUIRED, *LABELS})
     missing = [name for name in REQUIRED if name not in columns]
     if unknown or missing:
         raise ValueError(
-            f"facts.columns of {dataset} must name columns for {', '.join(REQUIRED)} and may for "
-            f"{', '.join(LABELS)}; missing: {missing}, unknown: {shown(unknown)}"
+            f"facts.hub.columns of {dataset} must name columns for {', '.join(REQUIRED)} and "
+            f"may for {', '.join(LABELS)}; missing: {missing}, unknown: {shown(unknown)}"
         )
 
 
@@ -93,4 +93,5 @@ def _rows(loaded: datasets.Dataset, source: str, columns: Mapping[str, str]) -> 
     for batch in loaded.select_columns(sorted(set(columns.values()))).iter(batch_size=1000):
         for values in zip(*(batch[theirs] for theirs in columns.values()), strict=True):
             number += 1
-            yield f"{source}, row {number}", dict(zip(columns, values, strict=True))
+            texts = [str(v) if isinstance(v, int) else v for v in values]
+            yield f"{source}, row {number}", dict(zip(columns, texts, strict=True))

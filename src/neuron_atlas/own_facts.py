@@ -92,7 +92,7 @@ def fact(row: Mapping[str, object], where: str) -> dict[str, str]:
     Raises:
         ValueError: a value is missing, blank where it is required, or not text.
     """
-    found = {name: filled(row, name, where) for name in REQUIRED}
+    found = {name: filled(row, name, where).strip() for name in REQUIRED}
     relation_name(found["relation"], where)
     for name in LABELS:
         value = row.get(name, found[name.removesuffix("_label")])
@@ -112,6 +112,7 @@ def _rows(path: Path) -> Generator[Row, None, None]:
 def _csv_rows(stream: BufferedIOBase, where: str) -> Iterator[Row]:
     rows = _fields(stream, where)
     header_where, header = next(rows, (where, []))
+    header = [name.strip() for name in header]
     _check_header(header, header_where)
     empty = True
     for here, fields in rows:
@@ -157,7 +158,8 @@ def _check_header(header: Sequence[str], where: str) -> None:
     missing = [name for name in REQUIRED if name not in header]
     doubled = sorted({name for name in header if header.count(name) > 1})
     if missing or doubled:
+        apart = "; separate the fields with commas" if {";", "\t"} & set("".join(header)) else ""
         raise ValueError(
             f"{where}: expected a header with {', '.join(REQUIRED)}, each name once, got "
-            f"{shown(header)}: missing {missing}, doubled {shown(doubled)}; correct it"
+            f"{shown(header)}: missing {missing}, doubled {shown(doubled)}; correct it{apart}"
         )

@@ -82,6 +82,7 @@ def render_card(results: Results, *, title: str) -> str:
         .render(
             title=title,
             source=first["source"],
+            templates=first["templates"],
             kind=results.fact_source,
             reports={code: _described(report) for code, report in results.facts.items()},
         )
@@ -95,6 +96,7 @@ def _described(report: Mapping[str, Any]) -> dict[str, Any]:
     for row in rows.values():
         dropped.update(row.get("dropped") or row.get("n_dropped") or {})
         dropped["over the limit of facts"] += row.get("n_over_limit", 0)
+        dropped["in too small relations"] += row.get("n_too_few", 0)
         dropped["without a template"] += row.get("n_without_template", 0)
     left_out = Counter[str]()
     for row in rows.values():

@@ -29,16 +29,17 @@ def place(texts: Iterable[str], *, encoder: bool) -> Placed:
 
     Returns:
         Texts with both slots; counts by `LEFT_OUT`: a slot is missing or doubled, the object is
-        not last, or the text has come before.
+        not last, or the text has come before but for marks.
     """
     kept: dict[str, str] = {}
     left_out = dict.fromkeys(LEFT_OUT, 0)
     for text in texts:
         reason, usable = _use(" ".join(text.split()), encoder=encoder)
-        if reason is None and usable.casefold() in kept:
+        bare = "".join(c for c in usable if c.isalnum()).casefold()
+        if reason is None and bare in kept:
             reason = "repeated"
         if reason is None:
-            kept[usable.casefold()] = usable
+            kept[bare] = usable
         else:
             left_out[reason] += 1
     return Placed(tuple(kept.values()), left_out)
@@ -57,4 +58,4 @@ def _use(text: str, *, encoder: bool) -> tuple[str | None, str]:
 
 
 def _is_closing(character: str) -> bool:
-    return character.isspace() or unicodedata.category(character).startswith("P")
+    return character.isspace() or unicodedata.category(character)[0] in "PS"

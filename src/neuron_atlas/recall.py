@@ -12,6 +12,7 @@ from neuron_atlas.blocks import query
 from neuron_atlas.facts import solved as solved_prompts
 from neuron_atlas.model import LanguageModel, Text, continuation
 from neuron_atlas.scoring import log_probabilities
+from neuron_atlas.slots import OBJECT
 from neuron_atlas.store import records
 
 COLUMNS = [
@@ -145,7 +146,7 @@ class Tokens:
         return self._one(row["prompt"], row["separator"] + row["candidate_labels"][place])
 
     def _one(self, prompt: str, text: str) -> Text:
-        key = (prompt[-12:], text)
+        key = (prompt.partition(OBJECT)[0][-12:], text)
         if key not in self._known:
             self._known[key] = continuation(self._lm, prompt, text)
         return self._known[key]

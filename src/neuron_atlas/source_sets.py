@@ -51,16 +51,16 @@ def make(
         ValueError: the source cannot be read, or too little of it is left; the message says why.
     """
     encoder = bool(store.read_json(model_folder / "provenance.json")["architecture"]["encoder"])
-    raw = sources.read(source, languages, choice.relations, encoder=encoder)
+    raw = sources.read(source, languages, choice.relations)
     asked = {code: _prompts(one, choice, encoder=encoder) for code, one in raw.items()}
     aligned = align(
-        {code: _without_slots(one.table) for code, one in raw.items()},
+        {code: _one_line(one.table) for code, one in raw.items()},
         at_least=choice.min_languages,
         count_tokens=_tokens(model_folder) if choice.most_tokens else len,
         most_tokens=choice.most_tokens,
         allowed=choice.allowed,
     )
-    origin = sources.origin(source)
+    origin = sources.origin(source, languages)
     found = fact_sets.build(aligned, choice.plan)
     del raw, aligned
     _require_comparison(found, asked)
@@ -68,7 +68,8 @@ def make(
         texts = asked[code].texts
         rows = [fact for fact in found.facts[code] if fact.relation in texts]
         table = facts.build(rows, texts, separator="")
-        yield code, made(table, _counts(found, asked[code], code), origin)
+        counts = _counts(found, asked[code], code)
+        yield code, made(table, counts, origin=origin, templates=source.templates)
 
 
 def _prompts(raw: Raw, choice: Choice, *, encoder: bool) -> Prompts:
@@ -76,23 +77,25 @@ def _prompts(raw: Raw, choice: Choice, *, encoder: bool) -> Prompts:
     return prompts.choose(raw.templates, ours, encoder=encoder, most=choice.paraphrases)
 
 
-def _without_slots(table: pd.DataFrame) -> pd.DataFrame:
-    """Empty the labels that hold one of our slots, which would be taken for it."""
+def _one_line(table: pd.DataFrame) -> pd.DataFrame:
+    """Make each white space of a label one space; empty a label that holds one of our slots."""
     cleared = {}
     for name in ("subject_label", "object_label"):
-        slot = table[name].str.contains(SUBJECT, regex=False)
-        slot |= table[name].str.contains(OBJECT, regex=False)
-        cleared[name] = table[name].mask(slot, "")
+        plain = table[name].str.replace(r"\s+", " ", regex=True)
+        slot = plain.str.contains(SUBJECT, regex=False) | plain.str.contains(OBJECT, regex=False)
+        cleared[name] = plain.mask(slot, "")
     return table.assign(**cleared)
 
 
 def _tokens(model_folder: Path) -> Callable[[str], int]:
-    """Return what counts an answer's tokens: as a word behind a space, without special tokens."""
+    """Return what counts an answer's tokens, behind a space or not, whichever are fewer."""
     path = model_folder / "tokenizer.json"
     if not path.exists():
         raise ValueError(f"{path} does not exist; run `dvc repro model` or `dvc pull model` first")
     tokenizer = Tokenizer.from_file(str(path))
-    return lambda text: len(tokenizer.encode(f" {text}", add_special_tokens=False).ids)
+    return lambda text: min(
+        len(tokenizer.encode(gap + text, add_special_tokens=False).ids) for gap in ("", " ")
+    )
 
 
 def _require_comparison(found: FactSets, asked: Mapping[str, Prompts]) -> None:
@@ -119,6 +122,6 @@ def _counts(found: FactSets, asked: Prompts, code: str) -> dict[str, dict[str, A
     for name, row in found.counts[code].items():
         templates = asked.counts.get(name, {"n_given": 0, "n_used": 0})
         unasked = 0 if templates["n_used"] else row["n_facts"]
-        kept = {**row, "n_facts": row["n_facts"] - unasked, "n_without_template": unasked}
-        joined[name] = {**kept, "templates": templates}
+        kept = {**row, **fact_sets.described([])} if unasked else row
+        joined[name] = {**kept, "n_without_template": unasked, "templates": templates}
     return joined

@@ -43,7 +43,7 @@ class Source:
 
 
 def read(
-    source: Source, languages: Sequence[str], relations: Sequence[str] | None, *, encoder: bool
+    source: Source, languages: Sequence[str], relations: Sequence[str] | None
 ) -> dict[str, Raw]:
     """Read every language: the source's own templates first, then those of the templates' folder.
 
@@ -51,16 +51,22 @@ def read(
         source: Where from.
         languages: Codes; each must be one of the source's.
         relations: Names; None takes all.
-        encoder: Whether own templates may have the object elsewhere than at the end.
 
     Raises:
         ValueError: something of it cannot be read; the message names the file and line.
     """
     found = {}
+    if not source.templates.exists():
+        raise ValueError(f"facts.templates {source.templates} does not exist; name a folder")
     for code in languages:
         raw = _read(source, code, relations)
         names = sorted(set(raw.table["relation"]) | set(raw.templates))
-        more = further(source.templates, code, names, encoder=encoder)
+        more = further(source.templates, code, names)
+        if not more and not any(raw.templates.values()):
+            raise ValueError(
+                f"facts.templates {source.templates} has no templates in {code!r} for any of "
+                f"{names}, and facts.source {source.name} brings none; write {code}.yaml there"
+            )
         texts = {r: (*raw.templates.get(r, ()), *more.get(r, ())) for r in names}
         found[code] = Raw(code, raw.table, texts)
     return found
@@ -72,6 +78,11 @@ def _read(source: Source, code: str, relations: Sequence[str] | None) -> Raw:
             raise ValueError(
                 f"facts.path {source.path} does not exist, and facts.source {source.name} is read "
                 "from there; data/raw/README.md says how to bring the data in"
+            )
+        if FILES[source.name] is own_facts and source.path.suffix != f".{source.name}":
+            raise ValueError(
+                f"facts.path {source.path} must end in .{source.name}, as facts.source is "
+                f"{source.name}; correct the one or the other"
             )
         raw: Raw = FILES[source.name].read(source.path, code, relations)
         return raw
@@ -89,8 +100,10 @@ def _read(source: Source, code: str, relations: Sequence[str] | None) -> Raw:
     )
 
 
-def origin(source: Source) -> Origin:
+def origin(source: Source, languages: Sequence[str]) -> Origin:
     """Return what the data card says of the source."""
+    if source.name == "mlama":
+        return mlama.origin(source.path, languages)
     if source.name != "hub":
         found: Origin = FILES[source.name].origin(source.path)
         return found
@@ -112,9 +125,7 @@ def _required(hub: Hub | None) -> Hub:
     return hub
 
 
-def further(
-    folder: Path, code: str, relations: Sequence[str], *, encoder: bool
-) -> dict[str, tuple[str, ...]]:
+def further(folder: Path, code: str, relations: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """Return one language's templates of a folder, with both slots; none for what it lacks.
 
     Raises:
@@ -125,7 +136,9 @@ def further(
         return pararel.read(folder, code, relations)
     if code not in listed:
         return {}
-    texts = templates.load(code, folder, at_least=1, encoder=encoder)
+    texts = templates.load(
+        code, folder, at_least=1, encoder=True
+    )  # those that fit are chosen later
     return {
         r: tuple(_with_object(text, texts.separator) for text in texts.templates[r])
         for r in relations
