@@ -329,7 +329,7 @@ def _wordings(language: str, relation: str) -> list[str]:
     """Relation word first in even paraphrases, subject first in odd ones."""
     words = [f"{language}_{relation}_{p}" for p in range(N_PARAPHRASES)]
     return [
-        f"{SUBJECT} {word} :" if p % 2 else f"{word} {facts.SLOT} :" for p, word in enumerate(words)
+        f"{SUBJECT} {word} :" if p % 2 else f"{word} {SUBJECT} :" for p, word in enumerate(words)
     ]
 
 
