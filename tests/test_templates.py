@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from neuron_atlas import templates
+from neuron_atlas import lint_templates, templates
 from neuron_atlas.selection import REFERENCE
 from neuron_atlas.world import RELATIONS
 
@@ -111,3 +111,32 @@ def test_an_unknown_relation_is_refused(tmp_path: Path) -> None:
 def test_a_missing_language_is_told_which_there_are() -> None:
     with pytest.raises(ValueError, match="one of de, en, es, fr, it, ja, pt, ru, tr, zh, got 'ko'"):
         templates.load("ko")
+
+
+def test_an_object_amid_is_refused_for_a_decoder_alone(tmp_path: Path) -> None:
+    write(tmp_path, [*GOOD, "{object} is the capital of {subject}"])
+    with pytest.raises(ValueError, match="paraphrase 4: the object is not last"):
+        templates.load("en", tmp_path)
+    assert len(templates.load("en", tmp_path, encoder=True).templates["capital"]) == 4
+    write(tmp_path, [*GOOD, "{object} {object} of {subject}"])
+    with pytest.raises(ValueError, match="at most once, found it 2 times"):
+        templates.load("en", tmp_path, encoder=True)
+
+
+def test_the_command_names_every_broken_template_and_fails(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(
+        tmp_path,
+        ["The capital is", "{subject} has  it:", "In {subject} it is", "in {subject}, it is"],
+    )
+    assert lint_templates.main([str(tmp_path)]) == 1
+    found = capsys.readouterr().out.splitlines()
+    assert len(found) == 3
+    for line, words in zip(found, ("exactly once", "a doubled space", "the same as"), strict=True):
+        assert line.startswith(f"{tmp_path / 'en.yaml'}: capital, paraphrase ")
+        assert words in line
+    assert lint_templates.main([]) == 0
+    assert "templates in 10 languages are sound" in capsys.readouterr().out
+    (tmp_path / "empty").mkdir()
+    assert lint_templates.main([str(tmp_path / "empty")]) == 1
