@@ -62,7 +62,8 @@ def measure(folder: Path, n_facts: int) -> dict[str, Any]:
         },
         **{"max_per_relation": None, "max_majority_share": 1.0},
     }
-    yaml.dump({"languages": {c: {} for c in LANGUAGES}, "facts": section}, folder / "params.yaml")
+    content = {"languages": {c: {} for c in LANGUAGES}, "recall": {"shots": 2}, "facts": section}
+    yaml.dump(content, folder / "params.yaml")
     (folder / "model").mkdir()
     (folder / "model/provenance.json").write_text('{"architecture": {"encoder": false}}')
     command = [sys.executable, ROOT / "stages/facts.py", "model", "facts", "report"]
