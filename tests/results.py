@@ -395,7 +395,7 @@ COUNTS = {
     "n_candidates": 3,
     "majority_share": 1 / 3,
     "n_split": {"held_out": 3},
-    "n_dropped": {"copy": 2},
+    "dropped": {"copy": 2},
     "templates": {"n_used": 3},
     "example": "The capital of France is Paris",
 }

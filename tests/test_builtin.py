@@ -1,8 +1,6 @@
 """The built-in facts: true, the same in every language, not to be read off the prompt."""
 
-import os
 import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -11,6 +9,7 @@ import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
+import scripts
 from neuron_atlas import builtin, cldr, facts, store, templates
 from neuron_atlas.limits import Limits
 from neuron_atlas.params import read_yaml
@@ -153,7 +152,7 @@ def test_limits_hold(relation: Any, limits: Limits) -> None:
 def test_what_was_dropped_adds_up() -> None:
     report = builtin.build("en", ["currency"], limits=LIMITS, **SPLIT)[1]["currency"]
     every = sum(bool(objects) for objects in RELATIONS["currency"].truths().values())
-    assert report["n_facts"] + sum(report["n_dropped"].values()) == every
+    assert report["n_facts"] + sum(report["dropped"].values()) == every
     assert sum(report["n_split"].values()) == report["n_facts"]
     assert 0 < report["majority_share"] <= 0.25
 
@@ -197,14 +196,7 @@ def run(folder: Path, language: str, **changes: Any) -> subprocess.CompletedProc
     }
     content = {"languages": {language: {}}, "facts": section | changes, "recall": {"shots": 0}}
     YAML(typ="safe").dump(content, folder / "params.yaml")
-    return subprocess.run(
-        [sys.executable, ROOT / "stages" / "facts.py", "no-model", "facts", "report"],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return scripts.run(folder, "facts", "no-model", "facts", "report")
 
 
 def test_two_runs_give_the_same_bytes(tmp_path: Path) -> None:

@@ -1,10 +1,7 @@
 """Each mistake in params.yaml ends in one clear line, before a model is loaded."""
 
-import os
 import re
 import shlex
-import subprocess
-import sys
 from io import StringIO
 from pathlib import Path
 
@@ -12,6 +9,7 @@ import pytest
 from ruamel.yaml import YAML
 
 import check
+import scripts
 from neuron_atlas import store
 
 ROOT = Path(__file__).parents[1]
@@ -78,11 +76,7 @@ def test_a_mistake_is_refused(
 def test_a_mistake_is_one_clear_line(tmp_path: Path) -> None:
     right, wrong, message = MISTAKES[0]
     prepared(tmp_path, shipped().replace(right, wrong, 1))
-    command = [sys.executable, str(ROOT / "stages" / "check.py"), "data/model", "data/check.json"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
-    found = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-    )
+    found = scripts.run(tmp_path, "check", "data/model", "data/check.json")
     assert found.returncode == 1
     assert message in found.stderr
     assert found.stderr.startswith("error: ")

@@ -156,7 +156,7 @@ def test_a_relation_that_is_small_in_one_language_is_left_out_there() -> None:
     assert found.counts["fr"]["q"]["n_too_few"] == 3
     assert {f.relation for f in found.facts["en"]} == {"q", "r"}
     shown = replace(PLAN, min_development=7)
-    assert {code: len(rows) for code, rows in built({"en": source()}, PLAN).facts.items()}
+    assert len(built({"en": source()}).facts["en"]) == 60
     with_more = built({"en": source()}, replace(shown, min_development=6))
     assert {f.relation for f in with_more.facts["en"]} == {"q", "r"}
     assert built({"en": source()}, shown).facts["en"] == []
@@ -184,11 +184,18 @@ def test_a_candidate_called_like_a_true_answer_is_right() -> None:
     assert fact.objects == ("O1", "O5")
 
 
-def test_a_fact_whose_answer_is_no_candidate_of_its_language_is_left_out() -> None:
+def test_a_fact_whose_answer_is_no_candidate_of_its_language_is_left_out_and_counted() -> None:
+    """French names other objects than English; six candidates of the twelve are kept."""
     fr = source(language="e")
     fr = fr.assign(object="F" + fr["object"])
-    found = built(
-        {"en": source(), "fr": fr}, replace(PLAN, limits=Limits(None, 6, 1.0)), at_least=1
-    )
-    for rows in found.facts.values():
+    plan = replace(PLAN, limits=Limits(None, 6, 1.0))
+    found = built({"en": source(), "fr": fr}, plan, at_least=1)
+    for code, rows in found.facts.items():
         assert all(f.objects[0] in f.candidates for f in rows)
+        assert all(f.objects[0].startswith("F") == (code == "fr") for f in rows)
+        counts = found.counts[code]["r"]
+        kept = 30 - counts["n_over_limit"]
+        assert counts["n_without_candidate"] == kept - counts["n_facts"] - counts["n_too_few"]
+    lost = [counts["r"]["n_without_candidate"] for counts in found.counts.values()]
+    assert max(lost) > 0
+    assert built({"en": source()}).counts["en"]["r"]["n_without_candidate"] == 0

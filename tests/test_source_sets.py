@@ -3,8 +3,6 @@
 import csv
 import json
 import os
-import subprocess
-import sys
 import zipfile
 from collections.abc import Mapping
 from itertools import product
@@ -17,6 +15,7 @@ import pytest
 from ruamel.yaml import YAML
 
 import facts as stage
+import scripts
 from neuron_atlas import facts, store
 from neuron_atlas.params import read_yaml
 
@@ -233,14 +232,7 @@ def test_a_mistake_is_one_line_and_leaves_nothing(
 ) -> None:
     mlama(tmp_path / "m")
     prepared(tmp_path, **({"source": "mlama", "path": "m"} | changes))
-    done = subprocess.run(
-        [sys.executable, ROOT / "stages" / "facts.py", "model", "facts", "report"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = scripts.run(tmp_path, "facts", "model", "facts", "report")
     assert done.returncode == 1, done.stderr
     assert message in done.stderr
     assert done.stderr.startswith("error: ")

@@ -125,7 +125,7 @@ def _report(selection: Selection, rows: Sequence[facts.Fact]) -> dict[str, Any]:
     return {
         "n_facts": len(rows),
         "n_candidates": len(selection.candidates),
-        "n_dropped": dict(selection.dropped),
+        "dropped": dict(selection.dropped),
         "n_split": {split: sum(f.split == split for f in rows) for split in SPLITS},
         "majority_share": max(every.values(), default=0) / max(1, len(rows)),
         "majority_baseline": max(tested.values(), default=0) / max(1, tested.total()),

@@ -71,15 +71,18 @@ def build(aligned: Aligned, plan: Plan) -> FactSets:
     truths = _truths(aligned.read.values(), subjects)
     facts, counts = {}, {}
     for code, table in aligned.tables.items():
-        found = {}
+        found, unanswered = {}, {}
         for name, one in used.items():
             labels = labelled(table, aligned.read[code], name)
             found[name] = _facts(name, one, labels, truths, splits)
+            here = sum(t.subject in labels.triples for t in one.triples)
+            unanswered[name] = here - len(found[name])
         large = {name: rows for name, rows in found.items() if _is_enough(rows, plan)}
         facts[code] = [fact for rows in large.values() for fact in rows]
         counts[code] = {
             name: {**read, "n_aligned": aligned.n_aligned.get(name, 0)}
             | _counts(kept.get(name), found.get(name), large.get(name, []))
+            | {"n_without_candidate": unanswered.get(name, 0)}
             for name, read in aligned.counts[code].items()
         }
     return FactSets(facts, counts)

@@ -54,12 +54,6 @@ def read(path: Path, language: str, relations: Sequence[str] | None) -> Raw:
     return Raw(language, table, templates)
 
 
-def relation_names(path: Path) -> tuple[str, ...]:
-    """Return the relations in alphabetical order."""
-    with opened(path) as folder:
-        return tuple(sorted(_files(folder)))
-
-
 def origin(path: Path) -> Origin:
     """Return LRE's origin, with digests of the archive or of each file."""
     with opened(path) as folder:

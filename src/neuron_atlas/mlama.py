@@ -48,19 +48,6 @@ def read(path: Path, language: str, relations: Sequence[str] | None) -> Raw:
     return Raw(language, table, {name: tuple(found.get(name, ())) for name in wanted})
 
 
-def languages(path: Path) -> tuple[str, ...]:
-    """Return the languages' codes in alphabetical order."""
-    with opened(path) as folder:
-        return tuple(sorted(_files(folder)))
-
-
-def relation_names(path: Path, language: str) -> tuple[str, ...]:
-    """Return the relations of which a language has triples, in alphabetical order."""
-    with opened(path) as folder:
-        files = _files(folder)
-        return tuple(sorted(set(files[one_of(language, list(files), str(path))]) - {_TEMPLATES}))
-
-
 def origin(path: Path, languages: Iterable[str] | None = None) -> Origin:
     """Return mLAMA's origin, with digests of the archive or of the files of some languages."""
     with opened(path) as folder:

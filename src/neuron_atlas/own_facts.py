@@ -38,12 +38,6 @@ def read(path: Path, language: str, relations: Sequence[str] | None) -> Raw:
         return tabled(rows, source=str(path), language=language, relations=relations)
 
 
-def languages(path: Path) -> tuple[str, ...]:
-    """Return the languages' codes in alphabetical order."""
-    with closing(_rows(path)) as rows:
-        return tuple(sorted({fact(row, where)["language"] for where, row in rows}))
-
-
 def origin(path: Path) -> Origin:
     """Return the file's own name and digest; its licence is the user's affair."""
     return Origin(

@@ -94,9 +94,10 @@ def _described(report: Mapping[str, Any]) -> dict[str, Any]:
     rows = report["relations"]
     dropped = Counter[str]()
     for row in rows.values():
-        dropped.update(row.get("dropped") or row.get("n_dropped") or {})
+        dropped.update(row["dropped"])
         dropped["over the limit of facts"] += row.get("n_over_limit", 0)
         dropped["in too small relations"] += row.get("n_too_few", 0)
+        dropped["without a candidate"] += row.get("n_without_candidate", 0)
         dropped["without a template"] += row.get("n_without_template", 0)
     left_out = Counter[str]()
     for row in rows.values():

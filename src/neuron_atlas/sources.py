@@ -86,7 +86,7 @@ def _read(source: Source, code: str, relations: Sequence[str] | None) -> Raw:
             )
         raw: Raw = FILES[source.name].read(source.path, code, relations)
         return raw
-    from neuron_atlas import hub_facts
+    from neuron_atlas import hub_facts  # here, since `datasets` takes a second to import
 
     hub = _required(source.hub)
     return hub_facts.read(
@@ -136,9 +136,8 @@ def further(folder: Path, code: str, relations: Sequence[str]) -> dict[str, tupl
         return pararel.read(folder, code, relations)
     if code not in listed:
         return {}
-    texts = templates.load(
-        code, folder, at_least=1, encoder=True
-    )  # those that fit are chosen later
+    # `encoder=True` lets all texts pass: which of them fit the model is chosen, and counted, later.
+    texts = templates.load(code, folder, at_least=1, encoder=True)
     return {
         r: tuple(_with_object(text, texts.separator) for text in texts.templates[r])
         for r in relations

@@ -1,0 +1,20 @@
+"""A stage's script, run as DVC runs it: in a folder of its own, by its command line."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def run(folder: Path, stage: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run `stages/<stage>.py` with `words` in `folder`, whatever its exit status."""
+    return subprocess.run(
+        [sys.executable, ROOT / "stages" / f"{stage}.py", *words],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
