@@ -20,7 +20,8 @@ import numpy as np
 import torch
 from sklearn.metrics import average_precision_score
 
-from neuron_atlas import activations, hooks, model, scores, store
+from neuron_atlas import hooks, model, scores, store
+from neuron_atlas.extraction import extract, reading
 from neuron_atlas.model import LanguageModel
 
 WORDS = "France Japan Kenya Peru Norway Egypt Canada Vietnam Poland Chile".split()
@@ -81,12 +82,12 @@ def average_precision() -> dict[str, Any]:
 @torch.no_grad()
 def extraction(lm: LanguageModel) -> dict[str, Any]:
     """Hidden units of all layers at the answer position: batched body, or one full forward each."""
-    readings = [activations.reading(lm, p, (0, 1), "answer") for p in PROMPTS]
+    readings = [reading(lm, p, (0, 1), "answer") for p in PROMPTS]
     modules = model.site_modules(lm, "hidden")
 
     def ours() -> Result:
         out = np.zeros((len(readings), lm.n_layers, lm.n_neurons), np.float32)
-        for places, values in activations.extract(lm, readings):
+        for places, values in extract(lm, readings):
             out[places] = values.float().numpy()
         return out
 

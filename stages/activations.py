@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from neuron_atlas import activations, model, store
+from neuron_atlas import activations, extraction, model, store
 from neuron_atlas.command import run
 from neuron_atlas.model import Site
 from neuron_atlas.params import Section, load
@@ -12,7 +12,7 @@ class Params(Section):
     """`activations` section of params.yaml."""
 
     site: Site  # hidden, or the raw gate, up or down projections
-    pooling: activations.Pooling  # answer position, mean over the prompt, or subject tokens
+    pooling: extraction.Pooling  # answer position, mean over the prompt, or subject tokens
 
 
 def main(model_folder: Path, recall_file: Path, out: Path, /) -> None:
@@ -20,7 +20,7 @@ def main(model_folder: Path, recall_file: Path, out: Path, /) -> None:
     params = load("activations", Params)
     prompts = activations.known_prompts(store.read_table(recall_file))
     lm = model.load(model_folder)
-    activations.save(lm, prompts, out, site=params.site, pooling=params.pooling)
+    extraction.save(lm, prompts, out, site=params.site, pooling=params.pooling)
 
 
 if __name__ == "__main__":

@@ -11,8 +11,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 import tiny
-from neuron_atlas import activations, hooks, store
-from neuron_atlas.activations import LayerWriter, Pooling, Reading, extract, read_layer, reading
+from neuron_atlas import activations, extraction, hooks, store
+from neuron_atlas.activations import LayerWriter, read_layer
+from neuron_atlas.extraction import Pooling, Reading, extract, reading
 from neuron_atlas.model import LanguageModel, Site, site_modules
 
 # A prompt, and its subject "b c" in characters.
@@ -182,7 +183,7 @@ def test_a_saved_folder_holds_the_values_and_their_prompts(
     decoder: LanguageModel, tmp_path: Path, pooling: Pooling
 ) -> None:
     table, out = prompt_table(), tmp_path / "en"
-    activations.save(decoder, table, out, site="hidden", pooling=pooling)
+    extraction.save(decoder, table, out, site="hidden", pooling=pooling)
     expected = extracted(decoder, readings(decoder, pooling))
     for layer in range(decoder.n_layers):
         assert torch.equal(read_layer(out, layer), expected[:, layer])
@@ -195,7 +196,7 @@ def test_an_interrupted_extraction_leaves_nothing(tmp_path: Path) -> None:
     lm = tiny.random_model("llama")
     lm.network.model.embed_tokens.weight.fill_(torch.nan)
     with pytest.raises(ValueError, match="NaN"):
-        activations.save(lm, prompt_table(), tmp_path / "en", site="hidden", pooling="answer")
+        extraction.save(lm, prompt_table(), tmp_path / "en", site="hidden", pooling="answer")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -11,7 +11,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 import planted
-from neuron_atlas import ablation, activations, facts, model, neurons, recall, scores, scoring
+from neuron_atlas import ablation, extraction, facts, model, neurons, recall, scores, scoring
 from neuron_atlas.blocks import query
 from neuron_atlas.model import LanguageModel
 from planted import RELATIONS, STRENGTH
@@ -43,9 +43,9 @@ def values(planted_model: LanguageModel, asked: pd.DataFrame) -> Tensor:
 
 def extracted(lm: LanguageModel, asked: pd.DataFrame) -> Tensor:
     """Return the values at the answer position, [prompt, neuron] with flat neurons."""
-    readings = [activations.reading(lm, p, (0, 1), "answer") for p in asked["prompt"]]
+    readings = [extraction.reading(lm, p, (0, 1), "answer") for p in asked["prompt"]]
     result = torch.empty(len(readings), lm.n_layers, lm.n_neurons)
-    for places, batch in activations.extract(lm, readings):
+    for places, batch in extraction.extract(lm, readings):
         result[places] = batch
     return result.flatten(1)
 

@@ -13,6 +13,7 @@ from neuron_atlas import (
     arms,
     conclusions,
     effects,
+    extraction,
     facts,
     interference,
     model,
@@ -55,9 +56,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         scored = recall.with_known(recall.score(lm, asked))
         store.write_table(folder / "recall" / f"{code}.parquet", scored)
         prompts = activations.known_prompts(store.read_table(folder / "recall" / f"{code}.parquet"))
-        activations.save(
-            lm, prompts, folder / "activations" / code, site="hidden", pooling="answer"
-        )
+        extraction.save(lm, prompts, folder / "activations" / code, site="hidden", pooling="answer")
     build(folder, "min", folder / "sets")
     return Run(folder)
 

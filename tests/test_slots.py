@@ -6,9 +6,9 @@ import torch
 
 import tiny
 import toy
-from neuron_atlas import activations, attributions, recall
-from neuron_atlas.activations import reading
+from neuron_atlas import attributions, extraction, recall
 from neuron_atlas.blocks import query
+from neuron_atlas.extraction import reading
 from neuron_atlas.model import LanguageModel, Tokenised, continuation, encode, tokenise
 from neuron_atlas.questions import Question, points, words
 from neuron_atlas.scoring import log_probabilities
@@ -101,7 +101,7 @@ def test_recall_extraction_and_attribution_read_such_prompts(toy_encoder: Langua
     assert np.isfinite(scored["log_probability"]).all()
     assert (scored["log_probability"] != recall.score(toy_encoder, plain)["log_probability"]).all()
     readings = [reading(toy_encoder, prompt, (0, 1), "answer") for prompt in amid["prompt"]]
-    values = torch.cat([v for _, v in activations.extract(toy_encoder, readings)])
+    values = torch.cat([v for _, v in extraction.extract(toy_encoder, readings)])
     assert values.shape == (6, toy_encoder.n_layers, toy_encoder.n_neurons)
     plan = attributions.Plan(
         **{"baseline": "occlusion", "rule": "gauss_legendre", "steps": 8},

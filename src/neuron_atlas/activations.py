@@ -1,146 +1,22 @@
-"""Neuron values of many prompts: extracted in one pass, kept as one mappable file a layer."""
+"""Neuron values of many prompts, kept as one mappable file a layer."""
 
 import json
 import struct
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 from safetensors import safe_open
 from torch import Tensor
-from tqdm import tqdm
 
-from neuron_atlas import hooks, store
-from neuron_atlas.model import LanguageModel, Site, site_modules, tokenise
+from neuron_atlas import store
 
-Pooling = Literal["answer", "mean", "subject"]
 HEADER = 8  # bytes of a safetensors header's length
 NAME = "values"
 SAFETENSORS_DTYPE = {torch.bfloat16: "BF16", torch.float16: "F16", torch.float32: "F32"}
-
-
-@dataclass(frozen=True)
-class Reading:
-    """A tokenised prompt and the positions whose values are averaged."""
-
-    ids: tuple[int, ...]
-    where: tuple[int, ...]
-
-
-def reading(lm: LanguageModel, prompt: str, subject: tuple[int, int], pooling: Pooling) -> Reading:
-    """Tokenise a prompt and choose the positions that `pooling` reads.
-
-    `answer` is the last prompt token of a decoder and the mask of an encoder; `mean` averages all
-    tokens of the prompt, the beginning-of-sequence token included (Liu et al. 2025, section 3.1);
-    `subject` averages the tokens that overlap the subject.
-
-    Raises:
-        ValueError: no token overlaps the subject's characters.
-    """
-    (before, after), spans = tokenise(lm, prompt)
-    masks = (int(lm.mask_id or 0),) if lm.architecture.encoder else ()
-    ids = (*before, *masks, *after)
-    last = len(before) + len(masks) - 1
-    if pooling == "answer":
-        return Reading(ids, (last,))
-    if pooling == "mean":
-        return Reading(ids, tuple(range(len(ids))))
-    start, end = subject
-    placed = [*spans[0], *[(0, 0)] * len(masks), *spans[1]]
-    where = tuple(i for i, (a, b) in enumerate(placed) if a < end and b > start)
-    if not where:
-        raise ValueError(f"no token of {prompt!r} overlaps the subject at characters {subject}")
-    return Reading(ids, where)
-
-
-@torch.no_grad()
-def extract(
-    lm: LanguageModel, readings: Sequence[Reading], *, site: Site = "hidden", n_tokens: int = 4096
-) -> Iterator[tuple[Int[np.ndarray, " prompt"], Float[Tensor, "prompt layer neuron"]]]:
-    """Yield the pooled values of all layers, batch by batch, from one pass a prompt.
-
-    Prompts are sorted by length and right-padded; the head over the vocabulary never runs.
-
-    Args:
-        lm: The model.
-        readings: The prompts.
-        site: Which values of the MLP are neurons; see `model.site_modules`.
-        n_tokens: Tokens of a padded batch; a matter of memory only.
-
-    Yields:
-        Places of the batch's prompts in `readings`, and their values in the model's precision.
-
-    Raises:
-        ValueError: a value is NaN or infinite; the message names the layer and the prompt.
-    """
-    modules = site_modules(lm, site)
-    for places in _by_length(readings, n_tokens):
-        ids, mask, weight = _padded([readings[i] for i in places], lm.device)
-        visible = mask if lm.architecture.encoder else _causal(mask)
-        with hooks.record(modules, _pool(weight)) as values:
-            lm.hidden(ids, torch.arange(ids.shape[1], device=lm.device).expand_as(ids), visible)
-        stacked = torch.stack([values[i] for i in range(lm.n_layers)], 1)
-        _require_finite(stacked, places)
-        yield places, stacked.cpu()
-
-
-def _by_length(readings: Sequence[Reading], n_tokens: int) -> Iterator[Int[np.ndarray, " prompt"]]:
-    lengths = np.array([len(r.ids) for r in readings])
-    batch: list[int] = []
-    for i in np.argsort(lengths, kind="stable"):
-        if batch and (len(batch) + 1) * lengths[i] > n_tokens:
-            yield np.array(batch)
-            batch = []
-        batch.append(int(i))
-    if batch:
-        yield np.array(batch)
-
-
-def _padded(
-    batch: Sequence[Reading], device: torch.device
-) -> tuple[Tensor, Bool[Tensor, "batch position"], Float[Tensor, "batch position"]]:
-    width = max(len(r.ids) for r in batch)
-    ids = torch.zeros(len(batch), width, dtype=torch.long)
-    mask = torch.zeros(len(batch), width, dtype=torch.bool)
-    weight = torch.zeros(len(batch), width)
-    for i, item in enumerate(batch):
-        ids[i, : len(item.ids)] = torch.tensor(item.ids)
-        mask[i, : len(item.ids)] = True
-        weight[i, list(item.where)] = 1 / len(item.where)
-    return ids.to(device), mask.to(device), weight.to(device)
-
-
-def _causal(mask: Bool[Tensor, "batch position"]) -> Bool[Tensor, "batch position position"]:
-    width = mask.shape[1]
-    square = torch.ones(width, width, dtype=torch.bool, device=mask.device)
-    return (square.tril() & mask[:, None]) | torch.eye(width, dtype=torch.bool, device=mask.device)
-
-
-def _pool(weight: Float[Tensor, "batch position"]) -> hooks.Change:
-    single = bool((weight.amax(1) == 1).all())
-    place = weight.argmax(1)
-
-    def run(x: Tensor) -> Tensor:
-        if single:
-            return x[torch.arange(len(x), device=x.device), place]
-        return torch.einsum("bp,bpn->bn", weight, x.float()).to(x.dtype)
-
-    return run
-
-
-def _require_finite(values: Float[Tensor, "prompt layer neuron"], places: np.ndarray) -> None:
-    bad = ~torch.isfinite(values).all(-1)
-    if bad.any():
-        prompt, layer = bad.nonzero()[0].tolist()
-        raise ValueError(
-            f"activations of layer {layer} are NaN or infinite for prompt {places[prompt]}; "
-            "try model.dtype: float32"
-        )
 
 
 class LayerWriter:
@@ -219,34 +95,6 @@ def known_prompts(recalled: pd.DataFrame) -> pd.DataFrame:
             "See the recall table; try recall.shots, other relations or another model"
         )
     return known
-
-
-def save(
-    lm: LanguageModel, prompts: pd.DataFrame, out: Path, *, site: Site, pooling: Pooling
-) -> None:
-    """Extract the values of `prompts` into a folder: one file a layer, and `index.parquet`.
-
-    The folder appears only when it is complete.
-    """
-    readings = [
-        reading(lm, row["prompt"], (row["subject_start"], row["subject_end"]), pooling)
-        for row in store.records(prompts)
-    ]
-    with (
-        store.whole(out) as folder,
-        tqdm(total=len(readings), unit="prompt", desc="extract") as bar,
-    ):
-        writer: LayerWriter | None = None
-        for places, values in extract(lm, readings, site=site):
-            writer = writer or LayerWriter(
-                folder, shape=(len(readings), *values.shape[1:]), dtype=values.dtype
-            )
-            writer.write(places, values)
-            bar.update(len(places))
-        if writer:
-            writer.close()
-        store.write_table(folder / INDEX, prompts[INDEX_COLUMNS])
-        store.write_json(folder / META, {"site": site, "pooling": pooling, "n_layers": lm.n_layers})
 
 
 def read_index(folder: Path) -> pd.DataFrame:

@@ -1,6 +1,6 @@
 """Where the model families keep their MLP neurons: one row of module paths a family."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -14,6 +14,8 @@ class Architecture:
         up: The (up-)projection whose output, after the activation, is multiplied or passed on; None
             where one projection makes both up and gate.
         gate: The gate projection of a gated MLP; None in a plain one.
+        down_norm: What norms the down-projection's output before it is added to the residual.
+        sum_norm: What norms the sum of the two: the layer norm of a post-norm block.
         norm: The norm between the last block and the body's output; None if there is none.
         transform: What stands between the body and the output embeddings, in order: module paths,
             or names of activation functions that are no modules of the model.
@@ -25,6 +27,8 @@ class Architecture:
     down: str
     up: str | None = None
     gate: str | None = None
+    down_norm: str | None = None
+    sum_norm: str | None = None
     norm: str | None = None
     transform: tuple[str, ...] = ()
     encoder: bool = False
@@ -44,6 +48,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         block="bert.encoder.layer.{}",
         down="output.dense",
         up="intermediate.dense",
+        sum_norm="output.LayerNorm",
         transform=("cls.predictions.transform",),
         encoder=True,
     ),
@@ -52,10 +57,11 @@ ARCHITECTURES: dict[str, Architecture] = {
         block="distilbert.transformer.layer.{}",
         down="ffn.lin2",
         up="ffn.lin1",
+        sum_norm="output_layer_norm",
         transform=("vocab_transform", "activation", "vocab_layer_norm"),
         encoder=True,
     ),
-    "gemma3_text": _LLAMA,
+    "gemma3_text": replace(_LLAMA, down_norm="post_feedforward_layernorm"),
     "gpt2": Architecture(
         body="transformer",
         block="transformer.h.{}",
@@ -85,6 +91,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         block="roberta.encoder.layer.{}",
         down="output.dense",
         up="intermediate.dense",
+        sum_norm="output.LayerNorm",
         transform=("lm_head.dense", "gelu", "lm_head.layer_norm"),
         encoder=True,
     ),

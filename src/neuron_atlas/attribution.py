@@ -184,7 +184,8 @@ def slopes(lm: LanguageModel, *, target: Target) -> Run:
             value = _target(lm, climb(lm, start, entries, watch=watched), batch, target)
             value.sum().backward()  # type: ignore[no-untyped-call]
         point = torch.arange(len(start.token), device=start.token.device)
-        gradient = [cast(Tensor, x.grad)[point, 0, start.token] for x in watched]
+        passed = [cast(Tensor, x.grad)[point, 0, start.token] for x in watched]
+        gradient = [cast(Tensor, first.grad)[:, 0], *passed]
         scores = torch.stack(gradient, 1).float() * start.values.float()
         return scores, value.detach()[:, 0], torch.zeros_like(scores[:, :, 0])
 

@@ -122,8 +122,6 @@ def gaps(
     """Return log p(new) - log p(old) at the answer's first token with each set edited, nats."""
     lowest = int(task.neurons.min()) // lm.n_neurons
     n_sets = task.neurons.shape[1]
-    entries: list[Tensor | None] = [None] * lm.n_layers
-    entries[lowest] = clean.values[:, lowest, None].expand(-1, n_sets, -1)
     inside = site_modules(lm, "hidden")
     both = [*inside, *((module, False) for module, _ in inside)]
     changes: dict[int, hooks.Change] = {}
@@ -131,7 +129,7 @@ def gaps(
         writer = _Writer(lm, task, delta, layer)
         changes |= {layer: writer.read, lm.n_layers + layer: writer.write}
     with hooks.edit(both, changes):
-        output = climb(lm, clean, entries)
+        output = climb(lm, clean, [None] * lm.n_layers, whole=(lowest, n_sets))
     new, old = task.prompts, [_other(p) for p in task.prompts]
     return score(lm, output, new, "candidates") - score(lm, output, old, "candidates")
 

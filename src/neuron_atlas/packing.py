@@ -153,6 +153,16 @@ def pack(batch: Sequence[Row], *, encoder: bool) -> Packed:
     )
 
 
+def tokens(row: Row) -> Iterator[tuple[Segment, Ints]]:
+    """Yield a sequence's segments and where the tokens of prompt and first arm stand in it."""
+    start = row.shared
+    for part in row.segments:
+        rest = len(part.block.prefix) - row.shared
+        places = np.arange(start, start + rest + len(part.block.ids))
+        yield part, np.concatenate([np.arange(row.shared), places])
+        start += rest + part.own
+
+
 def _tokens(part: Segment, shared: int) -> tuple[Ints, Ints]:
     prefix, n = part.block.prefix, len(part.arms)
     ids = np.concatenate([prefix[shared:], np.tile(part.block.ids, n)])

@@ -5,9 +5,10 @@ clean pass over a prompt the keys and values of its tokens and the input of ever
 then a row that enters at layer l costs one token through the blocks from l on. In an encoder every
 position can see the change, so a row is the whole sequence, but still from layer l on only.
 
-Rows of all layers climb together: at block l those that entered below and those that enter there
-are one batch. The blocks are the model's own modules, called with the arguments that the model
-itself gave them, turned to the rows' shape; no attention is written again here.
+Rows of all layers climb together: those that entered below block l pass it as one batch. Of the
+block where a row enters only what follows the hidden units is run: the rest is as it was. Blocks
+are the model's own modules, called with the arguments that the model itself gave them, turned to
+the rows' shape; no attention is written again here.
 """
 
 from collections.abc import Sequence
@@ -33,9 +34,10 @@ class Trace:
     Attributes:
         position: The answer position of each point.
         token: Where the answer position is among the tokens of a row.
-        inputs: Input of each block, at the answer position (decoder) or whole (encoder).
+        outputs: Output of each block, at the answer position (decoder) or whole (encoder).
         values: The hidden units at the answer position.
-        output: Output of the last block at the answer position, before the final norm.
+        written: What the down-projections made of them.
+        sums: Its sum with the residual, where a family norms that; else empty.
         calls: The arguments of each block beside its input.
         keys: Keys and values of each layer's tokens before the answer position; empty in encoders.
         before: Which tokens stand before the answer position.
@@ -44,13 +46,19 @@ class Trace:
 
     position: Int[Tensor, " point"]
     token: Int[Tensor, " point"]
-    inputs: Sequence[Float[Tensor, "point token d_model"]]
+    outputs: Sequence[Float[Tensor, "point token d_model"]]
     values: Float[Tensor, "point layer neuron"]
-    output: Float[Tensor, "point d_model"]
+    written: Sequence[Float[Tensor, "point d_model"]]
+    sums: Sequence[Float[Tensor, "point d_model"]]
     calls: Sequence[hooks.Call]
     keys: Sequence[tuple[Tensor, Tensor]]
     before: Bool[Tensor, "point position"]
     keep: Factors | None
+
+    @property
+    def output(self) -> Float[Tensor, "point d_model"]:
+        """Output of the last block at the answer position, before the final norm."""
+        return self.outputs[-1][torch.arange(len(self.token), device=self.token.device), self.token]
 
 
 @torch.no_grad()
@@ -62,23 +70,25 @@ def trace(lm: LanguageModel, batch: Sequence[Point], *, keep: Factors | None = N
     visible = (
         mask if lm.architecture.encoder else mask.new_ones(width, width).tril() & mask[:, None]
     )
-    modules = site_modules(lm, "hidden")
+    modules, sums = site_modules(lm, "hidden"), _sum_norms(lm)
     row = torch.arange(len(ids), device=lm.device)
     scale = {} if keep is None else {i: _scaled(position, keep[:, i]) for i in range(lm.n_layers)}
     with (
         hooks.edit(modules, scale),
         hooks.record(modules, lambda x: x[row, position]) as values,
+        hooks.record([(m, False) for m, _ in modules], lambda x: x[row, position]) as written,
+        hooks.record([(m, True) for m in sums], lambda x: x[row, position]) as summed,
         hooks.record_calls([*lm.blocks, *_after(lm)]) as calls,
     ):
         last = lm.hidden(ids, places, visible, cache=cache)
-    whole = [call.args[0] for call in calls[: lm.n_layers]]
-    final = calls[lm.n_layers].args[0] if _after(lm) else last
+    whole = [call.args[0] for call in calls[1:]] + ([] if _after(lm) else [last])
     return Trace(
         position=position,
         token=position if lm.architecture.encoder else torch.zeros_like(position),
-        inputs=whole if lm.architecture.encoder else [x[row, position][:, None] for x in whole],
+        outputs=whole if lm.architecture.encoder else [x[row, position][:, None] for x in whole],
         values=torch.stack([values[i] for i in range(lm.n_layers)], 1),
-        output=final[row, position],
+        written=[written[i] for i in range(lm.n_layers)],
+        sums=[summed[i] for i in range(len(sums))],
         calls=calls[: lm.n_layers],
         keys=[] if cache is None else _keys(cache),
         before=places < position[:, None],
@@ -105,6 +115,11 @@ def _after(lm: LanguageModel) -> list[torch.nn.Module]:
     return [] if path is None else [lm.network.get_submodule(path)]
 
 
+def _sum_norms(lm: LanguageModel) -> list[torch.nn.Module]:
+    path = lm.architecture.sum_norm
+    return [] if path is None else [block.get_submodule(path) for block in lm.blocks]
+
+
 def _scaled(position: Int[Tensor, " point"], factor: Float[Tensor, "point neuron"]) -> hooks.Change:
     def change(x: Tensor) -> Tensor:
         at = torch.arange(x.shape[1], device=x.device) == position[:, None]
@@ -127,6 +142,7 @@ def climb(
     start: Trace,
     entries: Sequence[Float[Tensor, "point entering neuron"] | None],
     *,
+    whole: tuple[int, int] | None = None,
     watch: list[Tensor] | None = None,
 ) -> Float[Tensor, "point row d_model"]:
     """Run rows upwards from the layers at which they enter.
@@ -136,60 +152,81 @@ def climb(
         start: The clean pass that the rows leave.
         entries: For each layer the hidden units, at the answer position, of the rows that enter
             there; None where none does. Everything below is as in the clean pass.
-        watch: Filled with the hidden units of each layer's rows, whose gradients are retained.
+        whole: A layer, and how many rows enter its block as the clean pass did, for hooks that
+            change them on their way.
+        watch: Filled with the hidden units of the rows that pass each layer, whose gradients are
+            retained; those that enter there are in `entries`.
 
     Returns:
         The last block's output at the answer position, rows in the order of their layers.
     """
     hidden: Tensor | None = None
-    modules = site_modules(lm, "hidden")
-    for layer, (block, values) in enumerate(zip(lm.blocks, entries, strict=True)):
-        new = _entering(start, layer, values)
-        hidden = new if hidden is None else hidden if new is None else torch.cat([hidden, new], 1)
-        if hidden is None:
-            continue
-        change = {layer: _replaced(start, layer, values, watch)}
-        with hooks.edit(modules, change):
-            hidden = _call(lm, start, layer, block, hidden)
+    for layer, values in enumerate(entries):
+        if whole is not None and layer == whole[0]:
+            hidden = _unchanged(lm, start, *whole)
+        if hidden is not None:
+            with hooks.edit(site_modules(lm, "hidden"), _changes(start, layer, watch)):
+                hidden = _call(lm, start, layer, hidden)
+        if values is not None:
+            new = _entering(lm, start, layer, values)
+            hidden = new if hidden is None else torch.cat([hidden, new], 1)
     if hidden is None:
         raise ValueError("expected rows to enter at one layer at least, got none")
     return hidden[torch.arange(len(hidden), device=hidden.device), :, start.token]
 
 
-def _entering(start: Trace, layer: int, values: Tensor | None) -> Tensor | None:
-    """Return the block's clean input, once a row: [point, row, token, d_model]."""
-    if values is None:
-        return None
-    return start.inputs[layer][:, None].expand(-1, values.shape[1], -1, -1)
+def _unchanged(
+    lm: LanguageModel, start: Trace, layer: int, n_rows: int
+) -> Float[Tensor, "point row token d_model"]:
+    """Return the clean input of a block, once a row."""
+    x: Tensor = start.calls[layer].args[0]
+    if not lm.architecture.encoder:
+        x = x[torch.arange(len(x), device=x.device), start.position][:, None]
+    return x[:, None].expand(-1, n_rows, -1, -1)
 
 
-def _replaced(
-    start: Trace, layer: int, values: Tensor | None, watch: list[Tensor] | None
-) -> hooks.Change:
-    """Return the change of one layer's hidden units: factors on all rows, then the new values."""
-    n_points = len(start.position)
+def _entering(
+    lm: LanguageModel, start: Trace, layer: int, values: Float[Tensor, "point row neuron"]
+) -> Float[Tensor, "point row token d_model"]:
+    """Return the block's output with these hidden units at the answer position.
+
+    Beyond the down-projection a block only adds, and norms in the places that `Architecture` names;
+    so its clean output changes by what the down-projection writes now less what it wrote then.
+    """
+    row, block = lm.architecture, lm.blocks[layer]
+    old, new = start.written[layer][:, None], block.get_submodule(row.down)(values)
+    if row.down_norm is not None:
+        norm = block.get_submodule(row.down_norm)
+        old, new = norm(old), norm(new)
+    clean = start.outputs[layer][:, None]
+    at = torch.arange(clean.shape[2], device=clean.device) == start.token[:, None]
+    if row.sum_norm is None:
+        return torch.where(at[:, None, :, None], clean + (new - old)[:, :, None], clean)
+    changed: Tensor = block.get_submodule(row.sum_norm)(start.sums[layer][:, None] + (new - old))
+    return torch.where(at[:, None, :, None], changed[:, :, None], clean)
+
+
+def _changes(start: Trace, layer: int, watch: list[Tensor] | None) -> dict[int, hooks.Change]:
+    """Return what is done to one layer's hidden units: scaled by the factors in force, watched."""
+    if start.keep is None and watch is None:
+        return {}
+    n_points, n_tokens = len(start.position), start.outputs[layer].shape[1]
 
     def change(x: Tensor) -> Tensor:
-        rows = x.view(n_points, -1, *start.inputs[layer].shape[1:2], x.shape[-1])
-        at = torch.arange(rows.shape[2], device=x.device) == start.token[:, None]
-        at = at[:, None, :, None]
+        rows = x.view(n_points, -1, n_tokens, x.shape[-1])
         if start.keep is not None:
+            at = torch.arange(n_tokens, device=x.device) == start.token[:, None]
             factor = start.keep[:, layer].to(x.dtype)[:, None, None]
-            rows = torch.where(at, rows * factor, rows)
-        if values is not None:
-            old, new = rows[:, : -values.shape[1]], rows[:, -values.shape[1] :]
-            rows = torch.cat([old, torch.where(at, values[:, :, None], new)], 1)
+            rows = torch.where(at[:, None, :, None], rows * factor, rows)
         if watch is not None:
             rows.retain_grad()
             watch.append(rows)
         return rows.reshape(x.shape)
 
-    return change
+    return {layer: change}
 
 
-def _call(
-    lm: LanguageModel, start: Trace, layer: int, block: torch.nn.Module, hidden: Tensor
-) -> Tensor:
+def _call(lm: LanguageModel, start: Trace, layer: int, hidden: Tensor) -> Tensor:
     """Call a block on rows [point, row, token, d_model] with the arguments of its clean call."""
     n_points, n_rows = hidden.shape[:2]
     turn = _Whole(start, n_rows) if lm.architecture.encoder else _Last(start, layer, n_rows)
@@ -197,7 +234,7 @@ def _call(
     flat = hidden.reshape(-1, hidden.shape[2], hidden.shape[3])
     if not lm.architecture.encoder:
         flat = hidden.reshape(n_points, n_rows, hidden.shape[3])
-    output = block(flat, *map(turn, args[1:]), **{k: turn(v) for k, v in kwargs.items()})
+    output = lm.blocks[layer](flat, *map(turn, args[1:]), **{k: turn(v) for k, v in kwargs.items()})
     result: Tensor = output[0] if isinstance(output, tuple) else output
     return result.view(hidden.shape)
 
