@@ -15,7 +15,8 @@ class Params(Section):
 
     baseline: Literal["zero", "mean", "occlusion"]  # where the path to a neuron's value starts
     rule: attributions.Rule
-    steps: Annotated[int, Field(ge=1)]  # evaluations of a path
+    steps: Annotated[int, Field(ge=1)] | None  # evaluations of a path; null: see tolerance
+    tolerance: Annotated[float, Field(gt=0, lt=1)]  # of the completeness error that settles them
     zero_rule: attributions.Rule  # of the zero-baseline scores, which others are compared with
     zero_steps: Annotated[int, Field(ge=1)]
     target: Literal["probability", "log_probability", "candidates"]
@@ -31,6 +32,7 @@ def main(model_folder: Path, recall_file: Path, out: Path, /) -> None:
     plan = attributions.Plan(**params.model_dump(exclude={"max_facts"}))
     lm = model.load(model_folder)
     mean = attributions.baseline_mean(lm, rows, plan.baseline)
+    plan = attributions.settled(lm, rows, plan, mean)
     inputs = [model_folder / "provenance.json", recall_file]
     key = work.key(f"attributions {out.name}", inputs, params.model_dump())
     table = work.in_parts(

@@ -283,8 +283,14 @@ def knowledge() -> dict[str, Any]:
     )
     return {
         "attribution": {
-            **{"baseline": "occlusion", "rule": "gauss_legendre", "steps": 2},
-            **{"target": "candidates", "dtype": "float32", "n_facts": 12, "n_prompts": 36},
+            **{"baseline": "occlusion", "rule": "radau", "steps": 3},
+            **{
+                "target": "candidates",
+                "dtype": "float32",
+                "n_facts": 12,
+                "n_prompts": 36,
+                "n_checked": 12,
+            },
             **{"completeness_median": 0.004, "completeness_p95": 0.017},
         },
         "selection": {m: {p: _estimate(0.5) for p in places} for m in METHODS},

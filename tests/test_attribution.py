@@ -266,7 +266,7 @@ def test_methods_together_are_the_methods_alone(lm: LanguageModel) -> None:
     rule = quadrature.gauss_legendre(2)
     runs = {
         "ig": attribution.paths(lm, baseline="zero", rule=rule, target="log_probability"),
-        "slope": attribution.slopes(lm, target="log_probability"),
+        "slope": attribution.slopes(target="log_probability"),
     }
     both = list(attribution.together(lm, QUESTIONS, runs))
     alone = attribution.gradient_activation(lm, QUESTIONS, target="log_probability")

@@ -1,5 +1,6 @@
 """The facts that are attributed, and the table that is kept of them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from neuron_atlas.attributions import Plan
 from neuron_atlas.model import LanguageModel
 from neuron_atlas.recall import Tokens
 
-PLAN = Plan("occlusion", "gauss_legendre", 3, "graded", 3, "candidates", 20, 0.3)
+PLAN = Plan("occlusion", "radau", 4, 0.01, "graded", 3, "candidates", 20, 0.3)
 
 
 @pytest.fixture(scope="module")
@@ -70,15 +71,53 @@ def test_each_prompt_keeps_its_strongest_neurons_of_every_method(table: pd.DataF
         assert (np.diff(part["score"]) <= 0).all()
         assert part["neuron"].is_unique
     assert (table.loc[table["method"] == "activation", "score"] >= 0).all()
-    main = table[table["method"] == "attribution"]
+    main = table[table["method"] == "attribution"].drop_duplicates(["fact", "template"])
     assert main["completeness"].median() < 0.05
+    assert (main["completeness"].notna().groupby(main["fact"]).sum() == 1).all()
+
+
+def test_the_fewest_steps_within_the_tolerance_are_taken(
+    toy_decoder: LanguageModel, recalled: pd.DataFrame
+) -> None:
+    rows = attributions.chosen(recalled, max_facts=2)
+    steps = []
+    for tolerance in (0.3, 1e-2, 1e-5):
+        plan = replace(PLAN, steps=None, tolerance=tolerance)
+        found = attributions.settled(toy_decoder, rows, plan, None)
+        assert found.steps is not None
+        steps.append(found.steps)
+        checked = attributions.measure(toy_decoder, rows[rows["checked"]], found, None)
+        own = checked[checked["method"] == "attribution"].drop_duplicates("fact")
+        assert own["completeness"].median() < 3 * tolerance  # of all prompts, not the few measured
+    assert steps[0] < steps[1] < steps[2]
+    assert attributions.settled(toy_decoder, rows, PLAN, None) == PLAN
+
+
+def test_a_tolerance_out_of_reach_is_an_error(
+    toy_decoder: LanguageModel, recalled: pd.DataFrame
+) -> None:
+    rows = attributions.chosen(recalled, max_facts=1)
+    plan = replace(PLAN, rule="midpoint", steps=None, tolerance=1e-7)
+    with pytest.raises(ValueError, match=r"attributions.tolerance is 1e-07, but .* fix attributio"):
+        attributions.settled(toy_decoder, rows, plan, None)
+
+
+def test_scores_do_not_depend_on_which_prompts_are_checked(
+    toy_decoder: LanguageModel, recalled: pd.DataFrame, table: pd.DataFrame
+) -> None:
+    rows = attributions.chosen(recalled, max_facts=2).assign(checked=True)
+    every = attributions.measure(toy_decoder, rows, PLAN, None)
+    keys = ["fact", "template", "method", "neuron"]
+    both = table.merge(every, on=keys, suffixes=("", "_2"))
+    assert len(both) > 0.99 * len(table)
+    np.testing.assert_allclose(both["score"], both["score_2"], atol=1e-5 * every["score"].max())
 
 
 def test_everything_above_the_floor_is_kept(
     toy_decoder: LanguageModel, recalled: pd.DataFrame
 ) -> None:
     rows = attributions.chosen(recalled, max_facts=1)
-    plan = Plan("zero", "graded", 3, "graded", 3, "log_probability", 1, 0.3)
+    plan = Plan("zero", "graded", 3, 0.01, "graded", 3, "log_probability", 1, 0.3)
     some = attributions.measure(toy_decoder, rows, plan, None)
     for _, part in some[some["method"] == "activation"].groupby(["fact", "template"]):
         relative = part["score"] / part["score"].max()

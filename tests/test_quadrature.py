@@ -6,7 +6,7 @@ import pytest
 from neuron_atlas import quadrature
 from neuron_atlas.quadrature import Quadrature
 
-RULES = [quadrature.midpoint, quadrature.gauss_legendre, quadrature.graded]
+RULES = [quadrature.midpoint, quadrature.gauss_legendre, quadrature.radau, quadrature.graded]
 
 
 def integral(rule: Quadrature, power: int) -> float:
@@ -29,6 +29,17 @@ def test_gauss_legendre_is_exact_to_twice_its_steps(steps: int) -> None:
     for power in range(2 * steps):
         assert integral(rule, power) == pytest.approx(1 / (power + 1))
     assert integral(rule, 2 * steps) != pytest.approx(1 / (2 * steps + 1), rel=1e-9)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 7])
+def test_radau_is_exact_to_twice_its_steps_less_one_and_ends_at_one(steps: int) -> None:
+    rule = quadrature.radau(steps)
+    assert len(rule.nodes) == steps
+    assert rule.nodes[-1] == 1
+    assert all(0 < node < 1 for node in rule.nodes[:-1])
+    for power in range(2 * steps - 1):
+        assert integral(rule, power) == pytest.approx(1 / (power + 1))
+    assert integral(rule, 2 * steps - 1) != pytest.approx(1 / (2 * steps), rel=1e-9)
 
 
 def test_doubling_midpoint_steps_cuts_the_error_by_four() -> None:

@@ -31,7 +31,8 @@ class Attributed:
         scores: Attribution of each neuron, in the unit of the target; the points are added up.
         value: The target at the neurons' own values.
         difference: The target less its value with a whole layer at its baseline, added up over the
-            words of an occlusion: what the layer's scores sum to if the integral is exact.
+            words of an occlusion: what the layer's scores sum to if the integral is exact. NaN
+            where it was not asked for.
     """
 
     places: Int[np.ndarray, " question"]
@@ -40,8 +41,27 @@ class Attributed:
     difference: Float[Tensor, "question layer"]
 
 
+OWN = 1.0  # the node at which a path has reached the neurons' own values
 Part = tuple[Tensor, Tensor, Tensor]
-Run = Callable[[Trace, Batch], Part]  # scores, value and difference of each point
+
+
+class Pass:
+    """A batch's clean pass, and the gradients at the neurons' own values that methods share."""
+
+    def __init__(self, lm: LanguageModel, start: Trace, batch: Batch) -> None:
+        self.lm, self.start, self.batch = lm, start, batch
+        self._found: dict[Target, tuple[Tensor, Tensor]] = {}
+
+    def gradient(
+        self, target: Target
+    ) -> tuple[Float[Tensor, " point"], Float[Tensor, "point layer neuron"]]:
+        """Return the target and its gradient: one row a point gives those of all layers."""
+        if target not in self._found:
+            self._found[target] = _own_gradient(self.lm, self.start, self.batch, target)
+        return self._found[target]
+
+
+Run = Callable[[Pass], Part]  # scores, value and difference of each point
 
 
 def integrated_gradients(
@@ -99,7 +119,7 @@ def gradient_activation(
     Shrikumar et al. 2016 (arXiv 1605.01713). Arguments as in `integrated_gradients`; `difference`
     is 0, since nothing is said of sums.
     """
-    for found in together(lm, questions, {"one": slopes(lm, target=target)}, keep=keep):
+    for found in together(lm, questions, {"one": slopes(target=target)}, keep=keep):
         yield found["one"]
 
 
@@ -132,10 +152,9 @@ def together(
         if keep is not None:
             factors = keep.to(lm.device)[torch.tensor(batch.places, device=lm.device)][owner]
         start = trace(lm, batch.points, keep=factors)
+        clean = Pass(lm, start, batch)
         asked = [questions[i] for i in batch.places]
-        yield {
-            name: _attributed(run(start, batch), batch, owner, asked) for name, run in runs.items()
-        }
+        yield {name: _attributed(run(clean), batch, owner, asked) for name, run in runs.items()}
 
 
 def _attributed(
@@ -154,8 +173,11 @@ def paths(
     rule: Quadrature,
     target: Target,
     mean: Mean | None = None,
+    check: bool = True,
 ) -> Run:
     """Return the method `integrated_gradients`, to be run `together` with others.
+
+    Unless `check`, the differences are NaN: a fourth of the work or more is theirs.
 
     Raises:
         ValueError: `mean` is missing, or given for another baseline.
@@ -163,41 +185,63 @@ def paths(
     if (baseline == "mean") != (mean is not None):
         raise ValueError(f"baseline {baseline!r}: `mean` goes with the baseline 'mean' alone")
 
-    def run(start: Trace, batch: Batch) -> Part:
+    def run(clean: Pass) -> Part:
+        start, batch = clean.start, clean.batch
         low = _baselines(lm, start, batch, baseline, mean)
         value = _target(lm, start.output[:, None], batch, target)[:, 0]
+        scores = _scores(clean, low, rule, target)
+        if not check:
+            return scores, value, torch.full_like(scores[:, :, 0], torch.nan)
         end = _ends(lm, start, low, batch, target)
-        scores = _scores(lm, start, low, batch, rule, target)
         return scores, value, value[:, None] * low.shape[1] - end
 
     return run
 
 
-def slopes(lm: LanguageModel, *, target: Target) -> Run:
+def slopes(*, target: Target) -> Run:
     """Return the method `gradient_activation`, to be run `together` with others."""
 
-    def run(start: Trace, batch: Batch) -> Part:
-        first = start.values[:, 0, None].clone().requires_grad_()
-        watched: list[Tensor] = []
-        entries = [first, *[None] * (lm.n_layers - 1)]
-        with torch.enable_grad():
-            value = _target(lm, climb(lm, start, entries, watch=watched), batch, target)
-            value.sum().backward()  # type: ignore[no-untyped-call]
-        point = torch.arange(len(start.token), device=start.token.device)
-        passed = [cast(Tensor, x.grad)[point, 0, start.token] for x in watched]
-        gradient = [cast(Tensor, first.grad)[:, 0], *passed]
-        scores = torch.stack(gradient, 1).float() * start.values.float()
-        return scores, value.detach()[:, 0], torch.zeros_like(scores[:, :, 0])
+    def run(clean: Pass) -> Part:
+        value, gradient = clean.gradient(target)
+        scores = gradient * clean.start.values.float()
+        return scores, value, torch.zeros_like(scores[:, :, 0])
 
     return run
 
 
-def own(start: Trace, batch: Batch) -> Part:
+def _own_gradient(
+    lm: LanguageModel, start: Trace, batch: Batch, target: Target
+) -> tuple[Tensor, Tensor]:
+    first = start.values[:, 0, None].clone().requires_grad_()
+    watched: list[Tensor] = []
+    entries = [first, *[None] * (lm.n_layers - 1)]
+    with torch.enable_grad():
+        value = _target(lm, climb(lm, start, entries, watch=watched), batch, target)
+        value.sum().backward()  # type: ignore[no-untyped-call]
+    point = torch.arange(len(start.token), device=start.token.device)
+    passed = [cast(Tensor, x.grad)[point, 0, start.token] for x in watched]
+    gradient = torch.stack([cast(Tensor, first.grad)[:, 0], *passed], 1).float()
+    return value.detach()[:, 0], gradient
+
+
+def own(clean: Pass) -> Part:
     """Return the neurons' own values: the method `own_values`, to be run `together`."""
+    start, batch = clean.start, clean.batch
     count = torch.tensor(batch.owner).bincount()[list(batch.owner)].to(start.values.device)
     values = start.values.float() / count[:, None, None]
     nothing = torch.zeros_like(values[:, :, 0])
     return values, nothing[:, 0], nothing
+
+
+def completeness_error(
+    scores: Float[Tensor, "question layer neuron"], difference: Float[Tensor, "question layer"]
+) -> Float[Tensor, " question"]:
+    """Return by what share the layers' scores miss the change of the target; 0 where none is.
+
+    The sum over layers of |sum of scores - difference|, relative to that of |difference|.
+    """
+    off, whole = (scores.sum(2) - difference).abs().sum(1), difference.abs().sum(1)
+    return torch.where(whole == 0, 0, off / whole)
 
 
 def _added(part: Tensor, owner: Int[Tensor, " point"]) -> Tensor:
@@ -242,21 +286,22 @@ def _ends(
 
 
 def _scores(
-    lm: LanguageModel,
-    start: Trace,
-    low: Float[Tensor, "point word layer neuron"],
-    batch: Batch,
-    rule: Quadrature,
-    target: Target,
+    clean: Pass, low: Float[Tensor, "point word layer neuron"], rule: Quadrature, target: Target
 ) -> Float[Tensor, "point layer neuron"]:
     """Sum weight * (w - w') * gradient over the nodes of every path."""
-    n_words, n_nodes = low.shape[1], len(rule.nodes)
-    nodes = torch.tensor(rule.nodes).repeat(n_words)
-    weights = torch.tensor(rule.weights).repeat(n_words)
-    path = torch.arange(n_words).repeat_interleave(n_nodes)
+    lm, start, n_words = clean.lm, clean.start, low.shape[1]
     total = torch.zeros(start.values.shape, device=low.device)
-    for part in torch.split(torch.arange(len(nodes)), NODES):
-        total += _part(lm, start, low[:, path[part]], nodes[part], weights[part], batch, target)
+    inner = [(node, weight) for node, weight in rule if node != OWN]
+    for weight in (weight for node, weight in rule if node == OWN):
+        _, gradient = clean.gradient(target)
+        total += weight * gradient * (start.values[:, None] - low).float().sum(1)
+    nodes = torch.tensor([node for node, _ in inner]).repeat(n_words)
+    weights = torch.tensor([weight for _, weight in inner]).repeat(n_words)
+    path = torch.arange(n_words).repeat_interleave(len(inner))
+    for part in torch.split(torch.arange(len(nodes)), NODES) if inner else ():
+        total += _part(
+            lm, start, low[:, path[part]], nodes[part], weights[part], clean.batch, target
+        )
     return total
 
 

@@ -1,7 +1,7 @@
 """Which facts are attributed, and the table of their strongest neurons."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,19 +11,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from neuron_atlas import attribution, store
+from neuron_atlas import attribution, store, tolerance
 from neuron_atlas.attribution import Attributed, Baseline, Mean
 from neuron_atlas.knowledge_neurons import COLUMNS, META, PROMPTS, SCORES
 from neuron_atlas.model import LanguageModel
-from neuron_atlas.point_batches import Batch
-from neuron_atlas.quadrature import Quadrature, gauss_legendre, graded, midpoint
+from neuron_atlas.quadrature import Quadrature, gauss_legendre, graded, midpoint, radau
 from neuron_atlas.questions import Question
 from neuron_atlas.recall import Tokens, target
-from neuron_atlas.resume import Trace
 from neuron_atlas.targets import Target
 
-Rule = Literal["midpoint", "gauss_legendre", "graded"]
-RULES = {"midpoint": midpoint, "gauss_legendre": gauss_legendre, "graded": graded}
+Rule = Literal["midpoint", "gauss_legendre", "radau", "graded"]
+RULES = {"midpoint": midpoint, "gauss_legendre": gauss_legendre, "radau": radau, "graded": graded}
+SAMPLE = 6  # prompts on which the number of evaluations is settled
 PROMPT_COLUMNS = ["fact", "relation", "subject", "template", "correct"]
 
 
@@ -32,6 +31,7 @@ def chosen(recalled: pd.DataFrame, *, max_facts: int | None) -> pd.DataFrame:
 
     The order is that of all asked facts, known or not, alternating between the halves of the
     subjects: the same in every language, so that the languages' facts are mostly the same ones.
+    `checked` marks one prompt a fact, on which the completeness error is measured.
 
     Raises:
         ValueError: the model knows no fact.
@@ -49,6 +49,7 @@ def chosen(recalled: pd.DataFrame, *, max_facts: int | None) -> pd.DataFrame:
     number = pd.Series(np.arange(len(first)), index=first["fact"])
     kept = recalled[recalled["fact"].isin(number.index)]
     order = kept.assign(number=kept["fact"].map(number)).sort_values(["number", "template"])
+    order = order.assign(checked=~order.duplicated("fact"))
     return order.drop(columns="number").reset_index(drop=True)
 
 
@@ -72,7 +73,8 @@ class Plan:
 
     baseline: Baseline
     rule: Rule
-    steps: int  # evaluations of a path
+    steps: int | None  # evaluations of a path; None takes the fewest within the tolerance
+    tolerance: float  # of the completeness error, a share
     zero_rule: Rule  # of the zero-baseline scores that the others are compared with
     zero_steps: int
     target: Target
@@ -81,7 +83,13 @@ class Plan:
 
     @property
     def quadrature(self) -> Quadrature:
-        """The rule with its steps."""
+        """The rule with its steps.
+
+        Raises:
+            ValueError: the steps are not settled yet.
+        """
+        if self.steps is None:
+            raise ValueError("the plan has no steps; expected one that `settled` returned")
         return RULES[self.rule](self.steps)
 
     @property
@@ -102,40 +110,69 @@ def baseline_mean(lm: LanguageModel, rows: pd.DataFrame, baseline: Baseline) -> 
     return (total / len(questions)).float()
 
 
+def settled(lm: LanguageModel, rows: pd.DataFrame, plan: Plan, mean: Mean | None) -> Plan:
+    """Return the plan with its number of evaluations, measured on a few of the checked prompts.
+
+    Raises:
+        ValueError: the tolerance cannot be met.
+    """
+    if plan.steps is not None:
+        return plan
+    checked = rows[rows["checked"]]
+    some = checked.iloc[np.linspace(0, len(checked) - 1, min(SAMPLE, len(checked))).astype(int)]
+    tokens = Tokens(lm)
+    steps = tolerance.fewest(
+        lm,
+        [question(tokens, row) for row in store.records(some)],
+        baseline=plan.baseline,
+        make=RULES[plan.rule],
+        target=plan.target,
+        tolerance=plan.tolerance,
+        mean=mean,
+    )
+    return replace(plan, steps=steps)
+
+
 def measure(lm: LanguageModel, rows: pd.DataFrame, plan: Plan, mean: Mean | None) -> pd.DataFrame:
     """Attribute prompts by every method, and keep each prompt's strongest neurons.
 
     Returns:
         One row a stored neuron, `knowledge_neurons.COLUMNS`, with the prompt's `value` (the target
-        at the neurons' own values) and `completeness`: the sum over layers of
-        |sum of scores - difference|, relative to that of |difference|.
+        at the neurons' own values) and `completeness`, the error of `completeness_error`; NaN where
+        the prompt is not `checked`.
     """
-    tokens, listed = Tokens(lm), store.records(rows)
-    questions = [question(tokens, row) for row in listed]
+    tokens = Tokens(lm)
     parts = []
-    for found in attribution.together(
-        lm, questions, _methods(lm, plan, mean), by_words=plan.baseline == "occlusion"
-    ):
-        for method, part in found.items():
-            parts += _kept(method, part, listed, plan)
+    for checked, some in rows.groupby("checked", sort=True):
+        listed = store.records(some)
+        questions = [question(tokens, row) for row in listed]
+        methods = _methods(lm, plan, mean, check=bool(checked))
+        by_words = plan.baseline == "occlusion"
+        for found in attribution.together(lm, questions, methods, by_words=by_words):
+            for method, part in found.items():
+                parts += _kept(method, part, listed, plan)
     table = pd.concat(parts, ignore_index=True)
     return table.sort_values(["fact", "template", "method", "rank"], ignore_index=True)
 
 
-def _methods(lm: LanguageModel, plan: Plan, mean: Mean | None) -> dict[str, attribution.Run]:
+def _methods(
+    lm: LanguageModel, plan: Plan, mean: Mean | None, *, check: bool
+) -> dict[str, attribution.Run]:
     rule, target = plan.quadrature, plan.target
     return {
         "attribution": attribution.paths(
-            lm, baseline=plan.baseline, rule=rule, target=target, mean=mean
+            lm, baseline=plan.baseline, rule=rule, target=target, mean=mean, check=check
         ),
-        "zero_ig": attribution.paths(lm, baseline="zero", rule=plan.zero_quadrature, target=target),
-        "gradient_activation": attribution.slopes(lm, target=target),
+        "zero_ig": attribution.paths(
+            lm, baseline="zero", rule=plan.zero_quadrature, target=target, check=check
+        ),
+        "gradient_activation": attribution.slopes(target=target),
         "activation": _sizes,
     }
 
 
-def _sizes(start: Trace, batch: Batch) -> attribution.Part:
-    values, value, difference = attribution.own(start, batch)
+def _sizes(clean: attribution.Pass) -> attribution.Part:
+    values, value, difference = attribution.own(clean)
     return values.abs(), value, difference
 
 
@@ -143,8 +180,7 @@ def _kept(
     method: str, part: Attributed, listed: Sequence[Mapping[str, Any]], plan: Plan
 ) -> list[pd.DataFrame]:
     """Return the strongest neurons of each prompt of a batch."""
-    off = (part.scores.sum(2) - part.difference).abs().sum(1)
-    error = (off / part.difference.abs().sum(1)).nan_to_num(0, 0).tolist()
+    error = attribution.completeness_error(part.scores, part.difference).tolist()
     tables = []
     for k, i in enumerate(part.places.tolist()):
         info = {name: listed[i][name] for name in PROMPT_COLUMNS}

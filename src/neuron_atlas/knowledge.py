@@ -81,17 +81,19 @@ def attribution(folders: Mapping[str, Path]) -> Part:
     about = [store.read_json(folder / META) for folder in folders.values()]
     prompts = [store.read_table(folder / PROMPTS) for folder in folders.values()]
     error = pd.concat(prompts, ignore_index=True)["completeness"]
-    summary = {key: about[0][key] for key in ("baseline", "rule", "steps", "target", "dtype")}
+    summary = {key: about[0][key] for key in ("baseline", "rule", "target", "dtype")}
     return Part(
         "attribution",
         {
             **summary,
+            "steps": max(one["steps"] for one in about),
             "n_facts": sum(one["n_facts"] for one in about),
             "n_prompts": len(error),
+            "n_checked": int(error.notna().sum()),
             "completeness_median": float(error.median()),
             "completeness_p95": float(error.quantile(0.95)),
             "by_language": {
-                code: {"n_facts": one["n_facts"], **one["completeness"]}
+                code: {"n_facts": one["n_facts"], "steps": one["steps"], **one["completeness"]}
                 for code, one in zip(folders, about, strict=True)
             },
         },

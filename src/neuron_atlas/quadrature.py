@@ -1,5 +1,6 @@
 """Rules for an integral over [0, 1]."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,10 +10,14 @@ GRADING = 6  # power of the substitution in `graded`
 
 @dataclass(frozen=True)
 class Quadrature:
-    """Where an integrand is evaluated in (0, 1), and with which weights."""
+    """Where an integrand is evaluated in (0, 1], and with which weights."""
 
     nodes: tuple[float, ...]
     weights: tuple[float, ...]
+
+    def __iter__(self) -> Iterator[tuple[float, float]]:
+        """Iterate over the nodes with their weights."""
+        return zip(self.nodes, self.weights, strict=True)
 
 
 def midpoint(steps: int) -> Quadrature:
@@ -38,6 +43,26 @@ def gauss_legendre(steps: int) -> Quadrature:
     _check(steps)
     nodes, weights = np.polynomial.legendre.leggauss(steps)
     return Quadrature(tuple(((nodes + 1) / 2).tolist()), tuple((weights / 2).tolist()))
+
+
+def radau(steps: int) -> Quadrature:
+    """Return the Radau rule with a node at 1, exact for polynomials of degree 2 * steps - 2.
+
+    The gradient at the node 1 is that at the neurons' own values: one backward pass gives it for
+    every layer and path, so a path costs `steps - 1` evaluations of its own.
+
+    Raises:
+        ValueError: `steps` is below 1.
+    """
+    _check(steps)
+    legendre = np.polynomial.legendre
+    last = np.zeros(steps)
+    last[-1] = 1  # P_{n-1}; the nodes are the roots of P_{n-1} - P_n, of which 1 is one
+    roots = legendre.legroots([*last, -1]).real
+    inner = np.sort(roots)[:-1]
+    weights = (1 + inner) / (steps * legendre.legval(inner, last)) ** 2
+    nodes = [*((inner + 1) / 2).tolist(), 1.0]
+    return Quadrature(tuple(nodes), (*(weights / 2).tolist(), 1 / steps**2))
 
 
 def graded(steps: int) -> Quadrature:
