@@ -28,7 +28,7 @@ def main(model_folder: Path, facts_file: Path, out: Path, /) -> None:
     inputs = [model_folder / "provenance.json", facts_file]
     key = work.key(f"recall {out.stem}", inputs, params.model_dump())
     scored = work.in_parts(asked, lambda part: recall.score(lm, part), key=key, size=256)
-    exact = lm if lm.dtype == torch.float32 else model.load(model_folder, dtype=torch.float32)
+    exact = None if lm.dtype == torch.float32 else model.load(model_folder, dtype=torch.float32)
     scored = recall.with_reference(scored, exact, n=params.n_reference, seed=params.seed)
     store.write_table(out, recall.with_known(scored))
     work.done(key)

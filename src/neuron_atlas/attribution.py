@@ -73,6 +73,7 @@ def integrated_gradients(
     target: Target,
     mean: Mean | None = None,
     keep: Factors | None = None,
+    check: bool = True,
 ) -> Iterator[Attributed]:
     """Yield the integrated gradients of every neuron of every layer, batch by batch.
 
@@ -95,6 +96,7 @@ def integrated_gradients(
         mean: For the baseline `mean`.
         keep: Factors on the neurons at the answer position, in force before all else: 0 for a
             neuron that an earlier edit has switched off.
+        check: Compute the differences too.
 
     Yields:
         Results in an order of the engine's own; `places` names the questions.
@@ -102,7 +104,7 @@ def integrated_gradients(
     Raises:
         ValueError: a score is not finite, or `mean` is missing.
     """
-    run = paths(lm, baseline=baseline, rule=rule, target=target, mean=mean)
+    run = paths(lm, baseline=baseline, rule=rule, target=target, mean=mean, check=check)
     for found in together(lm, questions, {"one": run}, by_words=baseline == "occlusion", keep=keep):
         yield found["one"]
 

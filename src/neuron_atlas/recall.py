@@ -187,12 +187,14 @@ def with_known(scored: pd.DataFrame) -> pd.DataFrame:
 
 
 def with_reference(
-    scored: pd.DataFrame, reference: LanguageModel, *, n: int, seed: int
+    scored: pd.DataFrame, reference: LanguageModel | None, *, n: int, seed: int
 ) -> pd.DataFrame:
     """Add `reference`: the answer's log-probability in float32 for `n` prompts, NaN for the others.
 
-    What the stored precision costs is measured here and reported; it is not assumed.
+    What the stored precision costs is measured here and reported; it is not assumed. None as the
+    `reference` says that the scores are float32's own.
     """
     chosen = np.random.default_rng(seed).permutation(len(scored))[:n]
-    exact = score(reference, scored.iloc[np.sort(chosen)])
+    some = scored.iloc[np.sort(chosen)]
+    exact = some if reference is None else score(reference, some)
     return scored.assign(reference=exact["log_probability"].reindex(scored.index))
