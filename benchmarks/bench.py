@@ -1,122 +1,130 @@
-"""Compare the engine with the plain way of doing the same, interleaved in one run, with parity.
+"""Compare the engine with other tools, interleaved in one run and with parity.
 
-Usage: python benchmarks/bench.py data/model benchmarks/results.json
+Usage: python benchmarks/bench.py data/model [--quick] [--only NAME]
 
-Each row holds medians of runs that alternate between the two, their ratio, and the largest
-difference of the results relative to the largest value. Times depend on the machine and what else
-it does; ratios much less so.
+A row holds medians of runs that alternate, their ratio, and the largest difference of the results.
+Times depend on the machine and what else it does; ratios much less so. A whole run writes
+results.json and growth.json here and the tables of docs/performance.md; one with an option prints.
 """
 
 import argparse
+import functools
 import json
-import statistics
-import time
+import sys
 from collections.abc import Callable
-from importlib.metadata import version
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from sklearn.metrics import average_precision_score
+import attributing
+import extracting
+import growth
+import memory
+import pairing
+import ranking
+import tables
+from neuron_atlas import store
+from timing import Work, interleave, row
 
-from neuron_atlas import hooks, model, scores, store
-from neuron_atlas.extraction import extract, reading
-from neuron_atlas.model import LanguageModel
-
-WORDS = "France Japan Kenya Peru Norway Egypt Canada Vietnam Poland Chile".split()
-PROMPTS = [f"Country: {word}. Its capital city is called" for word in WORDS]
-Result = np.ndarray
+HERE = Path(__file__).parent
+PAGE = HERE.parent / "docs/performance.md"
+PEERS = "captum knowledge-neurons nnsight scikit-learn transformer-lens transformers".split()
+GROWTH = "growth"
 
 
-def compare(
-    name: str, peer: str, ours: Callable[[], Result], theirs: Callable[[], Result], *, runs: int
-) -> dict[str, Any]:
-    """Time two ways of computing the same numbers, in alternation."""
-    seconds: dict[str, list[float]] = {"ours": [], "theirs": []}
-    results = {"ours": ours(), "theirs": theirs()}  # the first runs warm caches and are not timed
-    for _ in range(runs):
-        for who, run in (("ours", ours), ("theirs", theirs)):
-            start = time.perf_counter()
-            run()
-            seconds[who].append(time.perf_counter() - start)
-    mine, other = (statistics.median(seconds[who]) for who in ("ours", "theirs"))
-    gap = np.abs(results["ours"] - results["theirs"]).max() / np.abs(results["theirs"]).max()
+def works(folder: Path) -> dict[str, Callable[[], Work]]:
+    """Return what is compared, by the name that begins its rows' names."""
     return {
-        "name": name,
-        "unit": "s",
-        "ours_s": round(mine, 4),
-        "peer": peer,
-        "peer_version": version(peer),
-        "peer_s": round(other, 4),
-        "ratio": round(other / mine, 2),
-        "parity": float(f"{gap:.2g}"),
+        "attribution-decoder": attributing.decoder,
+        "attribution-encoder": attributing.encoder,
+        "extraction": functools.partial(extracting.float32, folder),
+        "extraction-bf16": functools.partial(extracting.bfloat16, folder),
+        "average-precision": ranking.work,
+        "pair-ablation": functools.partial(pairing.work, folder),
     }
 
 
-def average_precision() -> dict[str, Any]:
-    """12 one-vs-rest relations, 600 prompts, 100 neurons with many ties."""
-    rng = np.random.default_rng(0)
-    values = torch.from_numpy(rng.normal(size=(600, 100)).astype(np.float32)).bfloat16()
-    relation = np.arange(600) % 12
-    groups = torch.from_numpy(relation == np.arange(12)[:, None])
-    plain = values.float().numpy()
+def require_peers() -> None:
+    """Check that every peer is installed.
 
-    def theirs() -> Result:
-        return np.array(
-            [
-                [average_precision_score(relation == r, plain[:, n]) for n in range(100)]
-                for r in range(12)
-            ]
-        )
+    Raises:
+        ValueError: one is not.
+    """
+    for name in PEERS:
+        try:
+            version(name)
+        except PackageNotFoundError as error:
+            raise ValueError(f"{name} is not installed; run `make bench`") from error
 
-    return compare(
-        "average-precision",
-        "scikit-learn",
-        lambda: scores.average_precision(values, groups).numpy(),
-        theirs,
-        runs=2,
+
+def peaks(folder: Path, name: str, work: Work) -> dict[str, int]:
+    """Measure the peak memory of the work's contenders, each in a process of its own, MB."""
+    command = [sys.executable, __file__, str(folder), "--only", name, "--contender"]
+    return {one: memory.peak_mb([*command, one]) for one in work.memory}
+
+
+def compare(name: str, work: Work, held: dict[str, int]) -> list[dict[str, Any]]:
+    """Run the contenders of one work against each other and return its rows."""
+    sys.stdout.write(f"{name}: {', '.join(work.contenders)}\n")
+    timed = interleave(work.contenders, rounds=work.rounds)
+    return [row(pair, timed, what=work.what, memory=held) for pair in work.rows]
+
+
+def parsed() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("model", type=Path, help="folder of Gemma 3 270M, left by `dvc repro`")
+    parser.add_argument("--quick", action="store_true", help="one round, without a warm-up")
+    names = [*works(Path()), GROWTH]
+    parser.add_argument("--only", choices=names, help="run this work alone")
+    parser.add_argument("--contender", help="run one of --only's contenders once, for its memory")
+    words = parser.parse_args()
+    if words.contender and not words.only:
+        parser.error("--contender needs --only")
+    if not (words.model / "config.json").exists():
+        parser.error(f"{words.model} holds no model; run `dvc repro model` first")
+    return words
 
 
-@torch.no_grad()
-def extraction(lm: LanguageModel) -> dict[str, Any]:
-    """Hidden units of all layers at the answer position: batched body, or one full forward each."""
-    readings = [reading(lm, p, (0, 1), "answer") for p in PROMPTS]
-    modules = model.site_modules(lm, "hidden")
+def written(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Write rows as JSON, their keys in the order in which they stand."""
+    with store.atomic(path) as temporary:
+        temporary.write_text(json.dumps(rows, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
-    def ours() -> Result:
-        out = np.zeros((len(readings), lm.n_layers, lm.n_neurons), np.float32)
-        for places, values in extract(lm, readings):
-            out[places] = values.float().numpy()
-        return out
 
-    def theirs() -> Result:
-        rows = []
-        for one in readings:
-            with hooks.record(modules) as values:
-                lm.network(torch.tensor([one.ids]))
-            rows.append(torch.stack([values[i][0, -1] for i in range(lm.n_layers)]))
-        return torch.stack(rows).float().numpy()
-
-    return compare("extraction", "transformers", ours, theirs, runs=2)
+def measured(
+    chosen: dict[str, Callable[[], Work]], words: argparse.Namespace
+) -> list[dict[str, Any]]:
+    """Return the rows of the chosen works; a quick run does not measure memory."""
+    rows: list[dict[str, Any]] = []
+    for name, make in chosen.items():
+        work = replace(make(), rounds=1) if words.quick else make()
+        held = {} if words.quick else peaks(words.model, name, work)
+        rows += compare(name, work, held)
+    return rows
 
 
 def main() -> None:
-    """Run every comparison and write the rows."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", type=Path)
-    parser.add_argument("out", type=Path)
-    words = parser.parse_args()
-    lm = model.load(words.model)
-    found = [average_precision(), extraction(lm)]
-    with store.atomic(words.out) as temporary:
-        temporary.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    for row in found:
-        print(
-            f"{row['name']:18} {row['ours_s']:8.3f} s, {row['peer']} {row['peer_s']:8.3f} s: "
-            f"{row['ratio']:.1f}x, parity {row['parity']:.1g}"
-        )
+    """Run what is asked for."""
+    words = parsed()
+    require_peers()
+    chosen = {k: v for k, v in works(words.model).items() if words.only in (None, k)}
+    if words.contender:
+        chosen[words.only]().contenders[words.contender].prepare()()
+        sys.stdout.write(f"{memory.own_peak_mb()}\n")
+        return
+    rows = measured(chosen, words)
+    axes = growth.AXES if words.only in (None, GROWTH) else ()
+    grown = [growth.measure(axis, rounds=1 if words.quick else 4) for axis in axes]
+    found = "\n".join([tables.comparison(rows)] * bool(rows) + [tables.growth(grown)] * bool(grown))
+    sys.stdout.write(f"\n{found}")
+    if not words.quick and words.only is None:
+        written(HERE / "results.json", rows)
+        written(HERE / "growth.json", grown)
+        tables.write(PAGE, found)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from neuron_atlas import activations, extraction, model, store
+from neuron_atlas import activations, extraction, model, store, work
 from neuron_atlas.command import run
 from neuron_atlas.model import Site
 from neuron_atlas.params import Section, load
@@ -20,7 +20,12 @@ def main(model_folder: Path, recall_file: Path, out: Path, /) -> None:
     params = load("activations", Params)
     prompts = activations.known_prompts(store.read_table(recall_file))
     lm = model.load(model_folder)
-    extraction.save(lm, prompts, out, site=params.site, pooling=params.pooling)
+    inputs = [Path(__file__), model_folder, recall_file]
+    key = work.key(f"activations {out.name}", inputs, params.model_dump())
+    extraction.save(
+        lm, prompts, out, site=params.site, pooling=params.pooling, place=work.place(key)
+    )
+    work.done(key)
 
 
 if __name__ == "__main__":

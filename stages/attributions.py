@@ -33,7 +33,7 @@ def main(model_folder: Path, recall_file: Path, out: Path, /) -> None:
     lm = model.load(model_folder)
     mean = attributions.baseline_mean(lm, rows, plan.baseline)
     plan = attributions.settled(lm, rows, plan, mean)
-    inputs = [model_folder / "provenance.json", recall_file]
+    inputs = [Path(__file__), model_folder, recall_file]
     key = work.key(f"attributions {out.name}", inputs, params.model_dump())
     table = work.in_parts(
         rows, lambda part: attributions.measure(lm, part, plan, mean), key=key, size=24

@@ -45,6 +45,7 @@ SCRIPTS: tuple[ModuleType, ...] = (
 def main(model_folder: Path, out: Path, /) -> None:
     """Write a constant, so that a changed parameter re-runs this stage and no other by itself."""
     languages = params.load_languages()
+    checks.codes(languages)
     sections = {
         script.__name__: params.load(script.__name__, script.Params).model_dump()
         for script in SCRIPTS

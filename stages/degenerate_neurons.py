@@ -92,7 +92,7 @@ def main(
     params = load("degenerate_neurons", Params)
     stored, source = knowledge_neurons.read(scores), relation_neurons.read(sizes)
     recalled, lm = store.read_table(recall_file), model.load(model_folder)
-    inputs = [model_folder / "provenance.json", recall_file]
+    inputs = [Path(__file__), model_folder, recall_file]
     inputs += [path for folder in (scores, sizes) for path in sorted(folder.iterdir())]
     keys = [
         work.key(f"{name} {language}", inputs, params.model_dump()) for name in ("pairs", "claims")

@@ -35,7 +35,7 @@ def main(model_folder: Path, recall: Path, scores: Path, relations: Path, out: P
     recalls = store.by_language(recall, languages, suffix=".parquet")
     attributed = store.by_language(scores, languages)
     sizes = {language: relations / language for language in languages}
-    inputs = [model_folder / "provenance.json", *recalls.values()]
+    inputs = [Path(__file__), model_folder, *recalls.values()]
     for folder in (*attributed.values(), *sizes.values()):
         inputs += sorted(folder.iterdir())
     edit_experiment.run(

@@ -39,7 +39,7 @@ def main(
     lm = model.load(model_folder)
     site, everywhere = activations.read_meta(values)["site"], params.positions == "all"
     setup = interference.experiment(lm, plan, value, site=site, everywhere=everywhere)
-    inputs = [model_folder / "provenance.json", recall_file, *sorted(sets.iterdir())]
+    inputs = [Path(__file__), model_folder, recall_file, values, *sorted(sets.iterdir())]
     key = work.key(f"interference {language}", inputs, params.model_dump())
     tokens = Tokens(lm)
     effects = work.in_parts(

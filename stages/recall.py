@@ -25,7 +25,7 @@ def main(model_folder: Path, facts_file: Path, out: Path, /) -> None:
     table = facts.read(facts_file)
     asked = recall.with_demonstrations(table, shots=params.shots, seed=params.seed)
     lm = model.load(model_folder)
-    inputs = [model_folder / "provenance.json", facts_file]
+    inputs = [Path(__file__), model_folder, facts_file]
     key = work.key(f"recall {out.stem}", inputs, params.model_dump())
     scored = work.in_parts(asked, lambda part: recall.score(lm, part), key=key, size=256)
     exact = None if lm.dtype == torch.float32 else model.load(model_folder, dtype=torch.float32)

@@ -46,7 +46,7 @@ def main(
         n_draws=params.n_draws,
         seed=params.seed,
     )
-    inputs = [model_folder / "provenance.json", recall_file]
+    inputs = [Path(__file__), model_folder, recall_file]
     inputs += [path for folder in (scores, sets) for path in sorted(folder.iterdir())]
     key = work.key(f"selection {language}", inputs, params.model_dump())
     effects = selection_effects.run(

@@ -55,7 +55,8 @@ def main(model_folder: Path, recall: Path, values: Path, sets: Path, out: Path, 
             settings.positions == "all",
         )
         setup = interference.experiment(lm, plan, value, site=site, everywhere=everywhere)
-        inputs = [model_folder / "provenance.json", file, *sorted(sets.glob("*/*"))]
+        inputs = [Path(__file__), model_folder, file, folders[language]]
+        inputs += sorted(sets.glob("*/*"))
         key = work.key(f"transfer {language}", inputs, settings.model_dump())
         measured = work.in_parts(
             facts, partial(interference.measure, setup, tokens=tokens), key=key, size=16

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,8 @@ SMALL: dict[str, dict[str, Any]] = {
 }
 
 
-def copied(folder: Path, model: Path) -> Path:
-    """Copy what git would commit, with parameters for a toy model in three languages."""
+def copied(folder: Path, model: Path, *, languages: Sequence[str] = LANGUAGES) -> Path:
+    """Copy what git would commit, with parameters for a toy model."""
     listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for name in names.splitlines():
@@ -45,7 +46,7 @@ def copied(folder: Path, model: Path) -> Path:
             shutil.copy2(ROOT / name, folder / name)
     yaml = YAML()
     params = yaml.load(folder / "params.yaml")
-    params["languages"] = {code: {} for code in LANGUAGES}
+    params["languages"] = {code: {} for code in languages}
     params["model"] = {
         "source": f"path:{model}",
         "revision": None,
@@ -60,8 +61,8 @@ def copied(folder: Path, model: Path) -> Path:
     return folder
 
 
-def run(folder: Path, program: str, *words: str) -> str:
-    """Run a program and return its standard output."""
+def environment(**variables: str) -> dict[str, str]:
+    """Return what programs run in: this Python's tools first, one thread, nothing downloaded."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     identity = {
         f"GIT_{who}_{what}": "t@localhost"
@@ -70,15 +71,36 @@ def run(folder: Path, program: str, *words: str) -> str:
     }
     # Threads cost a toy model more than they save.
     alone = {"PATH": path, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    environment = os.environ | identity | alone
-    environment.pop("PYTHONPATH", None)
-    done = subprocess.run(
-        [program, *words], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    every = os.environ | identity | alone | variables
+    return {name: value for name, value in every.items() if name != "PYTHONPATH"}
+
+
+def tried(
+    folder: Path, program: str, *words: str, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a program that may fail, with further environment variables."""
+    return subprocess.run(
+        [program, *words],
+        cwd=folder,
+        env=environment(**variables),
+        capture_output=True,
+        text=True,
+        check=False,
     )
+
+
+def run(folder: Path, program: str, *words: str, **variables: str) -> str:
+    """Run a program that has to succeed and return its standard output."""
+    done = tried(folder, program, *words, **variables)
     assert done.returncode == 0, (
         f"{program} {' '.join(words)}\n{done.stdout}\n{done.stderr[-3000:]}"
     )
     return done.stdout
+
+
+def ran(output: str) -> set[str]:
+    """Return the names of the stages that `dvc repro` or `dvc exp run` says it ran."""
+    return {line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")}
 
 
 def stages(folder: Path, file: str) -> set[str]:

@@ -1,6 +1,8 @@
 """Extraction equals one unpadded forward a prompt, and what is stored is what was extracted."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,9 +13,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 import tiny
-from neuron_atlas import activations, extraction, hooks, store
-from neuron_atlas.activations import LayerWriter, read_layer
+from neuron_atlas import activations, extraction, hooks, layer_files, store
 from neuron_atlas.extraction import Pooling, Reading, extract, reading
+from neuron_atlas.layer_files import LayerWriter, read_layer
 from neuron_atlas.model import LanguageModel, Site, site_modules
 
 # A prompt, and its subject "b c" in characters.
@@ -132,30 +134,31 @@ def test_a_value_that_is_not_finite_names_its_layer_and_prompt() -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
 def test_a_layer_s_file_is_what_safetensors_would_write(tmp_path: Path, dtype: torch.dtype) -> None:
     values = torch.randn(7, 3, 10, generator=torch.Generator().manual_seed(0)).to(dtype)
-    writer = LayerWriter(tmp_path, shape=(7, 3, 10), dtype=dtype)
+    writer = LayerWriter(tmp_path, shape=(7, 3, 10), dtype=dtype, journal=tmp_path / "journal")
     for part in (np.array([6, 0, 2]), np.array([1]), np.array([5, 4, 3])):  # in any order
         writer.write(part, values[part])
     writer.close()
     for layer in range(3):
-        path = tmp_path / activations.file_name(layer)
+        path = tmp_path / layer_files.file_name(layer)
         assert torch.equal(read_layer(tmp_path, layer), values[:, layer])
-        expected = {activations.NAME: values[:, layer].contiguous()}
+        expected = {layer_files.NAME: values[:, layer].contiguous()}
         save_file(expected, tmp_path / "expected", metadata={"axes": "prompt neuron"})
         for name in (path, tmp_path / "expected"):
             with safe_open(name, framework="pt") as file:
                 assert file.metadata() == {"axes": "prompt neuron"}
-                assert list(file.keys()) == [activations.NAME]
-                assert torch.equal(file.get_tensor(activations.NAME), values[:, layer])
+                assert list(file.keys()) == [layer_files.NAME]
+                assert torch.equal(file.get_tensor(layer_files.NAME), values[:, layer])
 
 
 def test_reading_a_layer_opens_only_its_file(tmp_path: Path) -> None:
-    writer = LayerWriter(tmp_path, shape=(2, 3, 4), dtype=torch.float32)
+    shape, journal = (2, 3, 4), tmp_path / "journal"
+    writer = LayerWriter(tmp_path, shape=shape, dtype=torch.float32, journal=journal)
     writer.write(np.array([0, 1]), torch.ones(2, 3, 4))
     writer.close()
     for layer in (0, 2):
-        (tmp_path / activations.file_name(layer)).write_bytes(b"not safetensors")
+        (tmp_path / layer_files.file_name(layer)).write_bytes(b"not safetensors")
     assert read_layer(tmp_path, 1).sum() == 8
-    (tmp_path / activations.file_name(1)).unlink()
+    (tmp_path / layer_files.file_name(1)).unlink()
     with pytest.raises(ValueError, match=r"layer_001.safetensors does not exist; run `dvc repro`"):
         read_layer(tmp_path, 1)
 
@@ -182,22 +185,93 @@ def prompt_table() -> pd.DataFrame:
 def test_a_saved_folder_holds_the_values_and_their_prompts(
     decoder: LanguageModel, tmp_path: Path, pooling: Pooling
 ) -> None:
-    table, out = prompt_table(), tmp_path / "en"
-    extraction.save(decoder, table, out, site="hidden", pooling=pooling)
+    table, out, place = prompt_table(), tmp_path / "en", tmp_path / "work"
+    extraction.save(decoder, table, out, site="hidden", pooling=pooling, place=place)
     expected = extracted(decoder, readings(decoder, pooling))
     for layer in range(decoder.n_layers):
         assert torch.equal(read_layer(out, layer), expected[:, layer])
     index = activations.read_index(out)
     assert index.equals(table[activations.INDEX_COLUMNS])
-    assert [p.name for p in tmp_path.iterdir()] == ["en"]
+    assert not (place / "values").exists()
+    assert {p.name for p in out.iterdir()} == {
+        *(layer_files.file_name(i) for i in range(decoder.n_layers)),
+        *(activations.INDEX, activations.META),
+    }
 
 
-def test_an_interrupted_extraction_leaves_nothing(tmp_path: Path) -> None:
-    lm = tiny.random_model("llama")
+class Killed(BaseException):
+    """Stands for the end of the process."""
+
+
+def saved_until(
+    lm: LanguageModel, out: Path, monkeypatch: pytest.MonkeyPatch, *, stop: int
+) -> list[list[int]]:
+    """Save one prompt a batch, killed when batch `stop` has run; return the batches that ran."""
+    ran: list[list[int]] = []
+    whole = extraction.extract
+
+    def watched(*args: Any, **options: Any) -> Iterator[tuple[np.ndarray, Tensor]]:
+        for places, values in whole(*args, **options):
+            ran.append(places.tolist())
+            if len(ran) > stop:
+                raise Killed
+            yield places, values
+
+    with monkeypatch.context() as patch:
+        patch.setattr(extraction, "extract", watched)
+        patch.setattr(extraction, "SEQUENCE", 0)  # none shares its beginning with another
+        place = out.parent / "work"
+        extraction.save(
+            lm, prompt_table(), out, site="hidden", pooling="answer", place=place, n_tokens=1
+        )
+    return ran[1:]  # the first one is run for its shape
+
+
+@pytest.mark.parametrize("n_done", range(len(PROMPTS)))
+def test_a_killed_extraction_goes_on_with_the_batch_in_flight(
+    decoder: LanguageModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_done: int
+) -> None:
+    all_batches = saved_until(decoder, tmp_path / "whole" / "en", monkeypatch, stop=99)
+    assert len(all_batches) == len(PROMPTS)
+    out = tmp_path / "killed" / "en"
+    with pytest.raises(Killed):
+        saved_until(decoder, out, monkeypatch, stop=1 + n_done)
+    assert not out.exists()
+    assert saved_until(decoder, out, monkeypatch, stop=99) == all_batches[n_done:]
+    assert contents(out) == contents(tmp_path / "whole" / "en")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_batch_that_was_harmed_since_runs_again(
+    decoder: LanguageModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a power cut, which may keep the journal and lose what it speaks of."""
+    all_batches = saved_until(decoder, tmp_path / "whole" / "en", monkeypatch, stop=99)
+    out = tmp_path / "killed" / "en"
+    with pytest.raises(Killed):
+        saved_until(decoder, out, monkeypatch, stop=4)  # three batches are in the files
+    file = tmp_path / "killed" / "work" / "values" / layer_files.file_name(1)
+    content = bytearray(file.read_bytes())
+    width = decoder.n_neurons * decoder.dtype.itemsize
+    place = len(content) - (len(PROMPTS) - all_batches[1][0]) * width
+    content[place] ^= 1
+    file.write_bytes(content)
+    with (tmp_path / "killed" / "work" / "journal").open("ab") as journal:
+        journal.write(b"\xff\x00 torn")
+    assert saved_until(decoder, out, monkeypatch, stop=99) == [all_batches[1], all_batches[3]]
+    assert contents(out) == contents(tmp_path / "whole" / "en")
+
+
+def test_a_failed_extraction_leaves_no_result(tmp_path: Path) -> None:
+    lm, out = tiny.random_model("llama"), tmp_path / "data" / "en"
     lm.network.model.embed_tokens.weight.fill_(torch.nan)
+    place = tmp_path / "work"
     with pytest.raises(ValueError, match="NaN"):
-        extraction.save(lm, prompt_table(), tmp_path / "en", site="hidden", pooling="answer")
-    assert list(tmp_path.iterdir()) == []
+        extraction.save(lm, prompt_table(), out, site="hidden", pooling="answer", place=place)
+    assert not out.parent.exists()
 
 
 def test_only_known_facts_are_extracted() -> None:

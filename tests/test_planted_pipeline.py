@@ -56,7 +56,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         scored = recall.with_known(recall.score(lm, asked))
         store.write_table(folder / "recall" / f"{code}.parquet", scored)
         prompts = activations.known_prompts(store.read_table(folder / "recall" / f"{code}.parquet"))
-        extraction.save(lm, prompts, folder / "activations" / code, site="hidden", pooling="answer")
+        out, place = folder / "activations" / code, folder / "work" / code
+        extraction.save(lm, prompts, out, site="hidden", pooling="answer", place=place)
     build(folder, "min", folder / "sets")
     return Run(folder)
 

@@ -137,3 +137,29 @@ def test_a_join_fails_loudly_and_deletes_nothing_when_a_language_is_missing(
     with pytest.raises(ValueError, match=r"missing .*/fr; run `dvc repro`"):
         store.by_language(tmp_path, ("en", "fr"))
     assert {p.name for p in tmp_path.iterdir()} == {"en", "zz"}
+
+
+def test_what_a_killed_run_left_is_not_taken_over(tmp_path: Path) -> None:
+    out, left = tmp_path / "out", tmp_path / ".out.part"
+    left.mkdir()
+    (left / "half").write_text("half")
+    with store.whole(out) as folder:
+        (folder / "a").write_text("all")
+    assert [path.name for path in out.iterdir()] == ["a"]
+    assert list(tmp_path.iterdir()) == [out]
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_a_finished_folder_moves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, same: bool
+) -> None:
+    """On the same file system it is renamed; on another it is copied."""
+    folder, out = tmp_path / "work", tmp_path / "data" / "out"
+    folder.mkdir()
+    (folder / "a").write_text("all")
+    if not same:
+        monkeypatch.setattr(store, "_on_one_disk", lambda *_: False)
+    store.move(folder, out)
+    assert (out / "a").read_text() == "all"
+    assert folder.exists() != same
+    assert list(out.parent.iterdir()) == [out]

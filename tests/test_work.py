@@ -7,6 +7,7 @@ import pytest
 
 from neuron_atlas import work
 
+STAGES = Path(__file__).parents[1] / "stages"
 ITEMS = pd.DataFrame({"x": range(7)}, index=range(10, 17))
 
 
@@ -56,3 +57,55 @@ def test_the_key_follows_inputs_and_settings(tmp_path: Path) -> None:
     assert work.key("w", [path], {"k": 2}) != base
     path.write_text("b")
     assert work.key("w", [path], {"k": 1}) != base
+
+
+def test_the_key_follows_every_file_of_a_folder_but_safetensors(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "tokenizer.json").write_text("a")
+    (folder / "model.safetensors").write_text("a")
+    base = work.key("w", [folder], {})
+    (folder / "model.safetensors").write_text("b")
+    assert work.key("w", [folder], {}) == base
+    (folder / "tokenizer.json").write_text("b")
+    assert work.key("w", [folder], {}) != base
+
+
+def test_the_key_tells_where_a_file_ends(tmp_path: Path) -> None:
+    a, b = tmp_path / "a", tmp_path / "b"
+    found = set()
+    for first, second in (("xy", "z"), ("x", "yz")):
+        a.write_text(first)
+        b.write_text(second)
+        found.add(work.key("w", [a, b], {}))
+    assert len(found) == 2
+
+
+def test_the_key_follows_the_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(work, "CODE", tmp_path)
+    module = tmp_path / "module.py"
+    module.write_text("x = 1\n")
+    base = work.key("w", [], {})
+    assert work.key("w", [], {}) == base
+    module.write_text("x = 2\n")
+    assert work.key("w", [], {}) != base
+
+
+@pytest.mark.parametrize("script", sorted(STAGES.glob("*.py")), ids=lambda path: path.stem)
+def test_a_stage_s_key_follows_its_script(script: Path) -> None:
+    text = script.read_text(encoding="utf-8")
+    assert ("work.key(" in text) == ("[Path(__file__), model_folder, " in text)
+
+
+def test_parts_of_another_size_are_not_taken_for_these(tmp_path: Path) -> None:
+    """The third part has one item in both: the last one, and the third."""
+    work.in_parts(ITEMS, Worker(), key="w-1", size=3, folder=tmp_path)
+    done = work.in_parts(ITEMS, Worker(), key="w-1", size=1, folder=tmp_path)
+    assert done["y"].tolist() == [0, 1, 4, 9, 16, 25, 36]
+
+
+def test_parts_of_other_keys_do_not_pile_up(tmp_path: Path) -> None:
+    for key in ("w en-1", "w en-2", "w fr-1", "w en-3"):
+        with pytest.raises(KeyboardInterrupt):
+            work.in_parts(ITEMS, Worker(stop=4), key=key, size=2, folder=tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["w en-3", "w fr-1"]

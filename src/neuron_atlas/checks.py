@@ -1,8 +1,26 @@
 """Parameters that are right by themselves and wrong together."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+_CODE = re.compile(r"[A-Za-z0-9]+([_-][A-Za-z0-9]+)*")
+
+
+def codes(languages: Sequence[str]) -> None:
+    """Require language codes that may stand on a command line and in a file's name.
+
+    Raises:
+        ValueError: a code has other characters, which the shell or the file system could take for
+            something else.
+    """
+    odd = [code for code in languages if len(code) > 32 or not _CODE.fullmatch(code)]
+    if odd:
+        raise ValueError(
+            "languages: expected codes such as en or zh-Hans, of at most 32 letters and digits "
+            f"with single '-' or '_' between them, got {odd}; rename them"
+        )
 
 
 def templates(problems: Sequence[str]) -> None:

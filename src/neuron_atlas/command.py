@@ -1,20 +1,73 @@
 """Running a stage script: its signature is its command line, its errors are one line."""
 
+import errno
+import re
 import sys
 from collections.abc import Callable
 
 import tyro
+
+INTERRUPTED = 128 + 2  # the shell's status of a process that SIGINT ended
+MEMORY = (
+    "not enough memory; stop other programs, or take a smaller model, model.dtype: bfloat16 or a "
+    "machine with more memory"
+)
+NO_MEMORY = re.compile(
+    r"can't allocate memory|cannot allocate memory|out of memory|bad_alloc", re.I
+)
+CLOSED = "may not be written to; see to its permissions and its file system"
+ADVICE = {
+    errno.ENOSPC: "the disk is full; free some space",
+    errno.EDQUOT: "the quota of disk space is used up; free some space",
+    errno.EFBIG: "files of this size are not allowed here; see `ulimit -f`",
+    errno.EROFS: f"the folder {CLOSED}",
+    errno.EACCES: f"the file or folder {CLOSED}",
+    errno.EPERM: f"the file or folder {CLOSED}",
+    errno.EEXIST: "a file is where a folder should be; move it away",
+    errno.ENOTDIR: "a file is where a folder should be; move it away",
+    errno.ENOMEM: MEMORY,
+}
+AGAIN = "then run the same command again: what was finished is kept"
 
 
 def run(main: Callable[..., None]) -> None:
     """Call `main` with what the command line says.
 
     Raises:
-        SystemExit: with status 1 after `error: ...` on the standard error stream, where `main`
-            raised a ValueError or an OSError; with status 2 where the command line is wrong.
+        SystemExit: after one line on the standard error stream: with status 1 where `main` raised
+            a ValueError, or met a file or a lack of memory that it could not work with; with 130
+            where it was interrupted (Ctrl-C). With status 2 where the command line is wrong.
     """
     try:
         tyro.cli(main)
-    except (ValueError, OSError) as error:
-        print("error:", " ".join(str(error).split()), file=sys.stderr)  # noqa: T201
-        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        _end("interrupted; run the same command again to go on", INTERRUPTED)
+    except Exception as error:
+        line = _line(error)
+        if line is None:
+            raise
+        _end(f"error: {line}", 1)
+
+
+def _end(line: str, status: int) -> None:
+    print("\n" + line if status == INTERRUPTED else line, file=sys.stderr)  # noqa: T201
+    raise SystemExit(status) from None
+
+
+def _line(error: Exception) -> str | None:
+    """Say in one line what went wrong and what to do; None is an error of the program itself."""
+    text = " ".join(str(error).split())
+    if isinstance(error, MemoryError) or NO_MEMORY.search(text):
+        return f"{MEMORY}, {AGAIN} ({text or type(error).__name__})"
+    number = _number(error, text)
+    if number in ADVICE:
+        return f"{ADVICE[number]}, {AGAIN} ({text})"
+    return text if number is not None or isinstance(error, ValueError | OSError) else None
+
+
+def _number(error: Exception, text: str) -> int | None:
+    """Return the system's number of an error; safetensors gives it in its text alone."""
+    if isinstance(error, OSError):
+        return error.errno
+    found = re.search(r"\(os error (\d+)\)", text)
+    return int(found[1]) if found else None

@@ -1,6 +1,7 @@
 """Neuron values of many prompts, all layers from one pass a prompt."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -8,17 +9,19 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
 from neuron_atlas import hooks, store
-from neuron_atlas.activations import INDEX, INDEX_COLUMNS, META, LayerWriter
+from neuron_atlas.activations import INDEX, INDEX_COLUMNS, META
 from neuron_atlas.blocks import Block, Ints
+from neuron_atlas.layer_files import LayerWriter, Places
 from neuron_atlas.model import LanguageModel, Site, site_modules, tokenise
 from neuron_atlas.packing import UNEDITED, Row, Segment, batches, pack, rows, tokens
 
 Pooling = Literal["answer", "mean", "subject"]
+N_TOKENS = 4096  # of a padded batch
 SEQUENCE = 192  # tokens of a sequence in which prompts share their beginning; a matter of speed
 NONE = np.empty(0, dtype=np.int64)
 
@@ -59,8 +62,13 @@ def reading(lm: LanguageModel, prompt: str, subject: tuple[int, int], pooling: P
 
 @torch.no_grad()
 def extract(
-    lm: LanguageModel, readings: Sequence[Reading], *, site: Site = "hidden", n_tokens: int = 4096
-) -> Iterator[tuple[Int[np.ndarray, " prompt"], Float[Tensor, "prompt layer neuron"]]]:
+    lm: LanguageModel,
+    readings: Sequence[Reading],
+    *,
+    site: Site = "hidden",
+    n_tokens: int = N_TOKENS,
+    skip: Callable[[Places], bool] | None = None,
+) -> Iterator[tuple[Places, Float[Tensor, "prompt layer neuron"]]]:
     """Yield the pooled values of all layers, batch by batch, from one pass a prompt.
 
     A decoder's prompts that begin alike, with the same demonstrations, share that beginning; the
@@ -71,6 +79,7 @@ def extract(
         readings: The prompts.
         site: Which values of the MLP are neurons; see `model.site_modules`.
         n_tokens: Tokens of a padded batch; a matter of memory only.
+        skip: Says of a batch's places that its values are not wanted.
 
     Yields:
         Places of the batch's prompts in `readings`, and their values in the model's precision.
@@ -83,7 +92,10 @@ def extract(
     parts = [Segment(i, block, 0, (UNEDITED,)) for i, block in enumerate(laid_out)]
     packable = rows(parts, shareable=not encoder, everywhere=False, target=SEQUENCE)
     for batch in batches(list(packable), n_tokens=n_tokens):
-        places, values = _run(lm, batch, readings, modules)
+        places = np.array([part.owner for row in batch for part in row.segments])
+        if skip is not None and skip(places):
+            continue
+        values = _run(lm, batch, readings, modules)
         if not torch.isfinite(values).all():
             raise _not_finite(lm, batch, readings, modules)
         yield places, values.cpu()
@@ -91,18 +103,19 @@ def extract(
 
 def _run(
     lm: LanguageModel, batch: Sequence[Row], readings: Sequence[Reading], modules: hooks.Modules
-) -> tuple[Int[np.ndarray, " prompt"], Float[Tensor, "prompt layer neuron"]]:
+) -> Float[Tensor, "prompt layer neuron"]:
     packed = pack(batch, encoder=lm.architecture.encoder)
     width = packed.ids.shape[1]
-    found = [
-        (part.owner, i * width + at) for i, row in enumerate(batch) for part, at in tokens(row)
+    where = [
+        i * width + at[list(readings[part.owner].where)]
+        for i, row in enumerate(batch)
+        for part, at in tokens(row)
     ]
-    pool = _pool([at[list(readings[owner].where)] for owner, at in found], lm.device)
+    pool = _pool(where, lm.device)
     inputs = (x.to(lm.device) for x in (packed.ids, packed.positions, packed.visible))
     with hooks.record(modules, pool) as values:
         lm.hidden(*inputs)
-    stacked = torch.stack([values[i] for i in range(lm.n_layers)], 1)
-    return np.array([owner for owner, _ in found]), stacked
+    return torch.stack([values[i] for i in range(lm.n_layers)], 1)
 
 
 def _not_finite(
@@ -111,8 +124,7 @@ def _not_finite(
     """Name the first prompt with a bad value; in a shared sequence it spoils its neighbours'."""
     for part in (part for row in batch for part in row.segments):
         alone = Row((part,), len(part.block.prefix), everywhere=False)
-        _, values = _run(lm, [alone], readings, modules)
-        bad = ~torch.isfinite(values).all(-1)
+        bad = ~torch.isfinite(_run(lm, [alone], readings, modules)).all(-1)
         if bad.any():
             layer = int(bad.nonzero()[0, 1])
             return ValueError(
@@ -156,28 +168,47 @@ def _pool(where: Sequence[Ints], device: torch.device) -> hooks.Change:
 
 
 def save(
-    lm: LanguageModel, prompts: pd.DataFrame, out: Path, *, site: Site, pooling: Pooling
+    lm: LanguageModel,
+    prompts: pd.DataFrame,
+    out: Path,
+    *,
+    site: Site,
+    pooling: Pooling,
+    place: Path,
+    n_tokens: int = N_TOKENS,
 ) -> None:
     """Extract the values of `prompts` into a folder: one file a layer, and `index.parquet`.
 
-    The folder appears only when it is complete.
+    The folder `out` appears only when it is complete. Until then its files grow in `place`, from
+    where a killed run goes on with the batch in flight.
     """
     readings = [
         reading(lm, row["prompt"], (row["subject_start"], row["subject_end"]), pooling)
         for row in store.records(prompts)
     ]
+    folder = place / "values"
     with (
-        store.whole(out) as folder,
+        closing(_writer(lm, readings, site, folder, place / "journal")) as writer,
         tqdm(total=len(readings), unit="prompt", desc="extract") as bar,
     ):
-        writer: LayerWriter | None = None
-        for places, values in extract(lm, readings, site=site):
-            writer = writer or LayerWriter(
-                folder, shape=(len(readings), *values.shape[1:]), dtype=values.dtype
-            )
+
+        def held(places: Places) -> bool:
+            there = writer.holds(places)
+            bar.update(len(places) * there)
+            return there
+
+        for places, values in extract(lm, readings, site=site, n_tokens=n_tokens, skip=held):
             writer.write(places, values)
             bar.update(len(places))
-        if writer:
-            writer.close()
-        store.write_table(folder / INDEX, prompts[INDEX_COLUMNS])
-        store.write_json(folder / META, {"site": site, "pooling": pooling, "n_layers": lm.n_layers})
+    store.write_table(folder / INDEX, prompts[INDEX_COLUMNS])
+    store.write_json(folder / META, {"site": site, "pooling": pooling, "n_layers": lm.n_layers})
+    store.move(folder, out)
+
+
+def _writer(
+    lm: LanguageModel, readings: Sequence[Reading], site: Site, folder: Path, journal: Path
+) -> LayerWriter:
+    """Open the files; one prompt is run for its values' shape and precision."""
+    _, values = next(extract(lm, readings[:1], site=site))
+    shape = (len(readings), *values.shape[1:])
+    return LayerWriter(folder, shape=shape, dtype=values.dtype, journal=journal)

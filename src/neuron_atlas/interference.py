@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from neuron_atlas import ablation, activations, store
+from neuron_atlas import ablation, activations, layer_files, store
 from neuron_atlas.arms import Arm, describe
 from neuron_atlas.blocks import Query, query
 from neuron_atlas.model import LanguageModel, Site, Text
@@ -60,7 +60,7 @@ def replacement(
         raise ValueError(f"{folder} has no right prompt of an identification subject to average")
     layers = []
     for layer in range(int(activations.read_meta(folder)["n_layers"])):
-        values = activations.read_layer(folder, layer)
+        values = layer_files.read_layer(folder, layer)
         rows = [used.index[used["relation"] == name].to_numpy(copy=True) for name in names]
         layers.append(torch.stack([values[r].float().mean(0) for r in rows]))
     means = torch.stack(layers, 1)

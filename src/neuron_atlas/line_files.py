@@ -20,6 +20,7 @@ from neuron_atlas.json_records import mapping, parsed, plain, shown
 
 T = TypeVar("T")
 MAX_LINE = 2**20  # bytes, without the line's end
+MAX_UNPACKED = 2**30  # bytes of all files of an archive
 _BOM = b"\xef\xbb\xbf"
 _OUTSIDE = re.compile(r"/|[A-Za-z]:|(.*/)?\.\.(/|$)|.*[\\\0]", re.DOTALL)
 _PACKING = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error)
@@ -98,8 +99,8 @@ def opened(path: Path) -> Iterator[Folder]:
     """Yield a folder or a zip archive as a `Folder`.
 
     Raises:
-        ValueError: `path` is neither, or the archive is damaged, is encrypted, names a file twice
-            or names one outside of itself.
+        ValueError: `path` is neither, or the archive is damaged, is encrypted, unpacks to more than
+            `MAX_UNPACKED`, names a file twice or names one outside of itself.
     """
     if path.is_dir():
         yield Folder(path, _visible(_files(path)))
@@ -122,6 +123,12 @@ def _visible(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def _check_members(archive: zipfile.ZipFile, path: Path) -> None:
+    # No file gives more than the size it states, so that what is stated bounds what is read.
+    if (size := sum(info.file_size for info in archive.infolist())) > MAX_UNPACKED:
+        raise ValueError(
+            f"{path}: expected at most {MAX_UNPACKED} bytes when unpacked, got {size}; unpack what "
+            "you need of it and name the folder"
+        )
     seen: set[str] = set()
     for info in archive.infolist():
         where = f"{path}: {plain(info.orig_filename)}"

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from neuron_atlas import activations, scores
+from neuron_atlas import activations, layer_files, scores
 
 How = Literal["min", "mean"]
 
@@ -153,7 +153,7 @@ def score_language(
     layers: list[list[Tensor]] = []
     null, sizes = [], []
     for layer in range(n_layers):
-        values = activations.read_layer(folder, layer)
+        values = layer_files.read_layer(folder, layer)
         layers.append([*_layer(values, first), *_layer(values, second)])
         width = values.shape[1]
         chosen = rng.choice(width, size=min(n_null_neurons, width), replace=False)

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,21 +29,37 @@ def atomic(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def whole(out: Path) -> Iterator[Path]:
-    """Yield a temporary folder that becomes `out` when the block ends without error.
+    """Yield a temporary sibling folder that becomes `out` when the block ends without error.
+
+    What a killed run left of it is removed first.
 
     Raises:
         ValueError: `out` exists already.
     """
     if out.exists():
         raise ValueError(f"{out} exists already; remove it first")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}-"))
+    folder = out.with_name(f".{out.name}.part")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     try:
         yield folder
         folder.chmod(0o755)
         folder.rename(out)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def move(folder: Path, out: Path) -> None:
+    """Move a finished folder to `out`, which appears whole even on another file system."""
+    with whole(out) as temporary:
+        if _on_one_disk(folder, temporary):
+            folder.replace(temporary)
+        else:
+            shutil.copytree(folder, temporary, dirs_exist_ok=True)
+
+
+def _on_one_disk(a: Path, b: Path) -> bool:
+    return a.stat().st_dev == b.stat().st_dev
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:

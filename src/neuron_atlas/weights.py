@@ -4,6 +4,7 @@ import hashlib
 import re
 import shutil
 import tempfile
+from collections.abc import Set
 from dataclasses import asdict, dataclass
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
@@ -21,7 +22,7 @@ from transformers import (
 
 from neuron_atlas.architectures import architecture
 from neuron_atlas.model import load
-from neuron_atlas.store import whole, write_json
+from neuron_atlas.store import read_json, whole, write_json
 
 BLOCK = 1 << 22
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -122,12 +123,33 @@ def _locate(source: Source, scratch: Path) -> tuple[Path, str | None]:
 
 
 def _checked_folder(folder: Path) -> Path:
-    if not (folder / "config.json").exists() or not list(folder.glob("*.safetensors")):
+    weights = {path.name for path in folder.glob("*.safetensors")}
+    if not (folder / "config.json").exists() or not weights:
         raise ValueError(
             f"{folder} must hold config.json, tokenizer files and *.safetensors weights; "
             "pickled weights are not read"
         )
+    config = read_json(folder / "config.json")
+    # Of a family that it does not know, transformers offers to run the code that comes with it.
+    architecture(str(config.get("model_type")))
+    for index in folder.glob("*.safetensors.index.json"):
+        _check_names(index, read_json(index).get("weight_map"), weights)
+    if config.get("transformers_weights") is not None:
+        raise ValueError(
+            f"{folder / 'config.json'}: transformers_weights must be absent, got "
+            f"{config['transformers_weights']!r}; remove it: *.safetensors are found without"
+        )
     return folder
+
+
+def _check_names(index: Path, named: object, weights: Set[str]) -> None:
+    """Require an index to name what the checksum covers: transformers would unpickle a `.bin`."""
+    files = set(map(str, named.values())) if isinstance(named, dict) else {repr(named)}
+    if not files <= weights:
+        raise ValueError(
+            f"{index} must name only the *.safetensors files beside it, got "
+            f"{sorted(files - weights)}; restore or convert them"
+        )
 
 
 def _packaged(package: str) -> list[Path]:

@@ -17,12 +17,38 @@ CODE = Path(__file__).parent
 def key(name: str, inputs: Sequence[Path], settings: Mapping[str, object]) -> str:
     """Return a name that changes with the inputs' bytes, the settings, or the library's code.
 
-    Of a folder only small files are read; a model's weights are known by its provenance.
+    Args:
+        name: What is worked on. One process at a time works under a name.
+        inputs: Files and folders: the stage's script, and all that it reads. Of a folder all but
+            safetensors is read: weights and activations are known by what stands beside them.
+        settings: The stage's parameters.
     """
     digest = hashlib.sha256(repr(sorted(settings.items())).encode())
     for path in [*inputs, *sorted(CODE.glob("*.py"))]:
-        digest.update(path.read_bytes())
+        for file in _files(path) if path.is_dir() else [path]:
+            digest.update(f"{file.name} {file.stat().st_size}\n".encode())
+            digest.update(file.read_bytes())
     return f"{name}-{digest.hexdigest()[:16]}"
+
+
+def _files(folder: Path) -> list[Path]:
+    found = (path for path in folder.rglob("*") if path.is_file())
+    return sorted(path for path in found if path.suffix != ".safetensors")
+
+
+def place(key: str, *, folder: Path = FOLDER) -> Path:
+    """Return where parts are kept, and forget those of the same name with another key.
+
+    What a killed run left is of no use once an input, a setting or the code is another.
+    """
+    for old in folder.iterdir() if folder.exists() else ():
+        if old.name != key and _name(old.name) == _name(key):
+            shutil.rmtree(old)
+    return folder / key
+
+
+def _name(key: str) -> str:
+    return key.rpartition("-")[0]
 
 
 def in_parts(
@@ -49,11 +75,13 @@ def in_parts(
         The parts' tables, one below the other, in the order of the items.
     """
     parts = [items.iloc[i : i + size] for i in range(0, len(items), size)]
-    place, tables = folder / key, []
-    label = key.rsplit("-", 1)[0]
-    with tqdm(total=len(items), desc=label, unit="prompt", mininterval=5, smoothing=0.1) as bar:
-        for number, part in enumerate(parts):
-            kept = place / f"{number:05d}-{len(part)}.parquet"
+    kept_in, tables, start = place(key, folder=folder), [], 0
+    with tqdm(
+        total=len(items), desc=_name(key), unit="prompt", mininterval=5, smoothing=0.1
+    ) as bar:
+        for part in parts:
+            kept = kept_in / f"{start:06d}-{len(part)}.parquet"  # names the same items in any size
+            start += len(part)
             if not kept.exists():
                 write_table(kept, run(part))
             tables.append(read_table(kept))

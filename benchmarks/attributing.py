@@ -1,0 +1,181 @@
+"""Attribution of all hidden units: a decoder and an encoder of published shapes, random weights."""
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import attribution_peers as peers
+import flops
+import machine
+from attribution_peers import INCLUSIVE, MIDPOINT, STEPS
+from neuron_atlas import attribution
+from neuron_atlas.quadrature import Quadrature, radau
+from shapes import N_TOKENS, Shape, shape
+from timing import Contender, Run, Timed, Versus, Work, rounded
+
+KN, CAPTUM = "knowledge-neurons", "captum"
+RULES = {KN: INCLUSIVE, CAPTUM: MIDPOINT}  # where the peers evaluate, and with which weights
+FACTS, TOP = 8, 20
+MOST = 64  # points of a rule that is as complete as a peer's
+UNEQUAL = "ours evaluates other, fewer points; both completeness errors are given"
+
+
+def decoder() -> Work:
+    """GPT-2 small: beside the rows of both families, bfloat16 and several facts at once."""
+    get, name = _getter("gpt2"), "attribution-decoder"
+    work = _work(get, name)
+    more = {
+        "ours-bf16": Contender(lambda: _ours(_bfloat16(get()), INCLUSIVE)),
+        "ours-facts": Contender(lambda: _ours(get(), INCLUSIVE, n_facts=FACTS), share=FACTS),
+    }
+    rows = [
+        Versus(f"{name}-bf16", KN, "ours-bf16", KN, about=_same_top),
+        Versus(f"{name}-{FACTS}-facts", KN, "ours-facts", KN, about=_per_fact),
+    ]
+    return replace(
+        work,
+        contenders={**work.contenders, **more},
+        rows=[*work.rows, *rows],
+        memory=[*work.memory, *more],
+    )
+
+
+def encoder() -> Work:
+    """BERT base."""
+    return _work(_getter("bert"), "attribution-encoder")
+
+
+def _getter(family: str) -> Callable[[], Shape]:
+    """Return what makes the model when it is first needed."""
+    return functools.cache(functools.partial(shape, family, n_prompts=FACTS))
+
+
+def _work(get: Callable[[], Shape], name: str) -> Work:
+    contenders = {
+        "product": machine.product(torch.float32),
+        KN: Contender(lambda: peers.knowledge_neurons(get())),
+        CAPTUM: Contender(lambda: peers.captum(get())),
+    }
+    rows: list[Versus] = []
+    for peer, rule in RULES.items():
+        same, fewer = f"ours as {peer}", f"ours equal to {peer}"
+        contenders[same] = Contender(functools.partial(_same, get, rule))
+        contenders[fewer] = Contender(functools.partial(_fewer, get, rule))
+        share = functools.partial(_share_of_peak, get, same)
+        equal = functools.partial(_completeness, get, fewer, peer)
+        rows += [
+            Versus(name, peer, same, peer, about=share),
+            Versus(
+                name=f"{name}-equal-completeness",
+                peer=peer,
+                ours=fewer,
+                theirs=peer,
+                gap=None,
+                reason=UNEQUAL,
+                about=equal,
+            ),
+        ]
+    what = f"1 prompt of {N_TOKENS} tokens, all layers, {STEPS} steps, float32"
+    return Work(what, contenders, rows, memory=[f"ours as {KN}", KN, CAPTUM])
+
+
+def _same(get: Callable[[], Shape], rule: Quadrature) -> Run:
+    return _ours(get(), rule)
+
+
+def _fewer(get: Callable[[], Shape], rule: Quadrature) -> Run:
+    return _ours(get(), fewest(get(), rule))
+
+
+def _ours(asked: Shape, rule: Quadrature, *, n_facts: int = 1) -> Run:
+    """Return our run; its result is that of the first fact."""
+    return lambda: np.asarray(_attributed(asked, rule, n_facts, check=False)[0].numpy())
+
+
+def _attributed(
+    asked: Shape, rule: Quadrature, n_facts: int = 1, *, check: bool = True
+) -> tuple[Tensor, Tensor]:
+    """Attribute the first facts, and return the first one's scores and the layers' differences."""
+    found = list(
+        attribution.integrated_gradients(
+            *(asked.lm, asked.questions[:n_facts]),
+            baseline="zero",
+            rule=rule,
+            target="probability",
+            check=check,
+        )
+    )
+    part = next(p for p in found if 0 in p.places)
+    place = part.places.tolist().index(0)
+    return part.scores[place], part.difference[place]
+
+
+def fewest(asked: Shape, peer_rule: Quadrature) -> Quadrature:
+    """Return the Radau rule of fewest nodes that is as complete as the peer's rule.
+
+    The peer's scores are those of our engine at the peer's points; the parity of the other rows
+    says how closely.
+
+    Raises:
+        ValueError: not even many points are.
+    """
+    limit = error(*_attributed(asked, peer_rule))
+    for rule in map(radau, range(1, MOST + 1)):
+        if error(*_attributed(asked, rule)) <= limit:
+            return rule
+    raise ValueError(f"no rule of up to {MOST} points has a completeness error of {limit:.2g}")
+
+
+def error(scores: Tensor, difference: Tensor) -> float:
+    """Return the completeness error: over layers, sum |sum of scores - exact| / sum |exact|.
+
+    Exact is the change of the target when all neurons of a layer go to the baseline.
+    """
+    exact = difference.double()
+    return float((scores.double().sum(1) - exact).abs().sum() / exact.abs().sum())
+
+
+def _completeness(
+    get: Callable[[], Shape], fewer: str, peer: str, timed: Mapping[str, Timed]
+) -> dict[str, Any]:
+    _, exact = _attributed(get(), RULES[peer])
+    errors = [error(torch.from_numpy(timed[who].result), exact) for who in (fewer, peer)]
+    return {
+        "nodes": len(fewest(get(), RULES[peer]).nodes),
+        "ours_completeness_error": rounded(errors[0], 2),
+        "peer_completeness_error": rounded(errors[1], 2),
+    }
+
+
+def _share_of_peak(
+    get: Callable[[], Shape], ours: str, timed: Mapping[str, Timed]
+) -> dict[str, Any]:
+    needed = flops.attribution(get().lm, N_TOKENS, STEPS)
+    return machine.share_of_peak(needed, timed[ours], timed["product"])
+
+
+def _same_top(timed: Mapping[str, Timed]) -> dict[str, Any]:
+    """Count the strongest neurons that both name."""
+    results = [timed[who].result.ravel() for who in ("ours-bf16", KN)]
+    first, second = (set(np.argsort(-r)[:TOP].tolist()) for r in results)
+    return {
+        "work": "ours in bfloat16, the peer in float32",
+        f"same_top_{TOP}": len(first & second),
+    }
+
+
+def _per_fact(_timed: Mapping[str, Timed]) -> dict[str, Any]:
+    return {"work": f"seconds a prompt, of {FACTS} prompts given together (the peer takes one)"}
+
+
+def _bfloat16(asked: Shape) -> Shape:
+    """Return a copy in bfloat16."""
+    config = asked.lm.network.config
+    other = shape(config.model_type, config=config, n_prompts=len(asked.prompts))
+    other.lm.network.bfloat16()
+    return other

@@ -1,0 +1,101 @@
+"""Integrated gradients of the same quantity, by knowledge-neurons and by captum.
+
+The quantity is the hidden unit at the answer position, what enters the down-projection, from a zero
+baseline. knowledge-neurons reads it in BERT, but in GPT-2 the values before the activation
+function; its own attribute that says which module it patches is set to the activation function
+there. captum is given a function of the hidden units that a hook puts in.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from neuron_atlas.model import LanguageModel, site_modules
+from neuron_atlas.quadrature import Quadrature, midpoint
+from shapes import Shape
+from timing import Run
+from untouched import untouched
+
+STEPS = 20
+# knowledge-neurons adds the gradients at `steps` points, both ends among them, and divides by it.
+INCLUSIVE = Quadrature(tuple(np.linspace(0, 1, STEPS).tolist()), (1 / STEPS,) * STEPS)
+MIDPOINT = midpoint(STEPS)  # captum's `riemann_middle`
+
+
+def knowledge_neurons(shape: Shape) -> Run:
+    """Return the run of knowledge-neurons, all layers, in its own batches of 10 steps."""
+    from knowledge_neurons import KnowledgeNeurons
+
+    lm = shape.lm
+    kind = "bert" if lm.architecture.encoder else "gpt"
+    tool = KnowledgeNeurons(lm.network, shape.peer_tokenizer(), kind, device="cpu")
+    if not lm.architecture.encoder:
+        tool.input_ff_attr = "mlp.act"
+
+    def run() -> np.ndarray:
+        with untouched(lm.network):
+            found = tool.get_scores(shape.peer_prompt, shape.answer[0], steps=STEPS, pbar=False)
+        return np.asarray(found.detach().numpy())
+
+    return run
+
+
+def captum(shape: Shape) -> Run:
+    """Return the run of captum's IntegratedGradients, all layers, all steps of one in a batch."""
+    from captum.attr import IntegratedGradients
+
+    lm = shape.lm
+    ids = torch.tensor([shape.peer_tokenizer()(shape.peer_prompt)["input_ids"]])
+    at = int((ids[0] == lm.mask_id).nonzero()) if lm.mask_id is not None else ids.shape[1] - 1
+
+    def layer(number: int, values: Tensor) -> Tensor:
+        def target(entering: Tensor) -> Tensor:
+            return _probability(lm, ids, at, shape.answer[1], {number: entering})
+
+        tool = IntegratedGradients(target)
+        found: Tensor = tool.attribute(
+            values, torch.zeros_like(values), n_steps=STEPS, method="riemann_middle"
+        )
+        return found[0]
+
+    def run() -> np.ndarray:
+        with untouched(lm.network):
+            clean = _hidden_units(lm, ids, at)
+            found = torch.stack([layer(i, v) for i, v in enumerate(clean)])
+        return np.asarray(found.detach().numpy())
+
+    return run
+
+
+@torch.no_grad()
+def _hidden_units(lm: LanguageModel, ids: Tensor, at: int) -> list[Tensor]:
+    """Return each layer's hidden units at a position."""
+    found: list[Tensor] = []
+    handles = [
+        module.register_forward_pre_hook(lambda _module, args: found.append(args[0][:, at]))
+        for module, _ in site_modules(lm, "hidden")
+    ]
+    lm.network(input_ids=ids)
+    for handle in handles:
+        handle.remove()
+    return found
+
+
+def _probability(
+    lm: LanguageModel, ids: Tensor, at: int, token: int, entering: dict[int, Tensor]
+) -> Tensor:
+    """Return the answer's probability with a layer's hidden units replaced, one row a batch row."""
+    (number, values), modules = next(iter(entering.items())), site_modules(lm, "hidden")
+
+    def replace(_module: Any, args: tuple[Tensor]) -> tuple[Tensor]:
+        changed = args[0].clone()
+        changed[:, at] = values
+        return (changed,)
+
+    handle = modules[number][0].register_forward_pre_hook(replace)
+    logits = lm.network(input_ids=ids.expand(len(values), -1)).logits[:, at]
+    handle.remove()
+    result: Tensor = logits.softmax(-1)[:, token]
+    return result

@@ -1,0 +1,138 @@
+"""What an answer loses when single neurons and pairs are suppressed at the answer position."""
+
+import functools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from neuron_atlas import model
+from neuron_atlas.degeneracy import Members
+from neuron_atlas.model import LanguageModel, continuation, encode, site_modules
+from neuron_atlas.suppression import Bench, Request, up_to_pairs
+from timing import Contender, Run, Versus, Work, absolute
+from untouched import untouched
+
+CAPITALS = {
+    "France": "Paris",
+    "Japan": "Tokyo",
+    "Italy": "Rome",
+    "Germany": "Berlin",
+    "Russia": "Moscow",
+    "Spain": "Madrid",
+    "Egypt": "Cairo",
+    "Cuba": "Havana",
+}
+PROMPT = "Here is a fact that everyone learns at school: the capital city of {} is called"
+CANDIDATES, BATCH = 6, 32  # neurons of a fact, combined in pairs; prompts of a peer's batch
+
+
+def work(folder: Path) -> Work:
+    """Singles and pairs of 6 neurons of each prompt, by us and by one full forward pass each."""
+    get = functools.cache(functools.partial(model.load, folder, device="cpu", dtype=torch.float32))
+    contenders = {
+        "ours": Contender(lambda: _ours(get())),
+        "all logits": Contender(lambda: _theirs(get())),
+        "last logits": Contender(lambda: _theirs(get(), logits_to_keep=1)),
+    }
+    rows = [
+        Versus("pair-ablation", "transformers", "ours", "all logits", gap=absolute),
+        Versus("pair-ablation-last-logits", "transformers", "ours", "last logits", gap=absolute),
+    ]
+    n_sets = len(up_to_pairs(range(CANDIDATES)))
+    what = (
+        f"{n_sets} sets of one or two neurons and none for each of {len(CAPITALS)} prompts of "
+        "about 16 tokens, float32"
+    )
+    return Work(what, contenders, rows, memory=list(contenders))
+
+
+def _sets(lm: LanguageModel) -> list[list[Members]]:
+    """Return the sets of each prompt, of neurons drawn from all layers."""
+    rng, total = np.random.default_rng(0), lm.n_layers * lm.n_neurons
+    drawn = [rng.choice(total, CANDIDATES, replace=False).tolist() for _ in CAPITALS]
+    return [up_to_pairs(some) for some in drawn]
+
+
+def _ours(lm: LanguageModel) -> Run:
+    """Return the run of the engine that the degenerate neurons are found with."""
+    recalled = pd.DataFrame(
+        {
+            "fact": list(CAPITALS),
+            "template": 0,
+            "prompt": [PROMPT.format(country) for country in CAPITALS],
+            "separator": " ",
+            "candidate_labels": [[city] for city in CAPITALS.values()],
+            "candidates": [[city] for city in CAPITALS.values()],
+            "objects": [[city] for city in CAPITALS.values()],
+            "log_probabilities": [[0.0] for _ in CAPITALS],
+        }
+    )
+    bench = Bench(lm, recalled)
+    requests = [Request(fact, 0, own) for fact, own in zip(CAPITALS, _sets(lm), strict=True)]
+
+    def run() -> np.ndarray:
+        found = list(bench.suppress(requests))
+        return np.array([[f.clean, *(f.clean - d for d in f.drops.values())] for f in found])
+
+    return run
+
+
+def _theirs(lm: LanguageModel, **how: Any) -> Run:
+    """Return the run of one full forward pass a set; `how` goes to the model.
+
+    Raises:
+        ValueError: an answer has several tokens, so that one pass would not do.
+    """
+    prompts = {country: PROMPT.format(country) for country in CAPITALS}
+    answers = [continuation(lm, prompts[c], f" {city}") for c, city in CAPITALS.items()]
+    if any(len(answer) > 1 for answer in answers):
+        raise ValueError(f"expected answers of one token, got {answers}")
+    ids = [torch.tensor(encode(lm, prompt).before) for prompt in prompts.values()]
+    sets: list[list[Members]] = [[(), *own] for own in _sets(lm)]
+
+    @torch.no_grad()
+    def run() -> np.ndarray:
+        with untouched(lm.network):
+            return np.array(
+                [
+                    _one_prompt(lm, one, answer[0], own, how)
+                    for one, answer, own in zip(ids, answers, sets, strict=True)
+                ]
+            )
+
+    return run
+
+
+def _one_prompt(
+    lm: LanguageModel, ids: Tensor, token: int, sets: Sequence[Members], how: dict[str, Any]
+) -> list[float]:
+    found: list[float] = []
+    for start in range(0, len(sets), BATCH):
+        part = sets[start : start + BATCH]
+        handles = [
+            module.register_forward_pre_hook(_zeros(layer, lm.n_neurons, part))
+            for layer, (module, _) in enumerate(site_modules(lm, "hidden"))
+        ]
+        logits = lm.network(ids.expand(len(part), -1), **how).logits[:, -1]
+        for handle in handles:
+            handle.remove()
+        found += logits.log_softmax(-1)[:, token].tolist()
+    return found
+
+
+def _zeros(layer: int, width: int, sets: Sequence[Members]) -> Callable[..., tuple[Tensor]]:
+    """Return a hook that sets each row's own neurons of a layer to 0 at the last position."""
+    cells = [(row, n % width) for row, s in enumerate(sets) for n in s if n // width == layer]
+    rows, neurons = [row for row, _ in cells], [neuron for _, neuron in cells]
+
+    def hook(_module: Any, args: tuple[Tensor]) -> tuple[Tensor]:
+        changed = args[0].clone()
+        changed[rows, -1, neurons] = 0
+        return (changed,)
+
+    return hook

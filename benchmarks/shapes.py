@@ -1,0 +1,97 @@
+"""Random models of published shapes, one prompt, and tokenizers for us and for the peers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import transformers as tr
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+from neuron_atlas.architectures import architecture
+from neuron_atlas.model import LanguageModel
+from neuron_atlas.questions import Question
+from neuron_atlas.slots import OBJECT
+
+SPECIAL = {"[UNK]": 0, "[CLS]": 1, "[SEP]": 2, "[MASK]": 3}
+MASK, N_TOKENS = "[MASK]", 14
+CONFIGS: dict[str, tr.PretrainedConfig] = {"gpt2": tr.GPT2Config(), "bert": tr.BertConfig()}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A random model and a prompt of `N_TOKENS` tokens with a one-token answer.
+
+    Attributes:
+        lm: The model.
+        prompts: With `{mask}` where an encoder answers; the first is the one that is compared.
+        answer: The answer's word and token.
+    """
+
+    lm: LanguageModel
+    prompts: Sequence[str]
+    answer: tuple[str, int]
+
+    @property
+    def questions(self) -> list[Question]:
+        """The prompts as this library asks them."""
+        return [Question(p.format(mask=OBJECT), (self.answer[1],)) for p in self.prompts]
+
+    @property
+    def peer_prompt(self) -> str:
+        """The first prompt as the peers ask it."""
+        return self.prompts[0].format(mask=MASK)
+
+    def peer_tokenizer(self) -> tr.PreTrainedTokenizerFast:
+        """The same tokenizer in the wrapping that the peers expect."""
+        names = dict(
+            zip(["unk_token", "cls_token", "sep_token", "mask_token"], SPECIAL, strict=True)
+        )
+        inputs = ["input_ids", "attention_mask"]
+        if self.lm.architecture.encoder:
+            inputs.append("token_type_ids")
+        wrapping: Any = tr.PreTrainedTokenizerFast
+        wrapped: tr.PreTrainedTokenizerFast = wrapping(
+            tokenizer_object=self.lm.tokenizer, model_input_names=inputs, **names
+        )
+        return wrapped
+
+
+def shape(
+    family: str, *, config: tr.PretrainedConfig | None = None, n_prompts: int = 1, seed: int = 0
+) -> Shape:
+    """Return a random float32 model of a family, by default of its published shape."""
+    config, row = config or CONFIGS[family], architecture(family)
+    auto: Any = tr.AutoModelForMaskedLM if row.encoder else tr.AutoModelForCausalLM
+    with torch.random.fork_rng():
+        torch.default_generator.manual_seed(seed)
+        network = auto.from_config(config).eval().requires_grad_(False)
+    words = _tokenizer(config.vocab_size, encoder=row.encoder)
+    lm = LanguageModel(network, words, row, SPECIAL[MASK] if row.encoder else None)
+    ids = np.random.default_rng(seed).integers(
+        len(SPECIAL), config.vocab_size, (n_prompts, N_TOKENS)
+    )
+    prompts = [_prompt(some, encoder=row.encoder) for some in ids.tolist()]
+    answer = len(SPECIAL)
+    return Shape(lm, prompts, (f"w{answer}", answer))
+
+
+def _prompt(ids: Sequence[int], *, encoder: bool) -> str:
+    words = [f"w{i}" for i in ids]
+    if encoder:  # two words go to the special tokens and one to the mask
+        words = [*words[:6], "{mask}", *words[6:-3]]
+    return " ".join(words)
+
+
+def _tokenizer(size: int, *, encoder: bool) -> Tokenizer:
+    """One token a word."""
+    vocabulary = SPECIAL | {f"w{i}": i for i in range(len(SPECIAL), size)}
+    result = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    result.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    if encoder:
+        ends = [(name, SPECIAL[name]) for name in ("[CLS]", "[SEP]")]
+        result.post_processor = processors.TemplateProcessing(
+            single="[CLS] $A [SEP]", special_tokens=ends
+        )
+    return result

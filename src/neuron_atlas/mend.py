@@ -1,0 +1,99 @@
+"""Command: put right what a killed DVC can leave of its own files, so that it runs again.
+
+DVC writes `dvc.lock` and its list of files in use, `.dvc/tmp/rwlock`, in place. Killed while it
+does, or on a full disk, it leaves half a file, with which it refuses to run. And a process that was
+killed is taken for alive once another has its number, as after the restart of a container.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+from dvc.lock import LockError, make_lock
+from dvc.schema import COMPILED_LOCKFILE_SCHEMA
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+from voluptuous import Invalid
+
+from neuron_atlas import store
+
+RESULTS, IN_USE, GUARD = Path("dvc.lock"), Path(".dvc/tmp/rwlock"), Path(".dvc/tmp/lock")
+STAGE = re.compile(r"^  \S.*:$", re.MULTILINE)
+
+
+def main(root: Path = Path()) -> list[str]:
+    """Mend a repository's files, unless DVC is writing them; return a line for each mended one."""
+    if _is_sound(root / RESULTS) and _is_free(root / IN_USE):
+        return []
+    (root / GUARD).parent.mkdir(exist_ok=True)
+    try:
+        with make_lock(str(root / GUARD)):
+            return [*_mend_results(root / RESULTS), *_mend_in_use(root / IN_USE)]
+    except LockError:
+        return ["a DVC command is running; nothing is mended"]
+
+
+def _mend_results(file: Path) -> list[str]:
+    """Keep the stages that are whole: the others' results are in DVC's run-cache."""
+    if _is_sound(file):
+        return []
+    text = file.read_text(encoding="utf-8", errors="replace")
+    starts = [found.start() for found in STAGE.finditer(text)]
+    with store.atomic(file) as temporary:
+        temporary.write_text(text[: starts[-1]] if len(starts) > 1 else "", encoding="utf-8")
+    if len(starts) < 2 or not _is_sound(file):
+        file.unlink()
+    return [f"{file.name} was half written; {max(len(starts) - 1, 0)} stages of it are kept"]
+
+
+def _is_sound(file: Path) -> bool:
+    """Return whether DVC can read the file, or there is none; a cut one may end within a number."""
+    if not file.exists():
+        return True
+    text = file.read_text(encoding="utf-8", errors="replace")
+    try:
+        COMPILED_LOCKFILE_SCHEMA(YAML(typ="safe").load(text))
+    except (YAMLError, Invalid):
+        return False
+    return text.endswith("\n")
+
+
+def _mend_in_use(file: Path) -> list[str]:
+    if _is_free(file):
+        return []
+    file.unlink()
+    return [f"{file.name} named no process of DVC that is alive; it is removed"]
+
+
+def _is_free(file: Path) -> bool:
+    """Return whether DVC can read the file, or there is none, and all whom it names are real."""
+    if not file.exists():
+        return True
+    try:
+        listed = json.loads(file.read_text(encoding="utf-8"))
+    except json.JSONDecodeError:
+        return False
+    owners = list(_owners(listed))
+    return not owners or any(map(_is_at_work, owners))
+
+
+def _owners(listed: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield from listed.get("write", {}).values()
+    for readers in listed.get("read", {}).values():
+        yield from readers
+
+
+def _is_at_work(owner: dict[str, Any]) -> bool:
+    try:
+        command = " ".join(psutil.Process(owner["pid"]).cmdline())
+    except psutil.NoSuchProcess:
+        return False
+    return "dvc" in command or owner["cmd"] in command
+
+
+if __name__ == "__main__":
+    sys.stderr.writelines(f"{line}\n" for line in main())
