@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 PEERS := .venv/.bench
+TOGETHER := --numprocesses=auto --maxprocesses=8 --dist=loadfile
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -23,7 +24,7 @@ lint-templates: setup  ## Try every template of FOLDER (default: ours) with a su
 	$(BIN)/python -m neuron_atlas.lint_templates $(FOLDER)
 
 test: setup  ## Tests; they need no GPU and download nothing
-	HF_HUB_OFFLINE=1 $(BIN)/pytest
+	HF_HUB_OFFLINE=1 $(BIN)/pytest $(TOGETHER)
 
 check: lint test  ## What has to pass before a merge: lint, then test
 

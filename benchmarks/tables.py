@@ -55,7 +55,7 @@ def _more(row: Mapping[str, Any]) -> str:
         parts.append(f"{row['share_of_gemm_peak']:.0%} of the {peak} of a matrix product")
     if "nodes" in row:
         parts.append(
-            f"{row['nodes']} Gauss-Legendre points; completeness error "
+            f"{row['nodes']} Radau points; completeness error "
             f"{row['ours_completeness_error']:.1g}, the peer's {row['peer_completeness_error']:.1g}"
         )
     if "same_top_20" in row:

@@ -177,7 +177,7 @@ def test_tables_have_a_line_a_row_and_as_many_cells_in_each() -> None:
     assert len({line.count("|") for line in lines}) == 1
     assert "| 4x | - |" in lines[2]
     assert "50% of the 99 GFLOP/s" in lines[3]
-    assert "3 Gauss-Legendre points" in lines[3]
+    assert "3 Radau points" in lines[3]
     assert "19 of the 20" in lines[3]
     axis = {"axis": "facts", "work": "w", "sizes": [1, 2], "seconds": [0.5, 1], "exponent": 1.0}
     assert tables.growth([axis]).splitlines()[2] == "| facts | w | 1, 2 | 0.5, 1 | 1.00 |"

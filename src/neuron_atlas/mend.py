@@ -66,19 +66,19 @@ def _mend_in_use(file: Path) -> list[str]:
     if _is_free(file):
         return []
     file.unlink()
-    return [f"{file.name} named no process of DVC that is alive; it is removed"]
+    return [f"{file.name} was half written or named processes that are not DVC's; it is removed"]
 
 
 def _is_free(file: Path) -> bool:
-    """Return whether DVC can read the file, or there is none, and all whom it names are real."""
+    """Return whether DVC can read the file, or there is none, and knows who is alive."""
     if not file.exists():
         return True
     try:
         listed = json.loads(file.read_text(encoding="utf-8"))
     except json.JSONDecodeError:
         return False
-    owners = list(_owners(listed))
-    return not owners or any(map(_is_at_work, owners))
+    owners = [owner for owner in _owners(listed) if psutil.pid_exists(owner["pid"])]
+    return not owners or any(map(_is_dvc, owners))
 
 
 def _owners(listed: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -87,7 +87,7 @@ def _owners(listed: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from readers
 
 
-def _is_at_work(owner: dict[str, Any]) -> bool:
+def _is_dvc(owner: dict[str, Any]) -> bool:
     try:
         command = " ".join(psutil.Process(owner["pid"]).cmdline())
     except psutil.NoSuchProcess:
