@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 PEERS := .venv/.bench
+SERVERS := .venv/.servers
 TOGETHER := --numprocesses=auto --maxprocesses=8 --dist=loadfile
 
 help:  ## Show this list
@@ -26,10 +27,16 @@ lint-templates: setup  ## Try every template of FOLDER (default: ours) with a su
 test: setup  ## Tests; they need no GPU and download nothing
 	HF_HUB_OFFLINE=1 $(BIN)/pytest $(TOGETHER)
 
+test-sharing: $(SERVERS) programs  ## Tests of remotes, experiments and faults, on servers of this machine
+	HF_HUB_OFFLINE=1 $(BIN)/pytest $(TOGETHER) tests/sharing
+
 check: lint test  ## What has to pass before a merge: lint, then test
 
-repro: setup  ## Rebuild whatever is out of date
+repro: setup mend  ## Rebuild whatever is out of date
 	$(BIN)/dvc repro
+
+mend: setup  ## Put right what a killed DVC may have left of dvc.lock
+	@PYTHONPATH=src $(BIN)/python -m neuron_atlas.mend
 
 docs: setup  ## Count the built-in facts anew in docs/facts.md
 	$(BIN)/python docs/count_facts.py
@@ -65,4 +72,18 @@ $(PEERS): $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps knowledge-neurons
 	@touch $@
 
-.PHONY: help setup fix lint lint-templates test check repro docs bench bench-facts
+$(SERVERS): $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[sharing]"
+	@touch $@
+
+# Where systemd runs, sshd's package would open port 22 to others; that is for the user to decide.
+programs:
+	@PATH="$$PATH:/usr/sbin"; command -v sshd >/dev/null && command -v chromium >/dev/null || { \
+	[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && [ ! -d /run/systemd/system ] && \
+	apt-get -qq update && \
+	DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends openssh-server chromium; } || \
+	command -v sshd >/dev/null || { \
+	echo "error: sshd not found; install the package openssh-server" >&2; exit 1; }
+
+.PHONY: help setup fix lint lint-templates test test-sharing programs check repro mend docs bench \
+	bench-facts

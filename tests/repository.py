@@ -4,9 +4,9 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ruamel.yaml import YAML
 
@@ -14,6 +14,7 @@ from toy import RELATIONS
 
 ROOT = Path(__file__).parents[1]
 LANGUAGES = ("en", "fr", "de")
+FEWER = LANGUAGES[:2]  # where runs of a whole pipeline are many
 SMALL: dict[str, dict[str, Any]] = {
     "facts": {
         "relations": list(RELATIONS),
@@ -96,6 +97,30 @@ def run(folder: Path, program: str, *words: str, **variables: str) -> str:
         f"{program} {' '.join(words)}\n{done.stdout}\n{done.stderr[-3000:]}"
     )
     return done.stdout
+
+
+Clone = Callable[..., Path]  # `cloned` of a known origin, to a folder of that name
+
+
+def cloned(
+    origin: Path, folder: Path, *, cache: Literal["shared", "own", "empty"] = "empty"
+) -> Path:
+    """Clone a repository with git, and bring its data from a cache.
+
+    Args:
+        origin: A repository whose pipeline has run; everything is committed.
+        folder: What to make.
+        cache: `shared` with `origin` (what a run adds lands there too), its `own` copy of all that
+            is there (run-cache included), or `empty`, and then no data comes.
+    """
+    run(origin, "git", "clone", "-q", str(origin), str(folder))
+    if cache == "shared":
+        run(folder, "dvc", "cache", "dir", "--local", str(origin / ".dvc" / "cache"))
+    if cache == "own":
+        shutil.copytree(origin / ".dvc" / "cache", folder / ".dvc" / "cache")
+    if cache != "empty":
+        run(folder, "dvc", "checkout")
+    return folder
 
 
 def ran(output: str) -> set[str]:

@@ -38,28 +38,40 @@ def main(root: Path = Path()) -> list[str]:
 
 
 def _mend_results(file: Path) -> list[str]:
-    """Keep the stages that are whole: the others' results are in DVC's run-cache."""
+    """Keep the stages that are whole: the others' results are in DVC's run-cache.
+
+    A file that is damaged elsewhere than at its end, as by a merge, is left as it is.
+    """
     if _is_sound(file):
         return []
-    text = file.read_text(encoding="utf-8", errors="replace")
+    text = _text(file)
     starts = [found.start() for found in STAGE.finditer(text)]
-    with store.atomic(file) as temporary:
-        temporary.write_text(text[: starts[-1]] if len(starts) > 1 else "", encoding="utf-8")
-    if len(starts) < 2 or not _is_sound(file):
+    if len(starts) < 2:
         file.unlink()
-    return [f"{file.name} was half written; {max(len(starts) - 1, 0)} stages of it are kept"]
+        return [f"{file.name} was half written; it is removed"]
+    kept = text[: starts[-1]]
+    if not _is_whole(kept):
+        return [f"{file.name} is damaged; take it from git or remove it"]
+    with store.atomic(file) as temporary:
+        temporary.write_text(kept, encoding="utf-8")
+    return [f"{file.name} was half written; {len(starts) - 1} stages of it are kept"]
 
 
 def _is_sound(file: Path) -> bool:
-    """Return whether DVC can read the file, or there is none; a cut one may end within a number."""
-    if not file.exists():
-        return True
-    text = file.read_text(encoding="utf-8", errors="replace")
+    return not file.exists() or _is_whole(_text(file))
+
+
+def _is_whole(text: str) -> bool:
+    """Return whether DVC can read it, and it does not end within a number."""
     try:
         COMPILED_LOCKFILE_SCHEMA(YAML(typ="safe").load(text))
     except (YAMLError, Invalid):
         return False
     return text.endswith("\n")
+
+
+def _text(file: Path) -> str:
+    return file.read_text(encoding="utf-8", errors="replace")
 
 
 def _mend_in_use(file: Path) -> list[str]:

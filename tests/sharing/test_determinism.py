@@ -1,0 +1,181 @@
+"""What does not depend on how the work is cut up, or on how many threads do it, to the last bit.
+
+Another batch is another shape of matrices, whose products add in another order: in float32 the last
+bits differ. What is decided from the values, and the digits that are shown, stay the same.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from killing import contents, out, removed, stage, workspace
+from neuron_atlas import (
+    activations,
+    arms,
+    attributions,
+    extraction,
+    interference,
+    layer_files,
+    model,
+    recall,
+    relation_neurons,
+    store,
+)
+from neuron_atlas.model import LanguageModel
+from neuron_atlas.recall import Tokens
+from repository import run
+
+SIZES = (1, 7, 32)  # prompts of a batch
+TOKENS = 20  # of a prompt, about
+DIGITS = 4  # of a shown number
+NATS, ACTIVATION, SHARE = 2e-5, 2e-6, 1e-4  # what float32 leaves open
+PLAN = attributions.Plan("occlusion", "graded", 3, 0.01, "midpoint", 5, "log_probability", 20, 0.1)
+Step = Callable[[pd.DataFrame], pd.DataFrame]
+
+
+@pytest.fixture(scope="module")
+def lm(origin: Path) -> LanguageModel:
+    return model.load(origin / "data" / "model")
+
+
+@pytest.fixture(scope="module")
+def recalled(origin: Path) -> pd.DataFrame:
+    return store.read_table(origin / out("recall", "en"))
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(1)
+
+
+def cut(table: pd.DataFrame, step: Step, size: int) -> pd.DataFrame:
+    """Do the work in parts, as `work.in_parts` does."""
+    parts = [step(table.iloc[i : i + size]) for i in range(0, len(table), size)]
+    return pd.concat(parts, ignore_index=True)
+
+
+def compare(found: pd.DataFrame, expected: pd.DataFrame, **values: float) -> None:
+    """Demand equality but for some columns, which may differ by so much and are shown alike."""
+    rest = found.columns.difference(list(values))
+    pd.testing.assert_frame_equal(found[rest], expected[rest], check_exact=True)
+    for name, atol in values.items():
+        a, b = (np.concatenate([np.atleast_1d(x) for x in t[name]]) for t in (found, expected))
+        np.testing.assert_allclose(a, b, rtol=0, atol=atol)
+        assert round(float(a.mean()), DIGITS) == round(float(b.mean()), DIGITS)
+
+
+def scored(lm: LanguageModel, recalled: pd.DataFrame, size: int) -> pd.DataFrame:
+    return cut(recalled[recall.COLUMNS], partial(recall.score, lm), size)
+
+
+def attributed(lm: LanguageModel, recalled: pd.DataFrame, size: int) -> pd.DataFrame:
+    rows = attributions.chosen(recalled, max_facts=1).assign(checked=True)
+    table = cut(rows, lambda part: attributions.measure(lm, part, PLAN, None), size)
+    table = table.sort_values(["fact", "template", "method", "neuron"], ignore_index=True)
+    return table.drop(columns="rank")  # equal scores may change places
+
+
+def interfered(lm: LanguageModel, recalled: pd.DataFrame, origin: Path, size: int) -> pd.DataFrame:
+    found = relation_neurons.read(origin / "data" / "relation_neurons" / "en")
+    plan = arms.interference("en", found, controls=arms.Controls(2, 2, (0.5,)), seed=0)
+    value = torch.zeros(1, lm.n_layers, lm.n_neurons)
+    setup = interference.experiment(lm, plan, value, site="hidden", everywhere=False)
+    facts = interference.held_out(recalled, max_facts=2, seed=0)
+    return cut(facts, lambda part: interference.measure(setup, part, Tokens(lm)), size)
+
+
+def extracted(lm: LanguageModel, recalled: pd.DataFrame, folder: Path, size: int) -> Path:
+    """Extract in batches of about `size` prompts."""
+    known, out_folder = activations.known_prompts(recalled), folder / str(size) / "en"
+    extraction.save(
+        lm,
+        known,
+        out_folder,
+        site="hidden",
+        pooling="answer",
+        place=folder / "w",
+        n_tokens=size * TOKENS,
+    )
+    return out_folder
+
+
+LOG_P = {"log_probability": NATS, "log_probabilities": NATS}
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_recall_in_other_parts(lm: LanguageModel, recalled: pd.DataFrame, size: int) -> None:
+    whole = scored(lm, recalled, len(recalled))
+    compare(scored(lm, recalled, size), whole, **LOG_P)
+    with pytest.raises(AssertionError):  # positive control
+        compare(whole.assign(log_probability=whole["log_probability"] - 1e-3), whole, **LOG_P)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_attribution_in_other_parts(lm: LanguageModel, recalled: pd.DataFrame, size: int) -> None:
+    whole = attributed(lm, recalled, 24)
+    compare(attributed(lm, recalled, size), whole, score=NATS, value=NATS, completeness=SHARE)
+    with pytest.raises(AssertionError):  # positive control
+        compare(whole.assign(score=-whole["score"]), whole, score=NATS, value=NATS)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_interference_in_other_parts(
+    lm: LanguageModel, recalled: pd.DataFrame, origin: Path, size: int
+) -> None:
+    whole = interfered(lm, recalled, origin, 8)
+    compare(interfered(lm, recalled, origin, size), whole, effect=NATS)
+    assert whole["effect"].abs().max() > 0.1  # positive control: there is something to compare
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_extraction_in_other_batches(
+    lm: LanguageModel,
+    origin: Path,
+    recalled: pd.DataFrame,
+    tmp_path: Path,
+    size: int,
+) -> None:
+    """The files differ in last bits alone, and the same neurons are found in them."""
+    folder = extracted(lm, recalled, tmp_path, size)
+    whole = origin / out("activations", "en")
+    for layer in range(lm.n_layers):
+        found, expected = (layer_files.read_layer(f, layer) for f in (folder, whole))
+        torch.testing.assert_close(found, expected, rtol=0, atol=ACTIVATION)
+        assert expected.abs().max() > 0.1  # positive control
+    for name in (activations.INDEX, activations.META):
+        assert (folder / name).read_bytes() == (whole / name).read_bytes()
+    assert len(contents(folder)) == len(contents(whole))
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_two_threads_change_no_bit(lm: LanguageModel, recalled: pd.DataFrame, origin: Path) -> None:
+    found = [
+        scored(lm, recalled, 256),
+        attributed(lm, recalled, 24),
+        interfered(lm, recalled, origin, 8),
+    ]
+    torch.set_num_threads(1)
+    expected = [
+        scored(lm, recalled, 256),
+        attributed(lm, recalled, 24),
+        interfered(lm, recalled, origin, 8),
+    ]
+    for a, b in zip(found, expected, strict=True):
+        pd.testing.assert_frame_equal(a, b, check_exact=True)
+
+
+@pytest.mark.parametrize("name", ["activations", "attributions"])
+def test_a_stage_gives_the_same_bytes_with_two_threads(
+    origin: Path, tmp_path: Path, name: str
+) -> None:
+    folder = workspace(origin, tmp_path)
+    expected = removed(folder / out(name, "en"))
+    run(folder, *stage(name, "en"), OMP_NUM_THREADS="2")
+    assert contents(folder / out(name, "en")) == expected

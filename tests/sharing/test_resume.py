@@ -1,0 +1,198 @@
+"""Killed at any moment, in any stage, the pipeline ends as if nothing had happened."""
+
+import json
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from dvc.lock import make_lock
+from ruamel.yaml import YAML
+
+from killing import (
+    Clone,
+    contents,
+    end,
+    leftovers,
+    out,
+    output,
+    removed,
+    stage,
+    started,
+    until,
+    workspace,
+)
+from ledger import Ledger
+from neuron_atlas import mend, store
+from repository import ran, run, tried
+
+KILLS, SEED = 20, 5
+MEND = ("env", "PYTHONPATH=src", "python", "-m", "neuron_atlas.mend")
+WHOLE = {"attributions": "scores.parquet", "interference": ""}  # the table of a result
+VALUE = {"attributions": "score", "interference": "effect"}
+POISON = 1000.0
+WRITES = "Updating lock file"
+
+
+def results(text: str) -> dict[str, Any]:
+    """Return the stages of a `dvc.lock`, in the order in which they ran."""
+    found: dict[str, Any] = YAML(typ="safe").load(text)["stages"]
+    return found
+
+
+def reached(folder: Path, order: list[str], aim: str) -> bool:
+    """Tell whether DVC has begun with a stage, or with one that comes after it."""
+    begun = [order.index(name) for name in ran(output(folder)) if name in order]
+    return max(begun, default=-1) >= order.index(aim)
+
+
+def killed(folder: Path, order: list[str], aim: str, *, share: float, writes: bool) -> str:
+    """Kill DVC after the begin of a stage; return what had to be mended.
+
+    Args:
+        folder: The repository.
+        order: All stages.
+        aim: The stage.
+        share: Of the longest delay, which is about as long as the stage.
+        writes: Kill while DVC writes the stage's results to `dvc.lock`.
+    """
+    begin = time.monotonic()
+    with started(folder, "dvc", "repro") as process:
+        until(process, lambda: bool(ran(output(folder))))
+        pace = time.monotonic() - begin  # long on a busy machine
+        until(process, lambda: reached(folder, order, aim))
+        if writes:
+            until(process, lambda: WRITES in output(folder).rpartition("Running stage")[2])
+        time.sleep(share * pace * (0.1 if writes else 1.5))
+        assert end(process, signal.SIGKILL) == -signal.SIGKILL
+    return tried(folder, *MEND).stderr
+
+
+def test_twenty_kills_change_nothing(origin: Path, clone: Clone, ledger: Ledger) -> None:
+    """Every other kill comes while DVC writes `dvc.lock`, which some of them leave half written."""
+    folder, expected = clone("killed", cache="empty"), (origin / "dvc.lock").read_bytes()
+    (folder / "dvc.lock").unlink()
+    shutil.rmtree(folder / "metrics")
+    order = list(results(expected.decode()))
+    aims = [order[i] for i in np.linspace(0, len(order) - 1, KILLS).astype(int)]
+    shares = np.random.default_rng(SEED).random(KILLS).tolist()
+    with ledger.attempt("kill -9 of dvc repro, at random moments of all stages", times=KILLS):
+        mended = [
+            killed(folder, order, aim, share=share, writes=i % 2 == 1)
+            for i, (aim, share) in enumerate(zip(aims, shares, strict=True))
+        ]
+        run(folder, "dvc", "repro")
+        assert (folder / "dvc.lock").read_bytes() == expected
+        assert json.loads(run(folder, "dvc", "status", "--json")) == {}
+        assert run(folder, "git", "status", "--porcelain").split() == ["??", "output.txt"]
+        assert leftovers(folder) == []
+    with ledger.attempt(
+        "of these, dvc.lock half written, and mended", times=sum(map(bool, mended))
+    ):
+        assert all("half written" in line for line in mended if line)
+
+
+def parts(folder: Path) -> list[Path]:
+    return sorted(folder.glob(".work/*/*.parquet"))
+
+
+def poisoned(folder: Path, name: str) -> int:
+    """Kill a stage after its first part, falsify the part, and return how many rows it has."""
+    with started(folder, *stage(name, "en")) as process:
+        until(process, lambda: bool(parts(folder)))
+        end(process, signal.SIGKILL)
+    first = parts(folder)[0]
+    table = store.read_table(first)
+    store.write_table(first, table.assign(**{VALUE[name]: table[VALUE[name]] + POISON}))
+    return len(table)
+
+
+@pytest.mark.parametrize("name", sorted(VALUE))
+def test_a_killed_stage_redoes_the_part_in_flight_alone(
+    origin: Path, tmp_path: Path, ledger: Ledger, name: str
+) -> None:
+    """What was falsified in a finished part comes back in the result: the part was not redone."""
+    folder = workspace(origin, tmp_path)
+    result = folder / out(name, "en")
+    table = result / WHOLE[name]
+    before = store.read_table(table)[VALUE[name]]
+    removed(result)
+    with ledger.attempt("kill -9 of a stage between two parts of its work"):
+        n_rows = poisoned(folder, name)
+        assert not result.exists()
+        run(folder, *stage(name, "en"))
+        moved = store.read_table(table)[VALUE[name]] - before
+        assert int((moved > POISON / 2).sum()) == n_rows < len(before)
+        assert int((moved == 0).sum()) == len(before) - n_rows
+        assert leftovers(folder) == []
+
+
+def test_parts_that_other_code_made_are_not_read(
+    origin: Path, tmp_path: Path, ledger: Ledger
+) -> None:
+    folder = workspace(origin, tmp_path)
+    expected = removed(folder / out("attributions", "en"))
+    with ledger.attempt("kill -9 of a stage, and a change of its code"):
+        poisoned(folder, "attributions")
+        with (folder / "src" / "neuron_atlas" / "scores.py").open("a", encoding="utf-8") as file:
+            file.write("# changed\n")
+        run(folder, *stage("attributions", "en"))
+        assert contents(folder / out("attributions", "en")) == expected
+        assert leftovers(folder) == []
+
+
+def test_a_half_written_list_of_results_is_mended(clone: Clone, ledger: Ledger) -> None:
+    folder = clone("folder", cache="shared")
+    file = folder / "dvc.lock"
+    whole = file.read_bytes()
+    stages = results(whole.decode())
+    cut = whole.index(b"md5:", len(whole) // 2) + len("md")
+    with ledger.attempt("dvc.lock half written"):
+        file.write_bytes(whole[:cut])
+        assert tried(folder, "dvc", "repro").returncode != 0  # positive control
+        assert "of it are kept" in tried(folder, *MEND).stderr
+        assert len(results(file.read_text(encoding="utf-8"))) > 5
+        run(folder, "dvc", "repro")  # the rest comes from the run-cache
+        assert file.read_bytes() == whole
+    for length in np.random.default_rng(SEED).integers(0, len(whole), 12).tolist():
+        file.write_bytes(whole[:length])
+        mend.main(folder)
+        kept = results(file.read_text(encoding="utf-8")) if file.exists() else {}
+        assert kept == {name: stages[name] for name in kept}
+    conflict = whole.replace(b"  check:\n", b"<<<<<<< ours\n  check:\n")
+    for text, said in (
+        (whole, []),
+        (conflict, ["dvc.lock is damaged; take it from git or remove it"]),
+    ):
+        file.write_bytes(text)
+        assert mend.main(folder) == said
+        assert file.read_bytes() == text
+
+
+def test_a_list_of_files_in_use_that_nobody_uses_is_mended(clone: Clone, ledger: Ledger) -> None:
+    """Half of it, or one whose process ended and left its number to another one, as here to us."""
+    folder = clone("folder", cache="shared")
+    file = folder / ".dvc" / "tmp" / "rwlock"
+    owner = {"pid": os.getpid(), "cmd": "/usr/bin/dvc repro"}
+    text = json.dumps({"write": {str(folder / "data" / "check.json"): owner}, "read": {}})
+    repeat = ("dvc", "repro", "--force", "--single-item", "check")
+    for listed in (text[:20], text):
+        with ledger.attempt("DVC's list of files in use is wrong"):
+            file.write_text(listed, encoding="utf-8")
+            assert tried(folder, *repeat).returncode != 0  # positive control
+            assert "it is removed" in tried(folder, *MEND).stderr
+    run(folder, *repeat)
+
+
+def test_nothing_is_mended_under_a_running_command(clone: Clone) -> None:
+    folder = clone("folder", cache="empty")
+    file = folder / "dvc.lock"
+    file.write_bytes(file.read_bytes()[:-5])
+    (folder / mend.GUARD).parent.mkdir(exist_ok=True)
+    with make_lock(str(folder / mend.GUARD)):
+        assert mend.main(folder) == ["a DVC command is running; nothing is mended"]
+    assert len(mend.main(folder)) == 1  # positive control
