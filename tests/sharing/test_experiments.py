@@ -21,6 +21,16 @@ from remotes import connect_as
 from repository import Clone, cloned, environment, ran, run
 
 GRID = ("-S", "report.top_neurons=3,5", "-S", "report.title=One,Two")
+KEEP = (  # as in the README
+    "--keep",
+    "params.yaml:relation_neurons.k$|interference.value$"
+    "|metrics/summary.json:interference.(within|across|random).mean$",
+)
+COLUMNS = [
+    *(f"metrics/summary.json:interference.{what}.mean" for what in ("across", "random", "within")),
+    "params.yaml:relation_neurons.k",
+    "interference.value",
+]
 QUEUE_ENDS_WITHIN = 400  # seconds
 
 
@@ -116,7 +126,10 @@ def test_a_grid_runs_in_a_queue(lab: Path, ledger: Ledger) -> None:
     seen.check(lab, ledger, "a run of the queue")
     found = {(row["report.title"], row["report.top_neurons"]) for row in rows(lab)}
     assert {("One", "3"), ("One", "5"), ("Two", "3"), ("Two", "5")} <= found
-    assert "report.top_neurons" in run(lab, "dvc", "exp", "show", "--md")
+    shown = run(lab, "dvc", "exp", "show", "--md", "--hide-workspace", "--drop", ".*", *KEEP)
+    header, _, *lines = shown.strip().splitlines()
+    assert [word.strip() for word in header.strip("|").split("|")] == COLUMNS
+    assert len(lines) >= 5  # the commit and the grid
 
 
 def failed(status: str) -> str:

@@ -14,7 +14,7 @@ from remotes import CONFIG, NAME, Remote, connect_as
 from repository import Clone, run, tried
 from wire import wire
 
-FAULTS = ("ssh", "s3")
+KINDS = ("ssh", "s3")
 RESULT = "data/recall/en.parquet"
 CUT_AFTER = 400_000  # bytes, of about two million
 FIND = (  # as in docs/sharing.md
@@ -118,7 +118,7 @@ def test_without_verify_damage_goes_unseen(clone: Clone, tmp_path: Path) -> None
     assert (b / RESULT).read_bytes() != (a / RESULT).read_bytes()
 
 
-@pytest.mark.parametrize("kind", FAULTS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_connection_cut_in_a_push(
     kind: str, clone: Clone, ssh: servers.Ssh, s3: servers.S3, ledger: Ledger
 ) -> None:
