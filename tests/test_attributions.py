@@ -81,7 +81,7 @@ def test_the_fewest_steps_within_the_tolerance_are_taken(
 ) -> None:
     rows = attributions.chosen(recalled, max_facts=2)
     steps = []
-    for tolerance in (0.3, 1e-2, 1e-5):
+    for tolerance in (1e-2, 1e-3, 1e-5):
         plan = replace(PLAN, steps=None, tolerance=tolerance)
         found = attributions.settled(toy_decoder, rows, plan, None)
         assert found.steps is not None

@@ -1,8 +1,6 @@
 """A stage that cannot go on says so in one line; a mistake of the program shows where it is."""
 
 import errno
-import os
-import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -79,7 +77,7 @@ def test_an_interrupt_is_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def main() -> None:
-        os.kill(os.getpid(), signal.SIGINT)
+        raise KeyboardInterrupt  # what Python makes of Ctrl-C
 
     status, said = ended(main, monkeypatch, capsys)
     assert status == 130
