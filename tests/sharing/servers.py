@@ -94,7 +94,7 @@ def ssh(folder: Path) -> Iterator[Ssh]:
     (folder / "sshd_config").write_text("\n".join(lines) + "\n", encoding="utf-8")
     if os.getuid() == 0:
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # sshd does not start without
-    assert SSHD, "sshd not found; `make sshd` says what to do"
+    assert SSHD, "sshd not found; `make programs` says what to do"
     command = [SSHD, "-D", "-e", "-f", str(folder / "sshd_config")]
     with _running(command, folder / "sshd.log", ready=lambda: _answers(server.port)):
         yield server
@@ -116,6 +116,7 @@ def s3(folder: Path) -> Iterator[S3]:
         *(f"-master.port={free_port()}", f"-volume.port={free_port()}"),
         *("-filer", f"-filer.port={free_port()}", "-s3", f"-s3.port={server.port}"),
         *(f"-s3.config={folder / 's3.json'}", "-s3.iam=false"),
+        *("-s3.port.iceberg=0", "-s3.port.lance=0"),  # else at fixed ports, once a machine
         *("-master.volumeSizeLimitMB=64", "-volume.max=8"),
     ]
     with _running(command, folder / "weed.log", ready=lambda: _makes_bucket(server)):
