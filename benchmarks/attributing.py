@@ -66,7 +66,7 @@ def _work(get: Callable[[], Shape], name: str) -> Work:
         same, fewer = f"ours as {peer}", f"ours equal to {peer}"
         contenders[same] = Contender(functools.partial(_same, get, rule))
         contenders[fewer] = Contender(functools.partial(_fewer, get, rule))
-        share = functools.partial(_share_of_peak, get, same)
+        share = functools.partial(_share_of_peak, get, same, rule)
         equal = functools.partial(_completeness, get, fewer, peer)
         rows += [
             Versus(name, peer, same, peer, about=share),
@@ -153,9 +153,10 @@ def _completeness(
 
 
 def _share_of_peak(
-    get: Callable[[], Shape], ours: str, timed: Mapping[str, Timed]
+    get: Callable[[], Shape], ours: str, rule: Quadrature, timed: Mapping[str, Timed]
 ) -> dict[str, Any]:
-    needed = flops.attribution(get().lm, N_TOKENS, STEPS)
+    own = sum(node != attribution.OWN for node in rule.nodes)  # the others share one row
+    needed = flops.attribution(get().lm, N_TOKENS, own)
     return machine.share_of_peak(needed, timed[ours], timed["product"])
 
 

@@ -6,12 +6,11 @@ function; its own attribute that says which module it patches is set to the acti
 there. captum is given a function of the hidden units that a hook puts in.
 """
 
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor
 
+from neuron_atlas import hooks
 from neuron_atlas.model import LanguageModel, site_modules
 from neuron_atlas.quadrature import Quadrature, midpoint
 from shapes import Shape
@@ -52,7 +51,7 @@ def captum(shape: Shape) -> Run:
 
     def layer(number: int, values: Tensor) -> Tensor:
         def target(entering: Tensor) -> Tensor:
-            return _probability(lm, ids, at, shape.answer[1], {number: entering})
+            return _probability(lm, ids, at, shape.answer[1], number, entering)
 
         tool = IntegratedGradients(target)
         found: Tensor = tool.attribute(
@@ -61,9 +60,8 @@ def captum(shape: Shape) -> Run:
         return found[0]
 
     def run() -> np.ndarray:
-        with untouched(lm.network):
-            clean = _hidden_units(lm, ids, at)
-            found = torch.stack([layer(i, v) for i, v in enumerate(clean)])
+        clean = _hidden_units(lm, ids, at)
+        found = torch.stack([layer(i, v) for i, v in enumerate(clean)])
         return np.asarray(found.detach().numpy())
 
     return run
@@ -72,30 +70,22 @@ def captum(shape: Shape) -> Run:
 @torch.no_grad()
 def _hidden_units(lm: LanguageModel, ids: Tensor, at: int) -> list[Tensor]:
     """Return each layer's hidden units at a position."""
-    found: list[Tensor] = []
-    handles = [
-        module.register_forward_pre_hook(lambda _module, args: found.append(args[0][:, at]))
-        for module, _ in site_modules(lm, "hidden")
-    ]
-    lm.network(input_ids=ids)
-    for handle in handles:
-        handle.remove()
-    return found
+    with hooks.record(site_modules(lm, "hidden"), lambda x: x[:, at]) as found:
+        lm.network(input_ids=ids)
+    return [found[layer] for layer in range(lm.n_layers)]
 
 
 def _probability(
-    lm: LanguageModel, ids: Tensor, at: int, token: int, entering: dict[int, Tensor]
+    lm: LanguageModel, ids: Tensor, at: int, token: int, layer: int, values: Tensor
 ) -> Tensor:
     """Return the answer's probability with a layer's hidden units replaced, one row a batch row."""
-    (number, values), modules = next(iter(entering.items())), site_modules(lm, "hidden")
 
-    def replace(_module: Any, args: tuple[Tensor]) -> tuple[Tensor]:
-        changed = args[0].clone()
+    def replace(x: Tensor) -> Tensor:
+        changed = x.clone()
         changed[:, at] = values
-        return (changed,)
+        return changed
 
-    handle = modules[number][0].register_forward_pre_hook(replace)
-    logits = lm.network(input_ids=ids.expand(len(values), -1)).logits[:, at]
-    handle.remove()
+    with hooks.edit(site_modules(lm, "hidden"), {layer: replace}):
+        logits = lm.network(input_ids=ids.expand(len(values), -1)).logits[:, at]
     result: Tensor = logits.softmax(-1)[:, token]
     return result

@@ -15,9 +15,9 @@ def extraction(lm: LanguageModel, lengths: Iterable[int]) -> float:
 def attribution(lm: LanguageModel, n_tokens: int, n_nodes: int) -> float:
     """Return the FLOPs of integrated gradients of all layers for one prompt and one token.
 
-    A clean pass; for each layer one forward pass with its neurons at the baseline, and a forward
-    and a backward pass (of inputs, not weights, so that it costs the same) for each node, from the
-    layer's down-projection upwards, with the head read at the answer position. A row is one token
+    A clean pass, and for each layer and node a forward and a backward pass (of inputs, not weights,
+    so that it costs the same) from the layer's down-projection upwards, with the head read at the
+    answer position. A row is one token
     in a decoder, the whole sequence in an encoder.
     """
     width = n_tokens if lm.architecture.encoder else 1
@@ -27,7 +27,7 @@ def attribution(lm: LanguageModel, n_tokens: int, n_nodes: int) -> float:
         down = 2.0 * _weights(block.get_submodule(lm.architecture.down))
         passes += down + above + head
         above += width * _token(lm, block, n_tokens)
-    return extraction(lm, [n_tokens]) + (2 * n_nodes + 1) * passes
+    return extraction(lm, [n_tokens]) + 2 * n_nodes * passes
 
 
 def _token(lm: LanguageModel, block: nn.Module, n_tokens: int) -> float:

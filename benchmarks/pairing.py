@@ -1,7 +1,7 @@
 """What an answer loses when single neurons and pairs are suppressed at the answer position."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +10,11 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from neuron_atlas import model
+from neuron_atlas import hooks, model
 from neuron_atlas.degeneracy import Members
 from neuron_atlas.model import LanguageModel, continuation, encode, site_modules
 from neuron_atlas.suppression import Bench, Request, up_to_pairs
 from timing import Contender, Run, Versus, Work, absolute
-from untouched import untouched
 
 CAPITALS = {
     "France": "Paris",
@@ -97,13 +96,12 @@ def _theirs(lm: LanguageModel, **how: Any) -> Run:
 
     @torch.no_grad()
     def run() -> np.ndarray:
-        with untouched(lm.network):
-            return np.array(
-                [
-                    _one_prompt(lm, one, answer[0], own, how)
-                    for one, answer, own in zip(ids, answers, sets, strict=True)
-                ]
-            )
+        return np.array(
+            [
+                _one_prompt(lm, one, answer[0], own, how)
+                for one, answer, own in zip(ids, answers, sets, strict=True)
+            ]
+        )
 
     return run
 
@@ -114,25 +112,21 @@ def _one_prompt(
     found: list[float] = []
     for start in range(0, len(sets), BATCH):
         part = sets[start : start + BATCH]
-        handles = [
-            module.register_forward_pre_hook(_zeros(layer, lm.n_neurons, part))
-            for layer, (module, _) in enumerate(site_modules(lm, "hidden"))
-        ]
-        logits = lm.network(ids.expand(len(part), -1), **how).logits[:, -1]
-        for handle in handles:
-            handle.remove()
+        changes = {layer: _zeros(layer, lm.n_neurons, part) for layer in range(lm.n_layers)}
+        with hooks.edit(site_modules(lm, "hidden"), changes):
+            logits = lm.network(ids.expand(len(part), -1), **how).logits[:, -1]
         found += logits.log_softmax(-1)[:, token].tolist()
     return found
 
 
-def _zeros(layer: int, width: int, sets: Sequence[Members]) -> Callable[..., tuple[Tensor]]:
-    """Return a hook that sets each row's own neurons of a layer to 0 at the last position."""
+def _zeros(layer: int, width: int, sets: Sequence[Members]) -> hooks.Change:
+    """Return the change that sets each row's own neurons of a layer to 0 at the last position."""
     cells = [(row, n % width) for row, s in enumerate(sets) for n in s if n // width == layer]
     rows, neurons = [row for row, _ in cells], [neuron for _, neuron in cells]
 
-    def hook(_module: Any, args: tuple[Tensor]) -> tuple[Tensor]:
-        changed = args[0].clone()
+    def change(x: Tensor) -> Tensor:
+        changed = x.clone()
         changed[rows, -1, neurons] = 0
-        return (changed,)
+        return changed
 
-    return hook
+    return change

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 import planted
 import tiny
-from neuron_atlas import attribution, hooks, occlusion, quadrature
-from neuron_atlas.attribution import Attributed
+from neuron_atlas import attribution, hooks, occlusion, passes, quadrature
 from neuron_atlas.model import LanguageModel, site_modules
+from neuron_atlas.passes import Attributed
 from neuron_atlas.questions import Point, Question, points, words
 
 QUESTIONS = [
@@ -268,7 +268,7 @@ def test_methods_together_are_the_methods_alone(lm: LanguageModel) -> None:
         "ig": attribution.paths(lm, baseline="zero", rule=rule, target="log_probability"),
         "slope": attribution.slopes(target="log_probability"),
     }
-    both = list(attribution.together(lm, QUESTIONS, runs))
+    both = list(passes.together(lm, QUESTIONS, runs))
     alone = attribution.gradient_activation(lm, QUESTIONS, target="log_probability")
     scores, _, _ = all_of([part["slope"] for part in both])
     torch.testing.assert_close(scores, all_of(list(alone))[0])

@@ -1,67 +1,24 @@
 """Integrated gradients of an answer with respect to every hidden unit at the answer position."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal, cast
+from collections.abc import Iterator, Sequence
+from typing import Literal
 
-import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from neuron_atlas import occlusion
 from neuron_atlas.model import LanguageModel
-from neuron_atlas.point_batches import NODES, Batch, batches
+from neuron_atlas.passes import Attributed, Factors, Part, Pass, Run, target_of, together
+from neuron_atlas.point_batches import NODES, Batch
 from neuron_atlas.quadrature import Quadrature
 from neuron_atlas.questions import Question
-from neuron_atlas.resume import Trace, climb, trace
-from neuron_atlas.targets import Target, score
+from neuron_atlas.resume import Trace, climb
+from neuron_atlas.targets import Target
 
 Baseline = Literal["zero", "mean", "occlusion"]
 Mean = Float[Tensor, "layer neuron"]
-Factors = Float[Tensor, "question layer neuron"]
-
-
-@dataclass(frozen=True)
-class Attributed:
-    """The attributions of some questions.
-
-    Attributes:
-        places: Which of the questions they are.
-        scores: Attribution of each neuron, in the unit of the target; the points are added up.
-        value: The target at the neurons' own values.
-        difference: The target less its value with a whole layer at its baseline, added up over the
-            words of an occlusion: what the layer's scores sum to if the integral is exact. NaN
-            where it was not asked for.
-    """
-
-    places: Int[np.ndarray, " question"]
-    scores: Float[Tensor, "question layer neuron"]
-    value: Float[Tensor, " question"]
-    difference: Float[Tensor, "question layer"]
-
-
 OWN = 1.0  # the node at which a path has reached the neurons' own values
-Part = tuple[Tensor, Tensor, Tensor]
-
-
-class Pass:
-    """A batch's clean pass, and the gradients at the neurons' own values that methods share."""
-
-    def __init__(self, lm: LanguageModel, start: Trace, batch: Batch) -> None:
-        self.lm, self.start, self.batch = lm, start, batch
-        self._found: dict[Target, tuple[Tensor, Tensor]] = {}
-
-    def gradient(
-        self, target: Target
-    ) -> tuple[Float[Tensor, " point"], Float[Tensor, "point layer neuron"]]:
-        """Return the target and its gradient: one row a point gives those of all layers."""
-        if target not in self._found:
-            self._found[target] = _own_gradient(self.lm, self.start, self.batch, target)
-        return self._found[target]
-
-
-Run = Callable[[Pass], Part]  # scores, value and difference of each point
 
 
 def integrated_gradients(
@@ -131,43 +88,6 @@ def own_values(lm: LanguageModel, questions: Sequence[Question]) -> Iterator[Att
         yield found["one"]
 
 
-def together(
-    lm: LanguageModel,
-    questions: Sequence[Question],
-    runs: Mapping[str, Run],
-    *,
-    by_words: bool = False,
-    keep: Factors | None = None,
-) -> Iterator[dict[str, Attributed]]:
-    """Yield the results of several methods, by name, from one clean pass a batch.
-
-    Args:
-        lm: The model.
-        questions: Prompts with their answers.
-        runs: The methods: `paths`, `slopes` and `own`.
-        by_words: Whether a method occludes words; batches then have as many words a prompt.
-        keep: As in `integrated_gradients`.
-    """
-    for batch in batches(lm, questions, by_words=by_words):
-        owner = torch.tensor(batch.owner, device=lm.device)
-        factors = None
-        if keep is not None:
-            factors = keep.to(lm.device)[torch.tensor(batch.places, device=lm.device)][owner]
-        start = trace(lm, batch.points, keep=factors)
-        clean = Pass(lm, start, batch)
-        asked = [questions[i] for i in batch.places]
-        yield {name: _attributed(run(clean), batch, owner, asked) for name, run in runs.items()}
-
-
-def _attributed(
-    part: Part, batch: Batch, owner: Int[Tensor, " point"], asked: Sequence[Question]
-) -> Attributed:
-    """Add the points of each question up."""
-    scores, value, difference = (_added(x, owner) for x in part)
-    _require_finite(scores, asked)
-    return Attributed(np.array(batch.places), scores, value, difference)
-
-
 def paths(
     lm: LanguageModel,
     *,
@@ -190,7 +110,7 @@ def paths(
     def run(clean: Pass) -> Part:
         start, batch = clean.start, clean.batch
         low = _baselines(lm, start, batch, baseline, mean)
-        value = _target(lm, start.output[:, None], batch, target)[:, 0]
+        value = target_of(lm, start.output[:, None], batch, target)[:, 0]
         scores = _scores(clean, low, rule, target)
         if not check:
             return scores, value, torch.full_like(scores[:, :, 0], torch.nan)
@@ -211,21 +131,6 @@ def slopes(*, target: Target) -> Run:
     return run
 
 
-def _own_gradient(
-    lm: LanguageModel, start: Trace, batch: Batch, target: Target
-) -> tuple[Tensor, Tensor]:
-    first = start.values[:, 0, None].clone().requires_grad_()
-    watched: list[Tensor] = []
-    entries = [first, *[None] * (lm.n_layers - 1)]
-    with torch.enable_grad():
-        value = _target(lm, climb(lm, start, entries, watch=watched), batch, target)
-        value.sum().backward()  # type: ignore[no-untyped-call]
-    point = torch.arange(len(start.token), device=start.token.device)
-    passed = [cast(Tensor, x.grad)[point, 0, start.token] for x in watched]
-    gradient = torch.stack([cast(Tensor, first.grad)[:, 0], *passed], 1).float()
-    return value.detach()[:, 0], gradient
-
-
 def own(clean: Pass) -> Part:
     """Return the neurons' own values: the method `own_values`, to be run `together`."""
     start, batch = clean.start, clean.batch
@@ -244,17 +149,6 @@ def completeness_error(
     """
     off, whole = (scores.sum(2) - difference).abs().sum(1), difference.abs().sum(1)
     return torch.where(whole == 0, 0, off / whole)
-
-
-def _added(part: Tensor, owner: Int[Tensor, " point"]) -> Tensor:
-    total = torch.zeros(int(owner.max()) + 1, *part.shape[1:], device=part.device)
-    return total.index_add_(0, owner, part.float()).cpu()
-
-
-def _target(
-    lm: LanguageModel, output: Float[Tensor, "point row d_model"], batch: Batch, target: Target
-) -> Float[Tensor, "point row"]:
-    return score(lm, output, batch.points, target).float()
 
 
 def _baselines(
@@ -282,7 +176,7 @@ def _ends(
     total = torch.zeros(len(low), lm.n_layers, device=low.device)
     for part in torch.split(low, NODES, 1):
         output = climb(lm, start, list(part.unbind(2)))
-        value = _target(lm, output, batch, target)
+        value = target_of(lm, output, batch, target)
         total += value.view(len(low), lm.n_layers, part.shape[1]).sum(2)
     return total
 
@@ -320,17 +214,7 @@ def _part(
     at = low + nodes.to(low)[:, None, None] * step
     entries = [x.contiguous().requires_grad_() for x in at.unbind(2)]
     with torch.enable_grad():
-        value = _target(lm, climb(lm, start, entries), batch, target)
+        value = target_of(lm, climb(lm, start, entries), batch, target)
         gradients = torch.autograd.grad(value.sum(), entries)
     gradient = torch.stack(gradients, 2).float()
     return torch.einsum("r,prln,prln->pln", weights.to(gradient), step.float(), gradient)
-
-
-def _require_finite(scores: Tensor, asked: Sequence[Question]) -> None:
-    bad = ~torch.isfinite(scores).flatten(1).all(1)
-    if bad.any():
-        question = asked[int(bad.nonzero()[0])]
-        raise ValueError(
-            f"the attributions of the prompt {question.prompt!r} are NaN or infinite; "
-            "try model.dtype: float32"
-        )

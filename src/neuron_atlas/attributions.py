@@ -11,10 +11,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from neuron_atlas import attribution, store, tolerance
-from neuron_atlas.attribution import Attributed, Baseline, Mean
+from neuron_atlas import attribution, passes, store, tolerance
+from neuron_atlas.attribution import Baseline, Mean
 from neuron_atlas.knowledge_neurons import COLUMNS, META, PROMPTS, SCORES
 from neuron_atlas.model import LanguageModel
+from neuron_atlas.passes import Attributed
 from neuron_atlas.quadrature import Quadrature, gauss_legendre, graded, midpoint, radau
 from neuron_atlas.questions import Question
 from neuron_atlas.recall import Tokens, target
@@ -148,7 +149,7 @@ def measure(lm: LanguageModel, rows: pd.DataFrame, plan: Plan, mean: Mean | None
         questions = [question(tokens, row) for row in listed]
         methods = _methods(lm, plan, mean, check=bool(checked))
         by_words = plan.baseline == "occlusion"
-        for found in attribution.together(lm, questions, methods, by_words=by_words):
+        for found in passes.together(lm, questions, methods, by_words=by_words):
             for method, part in found.items():
                 parts += _kept(method, part, listed, plan)
     table = pd.concat(parts, ignore_index=True)
@@ -157,7 +158,7 @@ def measure(lm: LanguageModel, rows: pd.DataFrame, plan: Plan, mean: Mean | None
 
 def _methods(
     lm: LanguageModel, plan: Plan, mean: Mean | None, *, check: bool
-) -> dict[str, attribution.Run]:
+) -> dict[str, passes.Run]:
     rule, target = plan.quadrature, plan.target
     return {
         "attribution": attribution.paths(
@@ -171,7 +172,7 @@ def _methods(
     }
 
 
-def _sizes(clean: attribution.Pass) -> attribution.Part:
+def _sizes(clean: passes.Pass) -> passes.Part:
     values, value, difference = attribution.own(clean)
     return values.abs(), value, difference
 

@@ -8,7 +8,7 @@ killed is taken for alive once another has its number, as after the restart of a
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -62,12 +62,19 @@ def _is_sound(file: Path) -> bool:
 
 
 def _is_whole(text: str) -> bool:
-    """Return whether DVC can read it, and it does not end within a number."""
+    """Return whether DVC can read it, and it does not end within a number or a result."""
     try:
-        COMPILED_LOCKFILE_SCHEMA(YAML(typ="safe").load(text))
+        content = COMPILED_LOCKFILE_SCHEMA(YAML(typ="safe").load(text))
     except (YAMLError, Invalid):
         return False
-    return text.endswith("\n")
+    last = list(content.get("stages", {}).values())[-1:]
+    outs = [out for stage in last for out in stage.get("outs", [])]
+    return text.endswith("\n") and bool(outs) and all(map(_is_described, outs))
+
+
+def _is_described(out: Mapping[str, Any]) -> bool:
+    """Return whether a result has all that DVC writes of a file, or of a folder."""
+    return "size" in out and (not out["md5"].endswith(".dir") or "nfiles" in out)
 
 
 def _text(file: Path) -> str:

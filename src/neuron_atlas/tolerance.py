@@ -4,8 +4,9 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from neuron_atlas.attribution import Baseline, Mean, completeness_error, paths, together
+from neuron_atlas.attribution import Baseline, Mean, completeness_error, paths
 from neuron_atlas.model import LanguageModel
+from neuron_atlas.passes import together
 from neuron_atlas.quadrature import Quadrature
 from neuron_atlas.questions import Question
 from neuron_atlas.targets import Target

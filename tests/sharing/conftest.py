@@ -1,6 +1,5 @@
 """A repository with the toy model's results, clones of it, servers, and the ledger of faults."""
 
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -51,8 +50,7 @@ def ledger(request: pytest.FixtureRequest) -> Ledger:
 
 @pytest.fixture(scope="session", autouse=True)
 def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep programs from the user's settings, credentials and caches; let Ctrl-C reach them."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a test's worker may ignore it
+    """Keep programs from the user's settings, credentials and caches."""
     home = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HOME", str(home))

@@ -26,6 +26,7 @@ def started(folder: Path, *words: str, **variables: str) -> Iterator[subprocess.
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            preexec_fn=_hear_interrupts,
         )
     try:
         yield process
@@ -33,6 +34,11 @@ def started(folder: Path, *words: str, **variables: str) -> Iterator[subprocess.
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+def _hear_interrupts() -> None:
+    """Undo what a shell does to programs in the background, and a worker to its tests'."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def output(folder: Path) -> str:

@@ -158,11 +158,13 @@ def test_a_half_written_list_of_results_is_mended(clone: Clone, ledger: Ledger) 
         assert len(results(file.read_text(encoding="utf-8"))) > 5
         run(folder, "dvc", "repro")  # the rest comes from the run-cache
         assert file.read_bytes() == whole
-    for length in np.random.default_rng(SEED).integers(0, len(whole), 12).tolist():
+    for length in np.random.default_rng(SEED).integers(0, len(whole), 20).tolist():
         file.write_bytes(whole[:length])
         mend.main(folder)
         kept = results(file.read_text(encoding="utf-8")) if file.exists() else {}
-        assert kept == {name: stages[name] for name in kept}
+        for name, one in kept.items():
+            found = one["outs"]  # DVC takes a stage for changed that lacks one
+            assert one == stages[name] | {"outs": stages[name]["outs"][: len(found)]}
     conflict = whole.replace(b"  check:\n", b"<<<<<<< ours\n  check:\n")
     for text, said in (
         (whole, []),
