@@ -16,6 +16,8 @@ class Architecture:
         gate: The gate projection of a gated MLP; None in a plain one.
         down_norm: What norms the down-projection's output before it is added to the residual.
         sum_norm: What norms the sum of the two: the layer norm of a post-norm block.
+        attention_end: The module that ends an encoder's attention, called with what was attended to
+            and the residual; from there on a block treats every position by itself.
         norm: The norm between the last block and the body's output; None if there is none.
         transform: What stands between the body and the output embeddings, in order: module paths,
             or names of activation functions that are no modules of the model.
@@ -29,6 +31,7 @@ class Architecture:
     gate: str | None = None
     down_norm: str | None = None
     sum_norm: str | None = None
+    attention_end: str | None = None
     norm: str | None = None
     transform: tuple[str, ...] = ()
     encoder: bool = False
@@ -49,6 +52,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         down="output.dense",
         up="intermediate.dense",
         sum_norm="output.LayerNorm",
+        attention_end="attention.output",
         transform=("cls.predictions.transform",),
         encoder=True,
     ),
@@ -92,6 +96,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         down="output.dense",
         up="intermediate.dense",
         sum_norm="output.LayerNorm",
+        attention_end="attention.output",
         transform=("lm_head.dense", "gelu", "lm_head.layer_norm"),
         encoder=True,
     ),

@@ -10,7 +10,7 @@ from torch import Tensor
 from neuron_atlas import occlusion
 from neuron_atlas.model import LanguageModel
 from neuron_atlas.passes import Attributed, Factors, Part, Pass, Run, target_of, together
-from neuron_atlas.point_batches import NODES, Batch
+from neuron_atlas.point_batches import Batch, nodes_at_once
 from neuron_atlas.quadrature import Quadrature
 from neuron_atlas.questions import Question
 from neuron_atlas.resume import Trace, climb
@@ -174,7 +174,7 @@ def _ends(
 ) -> Float[Tensor, "point layer"]:
     """Return F with a whole layer at its baseline, added up over the words."""
     total = torch.zeros(len(low), lm.n_layers, device=low.device)
-    for part in torch.split(low, NODES, 1):
+    for part in torch.split(low, nodes_at_once(lm, batch), 1):
         output = climb(lm, start, list(part.unbind(2)))
         value = target_of(lm, output, batch, target)
         total += value.view(len(low), lm.n_layers, part.shape[1]).sum(2)
@@ -194,7 +194,8 @@ def _scores(
     nodes = torch.tensor([node for node, _ in inner]).repeat(n_words)
     weights = torch.tensor([weight for _, weight in inner]).repeat(n_words)
     path = torch.arange(n_words).repeat_interleave(len(inner))
-    for part in torch.split(torch.arange(len(nodes)), NODES) if inner else ():
+    size = nodes_at_once(lm, clean.batch)
+    for part in torch.split(torch.arange(len(nodes)), size) if inner else ():
         total += _part(
             lm, start, low[:, path[part]], nodes[part], weights[part], clean.batch, target
         )

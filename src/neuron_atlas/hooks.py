@@ -56,6 +56,19 @@ def edit(modules: Modules, changes: Mapping[int, Change]) -> Iterator[None]:
 
 
 @contextmanager
+def edit_arguments(modules: Sequence[nn.Module], change: Change) -> Iterator[None]:
+    """Pass every positional argument of the modules through a function while open."""
+
+    def before(_module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        return tuple(map(change, args))
+
+    with ExitStack() as stack:
+        for module in modules:
+            stack.callback(module.register_forward_pre_hook(before).remove)
+        yield
+
+
+@contextmanager
 def record_calls(modules: Sequence[nn.Module]) -> Iterator[list[Call]]:
     """Yield a list that fills with the arguments of each module's call, in the order of calls."""
     calls: list[Call] = []

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from neuron_atlas.model import LanguageModel, Text
 from neuron_atlas.questions import Point, Question, points, words
 
-NODES = 8  # rows that a point has in each layer at a time; more only lengthen the rows' mask
+NODES = 8  # rows that a point has in each layer at a time, at least
 N_ROWS = 1024  # tokens of a batch's rows, all layers together; a matter of memory
 
 
@@ -34,6 +34,12 @@ def batches(lm: LanguageModel, questions: Sequence[Question], *, by_words: bool)
         group.append(i)
     if group:
         yield _batch(group, laid, hidden)
+
+
+def nodes_at_once(lm: LanguageModel, batch: Batch) -> int:
+    """Return how many rows of each layer a point may have at a time: more where points are few."""
+    tokens = sum(_width(lm, [point]) for point in batch.points) * lm.n_layers
+    return max(NODES, N_ROWS // tokens)
 
 
 def _width(lm: LanguageModel, laid: Sequence[Point]) -> int:

@@ -13,6 +13,7 @@ the rows' shape; no attention is written again here.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -164,15 +165,42 @@ def climb(
     for layer, values in enumerate(entries):
         if whole is not None and layer == whole[0]:
             hidden = _unchanged(lm, start, *whole)
+        changes = _changes(start, layer, watch)
+        ends = [] if changes or layer + 1 < lm.n_layers else _attention_end(lm)
         if hidden is not None:
-            with hooks.edit(site_modules(lm, "hidden"), _changes(start, layer, watch)):
+            cut = partial(_at_answer, start, n_rows=hidden.shape[1])
+            with hooks.edit(site_modules(lm, "hidden"), changes), hooks.edit_arguments(ends, cut):
                 hidden = _call(lm, start, layer, hidden)
+        if layer + 1 == lm.n_layers and hidden is not None:
+            hidden = _read(start, hidden)
         if values is not None:
             new = _entering(lm, start, layer, values)
+            new = _read(start, new) if layer + 1 == lm.n_layers else new
             hidden = new if hidden is None else torch.cat([hidden, new], 1)
     if hidden is None:
         raise ValueError("expected rows to enter at one layer at least, got none")
-    return hidden[torch.arange(len(hidden), device=hidden.device), :, start.token]
+    return hidden[:, :, 0]
+
+
+def _attention_end(lm: LanguageModel) -> list[torch.nn.Module]:
+    """Return the module after which the last block needs the answer position alone."""
+    path = lm.architecture.attention_end
+    return [] if path is None else [lm.blocks[-1].get_submodule(path)]
+
+
+def _at_answer(start: Trace, x: Tensor, n_rows: int) -> Tensor:
+    """Cut sequences [point * row, token, d_model] down to the answer position."""
+    token = start.token.repeat_interleave(n_rows)
+    return x[torch.arange(len(x), device=x.device), token][:, None]
+
+
+def _read(
+    start: Trace, hidden: Float[Tensor, "point row token d_model"]
+) -> Float[Tensor, "point row 1 d_model"]:
+    if hidden.shape[2] == 1:
+        return hidden
+    point = torch.arange(len(hidden), device=hidden.device)
+    return hidden[point, :, start.token][:, :, None]
 
 
 def _unchanged(
@@ -236,7 +264,7 @@ def _call(lm: LanguageModel, start: Trace, layer: int, hidden: Tensor) -> Tensor
         flat = hidden.reshape(n_points, n_rows, hidden.shape[3])
     output = lm.blocks[layer](flat, *map(turn, args[1:]), **{k: turn(v) for k, v in kwargs.items()})
     result: Tensor = output[0] if isinstance(output, tuple) else output
-    return result.view(hidden.shape)
+    return result.view(n_points, n_rows, -1, hidden.shape[3])
 
 
 class _Whole:
