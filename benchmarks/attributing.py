@@ -19,6 +19,7 @@ from shapes import N_TOKENS, Shape, shape
 from timing import Contender, Run, Timed, Versus, Work, rounded
 
 KN, CAPTUM = "knowledge-neurons", "captum"
+SAME = f"{KN} with our products"
 RULES = {KN: INCLUSIVE, CAPTUM: MIDPOINT}  # where the peers evaluate, and with which weights
 FACTS, TOP = 8, 20
 MOST = 64  # points of a rule that is as complete as a peer's
@@ -30,10 +31,14 @@ def decoder() -> Work:
     get, name = _getter("gpt2"), "attribution-decoder"
     work = _work(get, name)
     more = {
-        "ours-bf16": Contender(lambda: _ours(_bfloat16(get()), INCLUSIVE)),
-        "ours-facts": Contender(lambda: _ours(get(), INCLUSIVE, n_facts=FACTS), share=FACTS),
+        "ours-bf16": Contender(lambda: _ours(_bfloat16(get()), INCLUSIVE), ours=True),
+        "ours-facts": Contender(
+            lambda: _ours(get(), INCLUSIVE, n_facts=FACTS), share=FACTS, ours=True
+        ),
+        SAME: replace(work.contenders[KN], ours=True),
     }
     rows = [
+        Versus(f"{name}-same-products", KN, f"ours as {KN}", SAME, about=_same_products),
         Versus(f"{name}-bf16", KN, "ours-bf16", KN, about=_same_top),
         Versus(f"{name}-{FACTS}-facts", KN, "ours-facts", KN, about=_per_fact),
     ]
@@ -41,7 +46,7 @@ def decoder() -> Work:
         work,
         contenders={**work.contenders, **more},
         rows=[*work.rows, *rows],
-        memory=[*work.memory, *more],
+        memory=[*work.memory, "ours-bf16", "ours-facts"],
     )
 
 
@@ -64,8 +69,8 @@ def _work(get: Callable[[], Shape], name: str) -> Work:
     rows: list[Versus] = []
     for peer, rule in RULES.items():
         same, fewer = f"ours as {peer}", f"ours equal to {peer}"
-        contenders[same] = Contender(functools.partial(_same, get, rule))
-        contenders[fewer] = Contender(functools.partial(_fewer, get, rule))
+        contenders[same] = Contender(functools.partial(_same, get, rule), ours=True)
+        contenders[fewer] = Contender(functools.partial(_fewer, get, rule), ours=True)
         share = functools.partial(_share_of_peak, get, same, rule)
         equal = functools.partial(_completeness, get, fewer, peer)
         rows += [
@@ -168,6 +173,10 @@ def _same_top(timed: Mapping[str, Timed]) -> dict[str, Any]:
         "work": "ours in bfloat16, the peer in float32",
         f"same_top_{TOP}": len(first & second),
     }
+
+
+def _same_products(_timed: Mapping[str, Timed]) -> dict[str, Any]:
+    return {"work": "the peer too has float32 matrices multiplied as we have (products.py)"}
 
 
 def _per_fact(_timed: Mapping[str, Timed]) -> dict[str, Any]:

@@ -54,7 +54,7 @@ def _work(folder: Path, dtype: torch.dtype, suffix: str) -> Work:
         "nnsight with stop": lambda: peers.traces(folder, own(), readings(get()), stop=True),
     }
     contenders = {
-        "ours": Contender(lambda: ours(get())),
+        "ours": Contender(lambda: ours(get()), ours=True),
         **{name: Contender(prepare) for name, prepare in batched.items()},
         "transformers": Contender(lambda: peers.loop(get(), readings(get()), LOOP), share=1 / LOOP),
         "product": machine.product(dtype),

@@ -34,7 +34,7 @@ def work(folder: Path) -> Work:
     """Singles and pairs of 6 neurons of each prompt, by us and by one full forward pass each."""
     get = functools.cache(functools.partial(model.load, folder, device="cpu", dtype=torch.float32))
     contenders = {
-        "ours": Contender(lambda: _ours(get())),
+        "ours": Contender(lambda: _ours(get()), ours=True),
         "all logits": Contender(lambda: _theirs(get())),
         "last logits": Contender(lambda: _theirs(get(), logits_to_keep=1)),
     }

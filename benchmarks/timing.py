@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
+from neuron_atlas import products
+
 Result = TypeVar("Result")
 Run = Callable[[], np.ndarray]
 Gap = Callable[[np.ndarray, np.ndarray], float]
@@ -23,10 +25,13 @@ class Contender:
         prepare: Loads what it needs, untimed, and returns what is timed. The result is NaN where a
             run leaves a part of the work out.
         share: How much of the work a run does; its seconds are divided by this.
+        ours: Whether float32 matrices are multiplied as `products.choose` has it; others' runs have
+            torch's default.
     """
 
     prepare: Callable[[], Run]
     share: float = 1.0
+    ours: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,7 @@ def interleave(contenders: Mapping[str, Contender], *, rounds: int) -> dict[str,
     results: dict[str, np.ndarray] = {}
     for _ in range(rounds):
         for name, run in runs.items():
+            _multiply(ours=contenders[name].ours)
             start = time.perf_counter()
             found = _named(name, run)
             seconds[name].append(time.perf_counter() - start)
@@ -58,6 +64,12 @@ def interleave(contenders: Mapping[str, Contender], *, rounds: int) -> dict[str,
         name: Timed(statistics.median(seconds[name][rounds > 1 :]) / one.share, results[name])
         for name, one in contenders.items()
     }
+
+
+def _multiply(*, ours: bool) -> None:
+    torch.set_float32_matmul_precision("highest")
+    if ours:
+        products.choose()
 
 
 def _named(name: str, run: Callable[[], Result]) -> Result:

@@ -1,17 +1,22 @@
 """The facts that are attributed, and the table that is kept of them."""
 
+import copy
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+import yaml
 
+import scripts
 import toy
 from neuron_atlas import attributions, knowledge_neurons, recall, store
 from neuron_atlas.attributions import Plan
 from neuron_atlas.model import LanguageModel
 from neuron_atlas.recall import Tokens
+from saved import save
 
 PLAN = Plan("occlusion", "radau", 4, 0.01, "graded", 3, "candidates", 20, 0.3)
 
@@ -90,7 +95,26 @@ def test_the_fewest_steps_within_the_tolerance_are_taken(
         own = checked[checked["method"] == "attribution"].drop_duplicates("fact")
         assert own["completeness"].median() < 3 * tolerance  # of all prompts, not the few measured
     assert steps[0] < steps[1] < steps[2]
-    assert attributions.settled(toy_decoder, rows, PLAN, None) == PLAN
+
+
+def test_evaluations_are_settled_in_float32_whatever_the_model_s_precision(
+    toy_decoder: LanguageModel, recalled: pd.DataFrame, tmp_path: Path
+) -> None:
+    network = copy.deepcopy(toy_decoder.network).to(torch.bfloat16)  # type: ignore[arg-type]
+    coarse = replace(toy_decoder, network=network)
+    save(coarse, tmp_path / "model")
+    store.write_table(tmp_path / "recall/en.parquet", recalled)
+    params = yaml.safe_load((scripts.ROOT / "params.yaml").read_text(encoding="utf-8"))
+    params["attributions"] |= {"steps": None, "tolerance": 1e-3, "max_facts": 1}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    done = scripts.run(tmp_path, "attributions", "model", "recall/en.parquet", "attributions/en")
+    assert done.returncode == 0, done.stderr
+    about = store.read_json(tmp_path / "attributions/en" / knowledge_neurons.META)
+    assert about["dtype"] == "bfloat16"
+    assert about["completeness"]["median"] > 1e-3  # what rounding costs is told
+    plan = replace(PLAN, steps=None, tolerance=1e-3)
+    with pytest.raises(ValueError, match="at best"):  # and more evaluations would not mend it
+        attributions.settled(coarse, attributions.chosen(recalled, max_facts=1), plan, None)
 
 
 def test_a_tolerance_out_of_reach_is_an_error(

@@ -1,5 +1,6 @@
 """The measuring itself: what is compared, fitted, counted and written; no peer is needed."""
 
+import functools
 import subprocess
 import sys
 from collections.abc import Callable
@@ -61,6 +62,22 @@ def test_contenders_take_turns_and_the_first_round_is_not_counted(
     assert found["a"].seconds == 2
     assert found["b"].seconds == 8  # half of the work took 4
     assert found["a"].result == [100]  # the first round's, though its time is not counted
+
+
+def test_only_our_runs_multiply_as_we_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    choose = functools.partial(torch.set_float32_matmul_precision, "medium")
+    monkeypatch.setattr("neuron_atlas.products.choose", choose)
+    seen: dict[str, list[str]] = {"ours": [], "theirs": []}
+
+    def seeing(name: str) -> Contender:
+        def run() -> np.ndarray:
+            seen[name].append(torch.get_float32_matmul_precision())
+            return NONE
+
+        return Contender(lambda: run, ours=name == "ours")
+
+    interleave({name: seeing(name) for name in seen}, rounds=2)
+    assert seen == {"ours": ["medium"] * 2, "theirs": ["highest"] * 2}
 
 
 def test_a_single_round_is_counted() -> None:

@@ -112,13 +112,11 @@ def baseline_mean(lm: LanguageModel, rows: pd.DataFrame, baseline: Baseline) -> 
 
 
 def settled(lm: LanguageModel, rows: pd.DataFrame, plan: Plan, mean: Mean | None) -> Plan:
-    """Return the plan with its number of evaluations, measured on a few of the checked prompts.
+    """Return the plan with the fewest evaluations that a few of the checked prompts need.
 
     Raises:
         ValueError: the tolerance cannot be met.
     """
-    if plan.steps is not None:
-        return plan
     checked = rows[rows["checked"]]
     some = checked.iloc[np.linspace(0, len(checked) - 1, min(SAMPLE, len(checked))).astype(int)]
     tokens = Tokens(lm)

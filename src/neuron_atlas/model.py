@@ -19,6 +19,7 @@ from transformers import (
 )
 from transformers.activations import ACT2FN
 
+from neuron_atlas import products
 from neuron_atlas.architectures import Architecture, architecture
 from neuron_atlas.slots import OBJECT
 from neuron_atlas.store import read_json
@@ -156,6 +157,8 @@ def load(
 ) -> LanguageModel:
     """Load the model and tokenizer that the `model` stage left in `folder`, frozen.
 
+    It also settles how the process multiplies matrices; see `products.choose`.
+
     Args:
         folder: Where `config.json`, `tokenizer.json` and the safetensors are.
         device: By default the GPU if there is one.
@@ -168,6 +171,7 @@ def load(
     if not config_file.exists():
         raise ValueError(f"{config_file} does not exist; run `dvc repro model` or `dvc pull model`")
     row = architecture(str(read_json(config_file).get("model_type")))
+    products.choose()
     config = AutoConfig.from_pretrained(folder)
     auto = AutoModelForMaskedLM if row.encoder else AutoModelForCausalLM
     network = auto.from_pretrained(folder, dtype=dtype or config.dtype, use_safetensors=True)
