@@ -25,7 +25,7 @@ import pairing
 import ranking
 import tables
 from neuron_atlas import store
-from timing import Work, interleave, row
+from timing import Work, interleave, once, row
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs/performance.md"
@@ -113,7 +113,7 @@ def main() -> None:
     require_peers()
     chosen = {k: v for k, v in works(words.model).items() if words.only in (None, k)}
     if words.contender:
-        chosen[words.only]().contenders[words.contender].prepare()()
+        once(chosen[words.only]().contenders[words.contender])
         sys.stdout.write(f"{memory.own_peak_mb()}\n")
         return
     rows = measured(chosen, words)

@@ -55,7 +55,7 @@ def interleave(contenders: Mapping[str, Contender], *, rounds: int) -> dict[str,
     results: dict[str, np.ndarray] = {}
     for _ in range(rounds):
         for name, run in runs.items():
-            _multiply(ours=contenders[name].ours)
+            multiply(ours=contenders[name].ours)
             start = time.perf_counter()
             found = _named(name, run)
             seconds[name].append(time.perf_counter() - start)
@@ -66,7 +66,15 @@ def interleave(contenders: Mapping[str, Contender], *, rounds: int) -> dict[str,
     }
 
 
-def _multiply(*, ours: bool) -> None:
+def once(contender: Contender) -> None:
+    """Run a contender a single time."""
+    run = contender.prepare()
+    multiply(ours=contender.ours)
+    run()
+
+
+def multiply(*, ours: bool) -> None:
+    """Settle how the process multiplies float32 matrices: as we have it, or by torch's default."""
     torch.set_float32_matmul_precision("highest")
     if ours:
         products.choose()
