@@ -4,7 +4,8 @@ BIN := .venv/bin
 READY := .venv/.ready
 PEERS := .venv/.bench
 SERVERS := .venv/.servers
-TOGETHER := --numprocesses=auto --maxprocesses=8 --dist=loadfile
+TOGETHER := --numprocesses=auto --maxprocesses=8 --dist=loadfile \
+	--no-loadscope-reorder
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'

@@ -13,6 +13,12 @@ import toy
 from neuron_atlas.model import LanguageModel
 
 torch.set_num_threads(1)  # threads cost these tiny models more than they save
+LONG = ("test_toy_pipeline", "test_encoders", "test_resume")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take minutes, lest one worker end with them alone."""
+    items.sort(key=lambda item: item.path.stem not in LONG)
 
 
 @pytest.fixture(scope="session", params=sorted(tiny.CONFIGS))

@@ -155,27 +155,36 @@ def test_extraction_in_other_batches(
 
 
 @pytest.mark.usefixtures("two_threads")
-def test_two_threads_change_no_bit(lm: LanguageModel, recalled: pd.DataFrame, origin: Path) -> None:
-    found = [
-        scored(lm, recalled, 256),
-        attributed(lm, recalled, 24),
-        interfered(lm, recalled, origin, 8),
-    ]
-    torch.set_num_threads(1)
-    expected = [
-        scored(lm, recalled, 256),
-        attributed(lm, recalled, 24),
-        interfered(lm, recalled, origin, 8),
-    ]
-    for a, b in zip(found, expected, strict=True):
-        pd.testing.assert_frame_equal(a, b, check_exact=True)
-
-
-@pytest.mark.parametrize("name", ["activations", "attributions"])
-def test_a_stage_gives_the_same_bytes_with_two_threads(
-    origin: Path, tmp_path: Path, name: str
+def test_two_threads_change_no_bit_but_of_attributions(
+    lm: LanguageModel, recalled: pd.DataFrame, origin: Path
 ) -> None:
+    """Of attributions they do on some processors, as batches of another size do."""
+
+    def exact() -> list[pd.DataFrame]:
+        return [scored(lm, recalled, 256), interfered(lm, recalled, origin, 8)]
+
+    found, other = exact(), attributed(lm, recalled, 24)
+    torch.set_num_threads(1)
+    for a, b in zip(found, exact(), strict=True):
+        pd.testing.assert_frame_equal(a, b, check_exact=True)
+    compare(other, attributed(lm, recalled, 24), score=NATS, value=NATS, completeness=SHARE)
+
+
+def test_a_stage_gives_the_same_bytes_with_two_threads(origin: Path, tmp_path: Path) -> None:
     folder = workspace(origin, tmp_path)
-    expected = removed(folder / out(name, "en"))
-    run(folder, *stage(name, "en"), OMP_NUM_THREADS="2")
-    assert contents(folder / out(name, "en")) == expected
+    expected = removed(folder / out("activations", "en"))
+    run(folder, *stage("activations", "en"), OMP_NUM_THREADS="2")
+    assert contents(folder / out("activations", "en")) == expected
+
+
+def test_a_stage_shows_the_same_attributions_with_two_threads(origin: Path, tmp_path: Path) -> None:
+    folder = workspace(origin, tmp_path)
+    result = folder / out("attributions", "en")
+    tables = []
+    for threads in ("1", "2"):
+        removed(result)
+        run(folder, *stage("attributions", "en"), OMP_NUM_THREADS=threads)
+        table = store.read_table(result / "scores.parquet").drop(columns="rank")
+        keys = ["fact", "template", "method", "neuron"]
+        tables.append(table.sort_values(keys, ignore_index=True))
+    compare(tables[1], tables[0], score=NATS)
