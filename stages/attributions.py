@@ -3,12 +3,10 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-import torch
 from pydantic import Field
 
 from neuron_atlas import attributions, model, store, work
 from neuron_atlas.command import run
-from neuron_atlas.model import LanguageModel
 from neuron_atlas.params import Section, load
 
 
@@ -34,8 +32,8 @@ def main(model_folder: Path, recall_file: Path, out: Path, /) -> None:
     plan = attributions.Plan(**params.model_dump(exclude={"max_facts"}))
     lm = model.load(model_folder)
     mean = attributions.baseline_mean(lm, rows, plan.baseline)
-    if plan.steps is None:
-        plan = attributions.settled(_exact(lm, model_folder), rows, plan, mean)
+    if plan.steps is None:  # evaluations do not make up for what a precision rounds
+        plan = attributions.settled(model.exact(lm, model_folder), rows, plan, mean)
     inputs = [Path(__file__), model_folder, recall_file]
     key = work.key(f"attributions {out.name}", inputs, params.model_dump())
     table = work.in_parts(
@@ -43,11 +41,6 @@ def main(model_folder: Path, recall_file: Path, out: Path, /) -> None:
     )
     attributions.write(table, out, plan=plan, lm=lm)
     work.done(key)
-
-
-def _exact(lm: LanguageModel, folder: Path) -> LanguageModel:
-    """Return the model in float32: evaluations do not make up for what a precision rounds."""
-    return lm if lm.dtype == torch.float32 else model.load(folder, dtype=torch.float32)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Annotated
 
-import torch
 from pydantic import Field
 
 from neuron_atlas import facts, model, recall, store, work
@@ -28,8 +27,9 @@ def main(model_folder: Path, facts_file: Path, out: Path, /) -> None:
     inputs = [Path(__file__), model_folder, facts_file]
     key = work.key(f"recall {out.stem}", inputs, params.model_dump())
     scored = work.in_parts(asked, lambda part: recall.score(lm, part), key=key, size=256)
-    exact = None if lm.dtype == torch.float32 else model.load(model_folder, dtype=torch.float32)
-    scored = recall.with_reference(scored, exact, n=params.n_reference, seed=params.seed)
+    exact = model.exact(lm, model_folder)
+    reference = None if exact is lm else exact
+    scored = recall.with_reference(scored, reference, n=params.n_reference, seed=params.seed)
     store.write_table(out, recall.with_known(scored))
     work.done(key)
 

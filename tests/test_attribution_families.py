@@ -6,9 +6,12 @@ import pytest
 import torch
 from torch import Tensor
 
+import tiny
 from neuron_atlas import attribution, hooks, occlusion, quadrature
 from neuron_atlas.model import LanguageModel, site_modules
 from neuron_atlas.questions import Point, Question, points, words
+from neuron_atlas.resume import climb
+from neuron_atlas.trace import trace
 
 RULE = quadrature.midpoint(2)
 QUESTIONS = [  # the first two go together: as many words, but other lengths
@@ -78,3 +81,16 @@ def test_attributions_equal_whole_forwards(lm: LanguageModel, kind: attribution.
             peak = float(expected.abs().max())
             assert peak > 1e-3
             assert float((scores - expected).abs().max()) <= 1e-5 * peak
+
+
+@pytest.mark.parametrize("family", sorted(tiny.CONFIGS))
+def test_the_last_block_of_an_encoder_reads_the_answer_alone(family: str) -> None:
+    lm = tiny.random_model(family)
+    start = trace(lm, points(lm, QUESTIONS[1]))
+    tokens = start.outputs[0].shape[1]
+    with hooks.record(site_modules(lm, "hidden")) as values:
+        climb(lm, start, [start.values[:, 0, None], *[None] * (lm.n_layers - 1)])
+    widths = [values[layer].shape[1] for layer in range(1, lm.n_layers)]
+    cut = lm.architecture.attention_end is not None
+    assert widths == [tokens, 1 if cut else tokens]
+    assert cut or family not in {"bert", "distilbert", "xlm-roberta"}

@@ -14,7 +14,7 @@ from neuron_atlas import edit_search
 from neuron_atlas.edit_search import Descent, Task, search
 from neuron_atlas.model import LanguageModel, site_modules
 from neuron_atlas.questions import Question, points
-from neuron_atlas.resume import trace
+from neuron_atlas.trace import trace
 from neuron_atlas.value_edits import vectors
 from planted_scores import unit
 

@@ -16,8 +16,9 @@ class Architecture:
         gate: The gate projection of a gated MLP; None in a plain one.
         down_norm: What norms the down-projection's output before it is added to the residual.
         sum_norm: What norms the sum of the two: the layer norm of a post-norm block.
-        attention_end: The module that ends an encoder's attention, called with what was attended to
-            and the residual; from there on a block treats every position by itself.
+        attention_end: The module that ends an encoder's attention, from which on a block treats
+            every position by itself; all that passes on is among its arguments. None where the
+            residual goes round it, as in ModernBERT.
         norm: The norm between the last block and the body's output; None if there is none.
         transform: What stands between the body and the output embeddings, in order: module paths,
             or names of activation functions that are no modules of the model.
@@ -62,6 +63,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         down="ffn.lin2",
         up="ffn.lin1",
         sum_norm="output_layer_norm",
+        attention_end="sa_layer_norm",
         transform=("vocab_transform", "activation", "vocab_layer_norm"),
         encoder=True,
     ),

@@ -13,8 +13,9 @@ from neuron_atlas.passes import Attributed, Factors, Part, Pass, Run, target_of,
 from neuron_atlas.point_batches import Batch, nodes_at_once
 from neuron_atlas.quadrature import Quadrature
 from neuron_atlas.questions import Question
-from neuron_atlas.resume import Trace, climb
+from neuron_atlas.resume import climb
 from neuron_atlas.targets import Target
+from neuron_atlas.trace import Trace
 
 Baseline = Literal["zero", "mean", "occlusion"]
 Mean = Float[Tensor, "layer neuron"]

@@ -15,8 +15,9 @@ from torch import Tensor
 from neuron_atlas import hooks
 from neuron_atlas.model import LanguageModel, site_modules
 from neuron_atlas.questions import Point
-from neuron_atlas.resume import Trace, climb, trace
+from neuron_atlas.resume import climb
 from neuron_atlas.targets import score
+from neuron_atlas.trace import Trace, trace
 from neuron_atlas.value_edits import columns
 
 

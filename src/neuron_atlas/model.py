@@ -125,6 +125,12 @@ class LanguageModel:
                 " lower recall.shots or shorten the templates"
             )
 
+    @property
+    def final_norm(self) -> nn.Module | None:
+        """The norm between the last block and the body's output, if the family has one."""
+        path = self.architecture.norm
+        return None if path is None else self.network.get_submodule(path)
+
     def before_head(self, hidden: Float[Tensor, "row d_model"]) -> Float[Tensor, "row d_model"]:
         """Apply what stands between the body and the output embeddings (encoders only)."""
         for name in self.architecture.transform:
@@ -181,6 +187,16 @@ def load(
     chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
     network = network.to(chosen).eval().requires_grad_(False)  # type: ignore[arg-type]
     return LanguageModel(network, tokenizer, row, _mask_id(tokenizer) if row.encoder else None)
+
+
+def exact(lm: LanguageModel, folder: Path) -> LanguageModel:
+    """Return the model in float32, against which its own precision is measured: itself if it is.
+
+    Args:
+        lm: A model that was loaded from `folder`.
+        folder: As in `load`.
+    """
+    return lm if lm.dtype == torch.float32 else load(folder, dtype=torch.float32)
 
 
 class Prompt(NamedTuple):

@@ -12,8 +12,9 @@ from torch import Tensor
 from neuron_atlas.model import LanguageModel
 from neuron_atlas.point_batches import Batch, batches
 from neuron_atlas.questions import Question
-from neuron_atlas.resume import Trace, climb, trace
+from neuron_atlas.resume import climb
 from neuron_atlas.targets import Target, score
+from neuron_atlas.trace import Trace, at, trace
 
 Factors = Float[Tensor, "question layer neuron"]
 Part = tuple[Tensor, Tensor, Tensor]
@@ -103,8 +104,7 @@ def _own_gradient(
     with torch.enable_grad():
         value = target_of(lm, climb(lm, start, entries, watch=watched), batch, target)
         value.sum().backward()  # type: ignore[no-untyped-call]
-    point = torch.arange(len(start.token), device=start.token.device)
-    passed = [cast(Tensor, x.grad)[point, 0, start.token] for x in watched]
+    passed = [at(cast(Tensor, x.grad)[:, 0], start.token) for x in watched]
     gradient = torch.stack([cast(Tensor, first.grad)[:, 0], *passed], 1).float()
     return value.detach()[:, 0], gradient
 

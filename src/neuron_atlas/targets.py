@@ -9,7 +9,6 @@ from torch import Tensor
 
 from neuron_atlas.model import Head, LanguageModel
 from neuron_atlas.questions import Point
-from neuron_atlas.resume import head_input
 
 Target = Literal["probability", "log_probability", "candidates"]
 ROWS = 256  # rows whose logits over the whole vocabulary are held at a time
@@ -28,13 +27,21 @@ def score(
     allow here: decoding confined to the candidates' prefix tree, which needs no other logits. For a
     whole answer, add up its points: for the two log-probabilities that is the answer's own.
     """
-    hidden = head_input(lm, output)
+    hidden = _head_input(lm, output)
     if target == "candidates":
         return _among_choices(lm.head, hidden, batch)
     token = torch.tensor([p.token for p in batch], device=hidden.device)
     rows = token[:, None].expand(hidden.shape[:2]).reshape(-1)
     value = log_probability(lm.head, hidden.flatten(0, 1), rows).view(hidden.shape[:2])
     return value.exp() if target == "probability" else value
+
+
+def _head_input(
+    lm: LanguageModel, output: Float[Tensor, "point row d_model"]
+) -> Float[Tensor, "point row d_model"]:
+    """Return what the output embeddings are multiplied with, from the last block's output."""
+    normed = output if lm.final_norm is None else lm.final_norm(output)
+    return lm.before_head(normed.flatten(0, 1)).view(output.shape)
 
 
 def log_probability(
