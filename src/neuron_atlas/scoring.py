@@ -20,8 +20,8 @@ from neuron_atlas.packing import (
     rows,
     segments,
 )
+from neuron_atlas.vocabulary import log_normaliser, token_logits
 
-VOCAB_CHUNK, ROW_CHUNK = 4096, 2048  # a product of this size stays in a core's cache
 Intervene = Callable[[Int[Tensor, "batch position"]], AbstractContextManager[None]]
 
 
@@ -102,100 +102,11 @@ def edge_log_probabilities(
 ) -> Float[Tensor, " edge"]:
     """Return log p(token | row) for each edge, in nats, in float64.
 
-    The asked-for logits are exact products in float32. The normaliser over the vocabulary is a
-    sum of exponentials relative to the row's largest asked-for logit, subtracted inside the matrix
-    product: in bfloat16, whose 8 bits would round a logit of 20 to the next 1/8, the terms that
-    matter are then small numbers and keep an error of about 0.001 nats.
+    The asked-for logits are exact products in float32. The normaliser over the vocabulary is
+    relative to the row's largest asked-for logit, so that bfloat16 errs by about 0.001 nats.
     """
-    asked = _logits(head, hidden[row].float() * head.weight[token].float(), token)
+    asked = token_logits(head, hidden[row], token)
     offset = torch.full((len(hidden),), -torch.inf, device=hidden.device)
     offset = offset.scatter_reduce(0, row, asked, "amax").to(hidden.dtype)
     normaliser = log_normaliser(head, hidden, offset)
     return asked.double() - normaliser[row].double()
-
-
-def _logits(
-    head: Head, products: Float[Tensor, "edge d_model"], token: Int[Tensor, " edge"]
-) -> Float[Tensor, " edge"]:
-    logits = products.sum(-1)
-    if head.bias is not None:
-        logits = logits + head.bias[token].float()
-    return logits if head.softcap is None else head.softcap * torch.tanh(logits / head.softcap)
-
-
-def log_normaliser(
-    head: Head, hidden: Float[Tensor, "row d_model"], offset: Float[Tensor, " row"]
-) -> Float[Tensor, " row"]:
-    """Return the log of the sum of exponentiated logits of each row, in float32.
-
-    Args:
-        head: The output embeddings.
-        hidden: Their input, in the model's precision.
-        offset: A guess of the row's largest logit; any guess is exact in float32, and a good one
-            keeps bfloat16 exact where it matters.
-    """
-    result = torch.cat(
-        [
-            _sum_of_exponentials(head, rows, guess)
-            for rows, guess in zip(
-                torch.split(hidden, ROW_CHUNK), torch.split(offset, ROW_CHUNK), strict=True
-            )
-        ]
-    )
-    result = result.log_().add_(offset.float())
-    far = ~torch.isfinite(result)
-    if far.any():  # the guess was off by more than float32's exponent holds
-        result[far] = _streamed(head, hidden[far], offset[far])
-    return result
-
-
-def _sum_of_exponentials(
-    head: Head, hidden: Float[Tensor, "row d_model"], offset: Float[Tensor, " row"]
-) -> Float[Tensor, " row"]:
-    """Sum over the vocabulary in chunks, in two buffers that every chunk reuses."""
-    total = torch.zeros(len(hidden), device=hidden.device)
-    size = min(VOCAB_CHUNK, len(head.weight))
-    product = torch.empty(len(hidden), size, dtype=hidden.dtype, device=hidden.device)
-    logits = torch.empty(len(hidden), size, device=hidden.device)
-    for start in range(0, len(head.weight), size):
-        part = slice(start, min(start + size, len(head.weight)))
-        n = part.stop - start
-        total += _chunk(head, hidden, offset, part, (product[:, :n], logits[:, :n])).exp_().sum(-1)
-    return total
-
-
-def _streamed(
-    head: Head, hidden: Float[Tensor, "row d_model"], offset: Float[Tensor, " row"]
-) -> Float[Tensor, " row"]:
-    parts = []
-    for start in range(0, len(head.weight), VOCAB_CHUNK):
-        weight = head.weight[start : start + VOCAB_CHUNK]
-        logits = torch.empty(len(hidden), len(weight), device=hidden.device)
-        part = slice(start, start + len(weight))
-        chunk = _chunk(head, hidden, offset, part, (logits.to(hidden.dtype), logits))
-        parts.append(torch.logsumexp(chunk, -1))
-    return torch.logsumexp(torch.stack(parts), 0) + offset.float()
-
-
-def _chunk(
-    head: Head,
-    hidden: Float[Tensor, "row d_model"],
-    offset: Float[Tensor, " row"],
-    part: slice,
-    buffers: tuple[Tensor, Tensor],
-) -> Float[Tensor, "row token"]:
-    """Return the logits of a part of the vocabulary, less the offset."""
-    product, logits = buffers
-    weight = head.weight[part]
-    if head.softcap is None and head.bias is None:
-        if product.is_contiguous():
-            torch.addmm(-offset[:, None], hidden, weight.T, out=product)
-        else:
-            product = torch.addmm(-offset[:, None], hidden, weight.T)
-        return logits.copy_(product)
-    logits = hidden.float() @ weight.float().T
-    if head.bias is not None:
-        logits = logits + head.bias[part].float()
-    if head.softcap is not None:
-        logits = head.softcap * torch.tanh(logits / head.softcap)
-    return logits - offset.float()[:, None]

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from neuron_atlas.model import Head, LanguageModel
 from neuron_atlas.questions import Point
+from neuron_atlas.vocabulary import log_probability
 
 Target = Literal["probability", "log_probability", "candidates"]
-ROWS = 256  # rows whose logits over the whole vocabulary are held at a time
 
 
 def score(
@@ -32,7 +32,8 @@ def score(
         return _among_choices(lm.head, hidden, batch)
     token = torch.tensor([p.token for p in batch], device=hidden.device)
     rows = token[:, None].expand(hidden.shape[:2]).reshape(-1)
-    value = log_probability(lm.head, hidden.flatten(0, 1), rows).view(hidden.shape[:2])
+    flat: Tensor = _LogProbability.apply(hidden.flatten(0, 1), rows, lm.head)  # type: ignore[no-untyped-call]
+    value = flat.view(hidden.shape[:2])
     return value.exp() if target == "probability" else value
 
 
@@ -44,56 +45,22 @@ def _head_input(
     return lm.before_head(normed.flatten(0, 1)).view(output.shape)
 
 
-def log_probability(
-    head: Head, hidden: Float[Tensor, "row d_model"], token: Int[Tensor, " row"]
-) -> Float[Tensor, " row"]:
-    """Return log p(token) of each row over the vocabulary, with its gradient in closed form.
-
-    The gradient of log p(a) with respect to the head's input is W_a - sum_v p(v) W_v: one matrix
-    product more than the value, and no graph over the vocabulary.
-    """
-    result: Tensor = _LogProbability.apply(hidden, token, head)  # type: ignore[no-untyped-call]
-    return result
-
-
 class _LogProbability(torch.autograd.Function):
-    """log softmax(head(hidden))[token], whose gradient is computed on the way."""
+    """log softmax(head(hidden))[token], whose gradient in closed form is computed on the way."""
 
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, token: Tensor, head: Head) -> Tensor:
         wanted = ctx.needs_input_grad[0]
-        parts = [
-            _rows(head, h, t, wanted=wanted)
-            for h, t in zip(torch.split(hidden, ROWS), torch.split(token, ROWS), strict=True)
-        ]
+        value, gradient = log_probability(head, hidden, token, gradient=wanted)
+        ctx.dtype = hidden.dtype
         if wanted:
-            ctx.save_for_backward(torch.cat([gradient for _, gradient in parts]))
-        return torch.cat([value for value, _ in parts])
+            ctx.save_for_backward(gradient)
+        return value
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> tuple[Tensor, None, None]:
         (gradient,) = ctx.saved_tensors
-        return (grads[0][:, None] * gradient).to(gradient.dtype), None, None
-
-
-def _rows(
-    head: Head, hidden: Tensor, token: Tensor, *, wanted: bool
-) -> tuple[Float[Tensor, " row"], Float[Tensor, "row d_model"]]:
-    """Return log p of the tokens and, if wanted, its gradient with respect to `hidden`."""
-    weight = head.weight.to(hidden.dtype)
-    raw = (hidden @ weight.T).float()
-    if head.bias is not None:
-        raw += head.bias.float()
-    logits = raw if head.softcap is None else head.softcap * torch.tanh(raw / head.softcap)
-    asked = logits.gather(1, token[:, None])[:, 0]
-    value = asked - logits.logsumexp(1)
-    if not wanted:
-        return value, hidden
-    slope = logits.sub_((asked - value)[:, None]).exp_().neg_()
-    slope[torch.arange(len(token), device=token.device), token] += 1
-    if head.softcap is not None:
-        slope *= 1 - torch.tanh(raw / head.softcap).square()
-    return value, slope.to(hidden.dtype) @ weight
+        return (grads[0][:, None] * gradient).to(ctx.dtype), None, None
 
 
 def _among_choices(
