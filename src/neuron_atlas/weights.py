@@ -201,7 +201,8 @@ def _read(origin: Path, gguf: str | None, dtype: str) -> PreTrainedModel:
     if gguf is None:
         found = auto.from_pretrained(origin, dtype=precision, use_safetensors=True)
         return cast(PreTrainedModel, found)
-    loaded = auto.from_pretrained(origin, gguf_file=gguf, dtype=torch.float32)
+    # Without a config each of these calls would read the file's header, which takes ten seconds.
+    loaded = auto.from_pretrained(origin, config=config, gguf_file=gguf, dtype=torch.float32)
     plain = type(loaded)(_unquantized(loaded.config))
     plain.load_state_dict(loaded.state_dict())
     return cast(PreTrainedModel, plain.to(precision))
