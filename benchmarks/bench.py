@@ -25,7 +25,7 @@ import pairing
 import ranking
 import tables
 from neuron_atlas import store
-from timing import Work, interleave, once, row
+from timing import Work, interleave, make_room, once, row
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs/performance.md"
@@ -116,6 +116,7 @@ def main() -> None:
         once(chosen[words.only]().contenders[words.contender])
         sys.stdout.write(f"{memory.own_peak_mb()}\n")
         return
+    make_room()
     rows = measured(chosen, words)
     axes = growth.AXES if words.only in (None, GROWTH) else ()
     grown = [growth.measure(axis, rounds=1 if words.quick else 4) for axis in axes]

@@ -1,5 +1,6 @@
 """Times of several ways of doing the same work, interleaved, and how far their results agree."""
 
+import os
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -64,6 +65,15 @@ def interleave(contenders: Mapping[str, Contender], *, rounds: int) -> dict[str,
         name: Timed(statistics.median(seconds[name][rounds > 1 :]) / one.share, results[name])
         for name, one in contenders.items()
     }
+
+
+def make_room() -> None:
+    """Let the process keep what oneDNN prepares for each shape of product; call it first of all.
+
+    Of its default, 1,024 shapes, each contender alone needs a part. In turn they would put each
+    other's out, and be timed with preparing them anew, which a process of their own would not do.
+    """
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "8192")
 
 
 def once(contender: Contender) -> None:
