@@ -192,3 +192,23 @@ def test_an_edit_is_no_larger_than_it_must_be(planted_model: LanguageModel) -> N
 def test_bfloat16_edits_are_finite(family: str) -> None:
     lm = tiny.random_model(family, dtype=torch.bfloat16)
     assert torch.isfinite(search(lm, a_task(lm), HOW)).all()
+
+
+def test_threads_do_not_race(decoder: LanguageModel) -> None:
+    """The prompts of a fact add to one slope; in whatever order threads came, it would wander."""
+    small, n_prompts, n_sets = a_task(decoder), 8, 400
+    task = Task(
+        [small.prompts[i % 3] for i in range(n_prompts)],
+        torch.zeros(n_prompts, dtype=torch.long),
+        small.neurons[:1, :1].expand(1, n_sets, -1),
+        small.train[:1, :1].expand(1, n_sets, -1),
+        torch.ones(n_prompts, n_sets, dtype=torch.bool),
+    )
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    try:
+        first, *others = [search(decoder, task, HOW) for _ in range(6)]
+    finally:
+        torch.set_num_threads(before)
+    assert first.abs().max() > 1e-3
+    assert all(torch.equal(first, other) for other in others)

@@ -146,7 +146,7 @@ class _Writer:
         neurons, owner = task.neurons.to(lm.device), task.fact.to(lm.device)
         here = (neurons // lm.n_neurons == layer)[owner]
         self._index = (neurons % lm.n_neurons)[owner] * here
-        self._delta = (delta[owner] * here[..., None]).to(lm.dtype)
+        self._delta = (delta.index_select(0, owner) * here[..., None]).to(lm.dtype)
         self._values = delta
 
     def read(self, x: Tensor) -> Tensor:
