@@ -3,13 +3,14 @@
 import getpass
 import json
 import os
+import secrets
 import shutil
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,7 @@ SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}{os.pathsep}/usr/sbin")
 WEED = Path(sys.executable).parent / "weed"
 READY_WITHIN = 60  # seconds
 GRPC = 10_000  # SeaweedFS listens for its own parts at each port plus this
+PORTS = range(11_000, 22_000)
 
 
 @dataclass(frozen=True)
@@ -62,13 +64,16 @@ class S3:
 
 
 def free_port() -> int:
-    """Return a port that nothing listens at, nor at its gRPC neighbour."""
+    """Return a port that nothing listens at, nor at its gRPC neighbour.
+
+    Both lie below those that a system gives to clients, so no connection takes one meanwhile.
+    """
     while True:
-        with closing(socket.socket()) as one, closing(socket.socket()) as two:
-            one.bind((HOST, 0))
-            port = int(one.getsockname()[1])
-            if port + GRPC < 65_536 and two.connect_ex((HOST, port + GRPC)) != 0:
-                return port
+        port = secrets.choice(PORTS)
+        with suppress(OSError), closing(socket.socket()) as one, closing(socket.socket()) as two:
+            one.bind((HOST, port))
+            two.bind((HOST, port + GRPC))
+            return port
 
 
 @contextmanager
