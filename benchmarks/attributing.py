@@ -13,7 +13,7 @@ import attribution_peers as peers
 import flops
 import machine
 from attribution_peers import INCLUSIVE, MIDPOINT, STEPS
-from neuron_atlas import attribution
+from neuron_atlas import attention, attribution
 from neuron_atlas.quadrature import Quadrature, radau
 from shapes import N_TOKENS, Shape, shape
 from timing import Contender, Run, Timed, Versus, Work, rounded
@@ -187,5 +187,5 @@ def _bfloat16(asked: Shape) -> Shape:
     """Return a copy in bfloat16."""
     config = asked.lm.network.config
     other = shape(config.model_type, config=config, n_prompts=len(asked.prompts))
-    other.lm.network.bfloat16()
+    attention.choose(other.lm.network.bfloat16())
     return other

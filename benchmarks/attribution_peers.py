@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from defaults import by_default
 from neuron_atlas import hooks
 from neuron_atlas.model import LanguageModel, site_modules
 from neuron_atlas.quadrature import Quadrature, midpoint
@@ -27,7 +28,7 @@ def knowledge_neurons(shape: Shape) -> Run:
     """Return the run of knowledge-neurons, all layers, in its own batches of 10 steps."""
     from knowledge_neurons import KnowledgeNeurons
 
-    lm = shape.lm
+    lm = by_default(shape.lm)
     kind = "bert" if lm.architecture.encoder else "gpt"
     tool = KnowledgeNeurons(lm.network, shape.peer_tokenizer(), kind, device="cpu")
     if not lm.architecture.encoder:
@@ -45,7 +46,7 @@ def captum(shape: Shape) -> Run:
     """Return the run of captum's IntegratedGradients, all layers, all steps of one in a batch."""
     from captum.attr import IntegratedGradients
 
-    lm = shape.lm
+    lm = by_default(shape.lm)
     ids = torch.tensor([shape.peer_tokenizer()(shape.peer_prompt)["input_ids"]])
     at = int((ids[0] == lm.mask_id).nonzero()) if lm.mask_id is not None else ids.shape[1] - 1
 

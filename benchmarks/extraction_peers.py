@@ -14,6 +14,7 @@ import torch
 import transformers as tr
 from torch import Tensor, nn
 
+from defaults import by_default
 from neuron_atlas.extraction import Reading
 from neuron_atlas.model import LanguageModel, site_modules
 from timing import Run
@@ -80,6 +81,7 @@ def loop(lm: LanguageModel, asked: Sequence[Reading], every: int) -> Run:
 
     It takes one prompt in `every`; the rows of the others are NaN.
     """
+    lm = by_default(lm)
     down = [module for module, _ in site_modules(lm, "hidden")]
 
     @torch.no_grad()

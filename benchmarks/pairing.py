@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from defaults import by_default
 from neuron_atlas import hooks, model
 from neuron_atlas.degeneracy import Members
 from neuron_atlas.model import LanguageModel, continuation, encode, site_modules
@@ -87,6 +88,7 @@ def _theirs(lm: LanguageModel, **how: Any) -> Run:
     Raises:
         ValueError: an answer has several tokens, so that one pass would not do.
     """
+    lm = by_default(lm)
     prompts = {country: PROMPT.format(country) for country in CAPITALS}
     answers = [continuation(lm, prompts[c], f" {city}") for c, city in CAPITALS.items()]
     if any(len(answer) > 1 for answer in answers):

@@ -9,6 +9,7 @@ import torch
 import transformers as tr
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
+from neuron_atlas import attention, products
 from neuron_atlas.architectures import architecture
 from neuron_atlas.model import LanguageModel
 from neuron_atlas.questions import Question
@@ -67,6 +68,8 @@ def shape(
     with torch.random.fork_rng():
         torch.default_generator.manual_seed(seed)
         network = auto.from_config(config).eval().requires_grad_(False)
+    products.choose()
+    attention.choose(network)
     words = _tokenizer(config.vocab_size, encoder=row.encoder)
     lm = LanguageModel(network, words, row, SPECIAL[MASK] if row.encoder else None)
     ids = np.random.default_rng(seed).integers(

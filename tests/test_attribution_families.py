@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 import tiny
-from neuron_atlas import attribution, hooks, occlusion, quadrature
+from neuron_atlas import attention, attribution, hooks, occlusion, quadrature
 from neuron_atlas.model import LanguageModel, site_modules
 from neuron_atlas.questions import Point, Question, points, words
 from neuron_atlas.resume import climb
@@ -66,8 +66,20 @@ def plain(lm: LanguageModel, question: Question, kind: attribution.Baseline) -> 
     return total
 
 
+def attending(family: str, name: str) -> LanguageModel:
+    """The random model of a family with the attention of this name."""
+    lm = tiny.random_model(family)
+    lm.network.set_attn_implementation(name)
+    return lm
+
+
+@pytest.mark.parametrize("name", [attention.NAME, "sdpa"])
 @pytest.mark.parametrize("kind", ["zero", "occlusion"])
-def test_attributions_equal_whole_forwards(lm: LanguageModel, kind: attribution.Baseline) -> None:
+@pytest.mark.parametrize("family", sorted(tiny.CONFIGS))
+def test_attributions_equal_whole_forwards(
+    family: str, kind: attribution.Baseline, name: str
+) -> None:
+    lm, reference = attending(family, name), attending(family, "eager")
     parts = list(
         attribution.integrated_gradients(
             lm, QUESTIONS, baseline=kind, rule=RULE, target="log_probability"
@@ -77,7 +89,7 @@ def test_attributions_equal_whole_forwards(lm: LanguageModel, kind: attribution.
     assert sorted(i for part in parts for i in part.places) == [0, 1, 2]
     for part in parts:
         for scores, place in zip(part.scores, part.places, strict=True):
-            expected = plain(lm, QUESTIONS[place], kind)
+            expected = plain(reference, QUESTIONS[place], kind)
             peak = float(expected.abs().max())
             assert peak > 1e-3
             assert float((scores - expected).abs().max()) <= 1e-5 * peak

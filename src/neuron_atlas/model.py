@@ -19,7 +19,7 @@ from transformers import (
 )
 from transformers.activations import ACT2FN
 
-from neuron_atlas import products
+from neuron_atlas import attention, products
 from neuron_atlas.architectures import Architecture, architecture
 from neuron_atlas.slots import OBJECT
 from neuron_atlas.store import read_json
@@ -186,6 +186,7 @@ def load(
     tokenizer.no_truncation()
     chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
     network = network.to(chosen).eval().requires_grad_(False)  # type: ignore[arg-type]
+    attention.choose(network)
     return LanguageModel(network, tokenizer, row, _mask_id(tokenizer) if row.encoder else None)
 
 
