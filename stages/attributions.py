@@ -37,7 +37,10 @@ def main(model_folder: Path, recall_file: Path, out: Path, /) -> None:
     inputs = [Path(__file__), model_folder, recall_file]
     key = work.key(f"attributions {out.name}", inputs, params.model_dump())
     table = work.in_parts(
-        rows, lambda part: attributions.measure(lm, part, plan, mean), key=key, size=24
+        attributions.by_size(lm, rows, plan),
+        lambda part: attributions.measure(lm, part, plan, mean),
+        key=key,
+        size=24,
     )
     attributions.write(table, out, plan=plan, lm=lm)
     work.done(key)

@@ -12,7 +12,7 @@ import yaml
 
 import scripts
 import toy
-from neuron_atlas import attributions, knowledge_neurons, recall, store
+from neuron_atlas import attributions, knowledge_neurons, point_batches, recall, store
 from neuron_atlas.attributions import Plan
 from neuron_atlas.model import LanguageModel
 from neuron_atlas.recall import Tokens
@@ -137,6 +137,28 @@ def test_scores_do_not_depend_on_which_prompts_are_checked(
     np.testing.assert_allclose(both["score"], both["score_2"], atol=1e-5 * every["score"].max())
 
 
+def test_parts_of_prompts_of_one_size_make_the_fewest_batches(
+    toy_decoder: LanguageModel, recalled: pd.DataFrame
+) -> None:
+    rows = attributions.chosen(recalled, max_facts=None)
+    ordered = attributions.by_size(toy_decoder, rows, PLAN)
+    pd.testing.assert_frame_equal(ordered.sort_index(), rows)
+
+    def n_batches(table: pd.DataFrame, *, part: int) -> int:
+        parts = [table.iloc[i : i + part] for i in range(0, len(table), part)]
+        asked = [
+            [attributions.question(Tokens(toy_decoder), row) for row in store.records(some)]
+            for some in parts
+        ]
+        return sum(
+            len(list(point_batches.batches(toy_decoder, some, by_words=True))) for some in asked
+        )
+
+    sizes = [n_batches(t, part=24) for t in (ordered, rows)]
+    assert sizes[0] < 0.8 * sizes[1]
+    assert sizes[0] <= n_batches(rows, part=len(rows)) + len(rows) / 24
+
+
 def test_everything_above_the_floor_is_kept(
     toy_decoder: LanguageModel, recalled: pd.DataFrame
 ) -> None:
@@ -153,6 +175,10 @@ def test_the_folder_is_complete_and_readable(
     tmp_path: Path, toy_decoder: LanguageModel, table: pd.DataFrame
 ) -> None:
     attributions.write(table, tmp_path / "en", plan=PLAN, lm=toy_decoder)
+    other = table.sample(frac=1, random_state=0)  # whatever the order of the work
+    attributions.write(other, tmp_path / "other", plan=PLAN, lm=toy_decoder)
+    for file in (tmp_path / "en").iterdir():
+        assert file.read_bytes() == (tmp_path / "other" / file.name).read_bytes()
     scores = knowledge_neurons.read(tmp_path / "en")
     assert list(scores.columns) == knowledge_neurons.COLUMNS
     prompts = store.read_table(tmp_path / "en" / "prompts.parquet")

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from neuron_atlas import attribution, passes, store, tolerance
+from neuron_atlas import attribution, passes, point_batches, store, tolerance
 from neuron_atlas.attribution import Baseline, Mean
 from neuron_atlas.knowledge_neurons import COLUMNS, META, PROMPTS, SCORES
 from neuron_atlas.model import LanguageModel
@@ -132,6 +132,19 @@ def settled(lm: LanguageModel, rows: pd.DataFrame, plan: Plan, mean: Mean | None
     return replace(plan, steps=steps)
 
 
+def by_size(lm: LanguageModel, rows: pd.DataFrame, plan: Plan) -> pd.DataFrame:
+    """Return the prompts with those of one size together, the largest first.
+
+    Parts of the work then make full batches, whose rows come in few shapes; and what takes too much
+    memory does so at once.
+    """
+    tokens = Tokens(lm)
+    questions = [question(tokens, row) for row in store.records(rows)]
+    sizes = point_batches.sizes(lm, questions, by_words=plan.baseline == "occlusion")
+    keys = [(*size, checked) for size, checked in zip(sizes, rows["checked"], strict=True)]
+    return rows.iloc[sorted(range(len(rows)), key=lambda i: keys[i], reverse=True)]
+
+
 def measure(lm: LanguageModel, rows: pd.DataFrame, plan: Plan, mean: Mean | None) -> pd.DataFrame:
     """Attribute prompts by every method, and keep each prompt's strongest neurons.
 
@@ -150,8 +163,7 @@ def measure(lm: LanguageModel, rows: pd.DataFrame, plan: Plan, mean: Mean | None
         for found in passes.together(lm, questions, methods, by_words=by_words):
             for method, part in found.items():
                 parts += _kept(method, part, listed, plan)
-    table = pd.concat(parts, ignore_index=True)
-    return table.sort_values(["fact", "template", "method", "rank"], ignore_index=True)
+    return pd.concat(parts, ignore_index=True)
 
 
 def _methods(
@@ -192,9 +204,10 @@ def _kept(
 
 def _strongest(scores: Float[Tensor, " n"], *, keep: int, floor: float) -> pd.DataFrame:
     """Return the `keep` best neurons, and all above `floor` of the best one, best first."""
-    order = scores.argsort(descending=True, stable=True)
-    n = max(keep, int((scores > floor * scores[order[0]]).sum()))
-    best = order[: min(n, len(order))]
+    n = max(keep, int((scores > floor * scores.max()).sum()))
+    least = scores.topk(min(n, len(scores))).values[-1]
+    high = (scores >= least).nonzero()[:, 0]  # few, so that little is sorted
+    best = high[scores[high].argsort(descending=True, stable=True)][:n]
     return pd.DataFrame(
         {
             "rank": np.arange(len(best), dtype=np.int32),
@@ -206,6 +219,7 @@ def _strongest(scores: Float[Tensor, " n"], *, keep: int, floor: float) -> pd.Da
 
 def write(table: pd.DataFrame, out: Path, *, plan: Plan, lm: LanguageModel) -> None:
     """Write the stored scores, the prompts and what they were made with to the folder `out`."""
+    table = table.sort_values(["fact", "template", "method", "rank"], ignore_index=True)
     prompts = _prompts(table, "attribution")
     about = {
         **asdict(plan),

@@ -21,9 +21,8 @@ class Batch(NamedTuple):
 
 def batches(lm: LanguageModel, questions: Sequence[Question], *, by_words: bool) -> Iterator[Batch]:
     """Group questions of as many words and similar length."""
-    laid = [points(lm, q) for q in questions]
-    hidden = [words(lm, q) if by_words else [()] for q in questions]
-    order = sorted(range(len(laid)), key=lambda i: (len(hidden[i]), len(laid[i][0].ids), i))
+    laid, hidden = _laid(lm, questions, by_words)
+    order = sorted(range(len(laid)), key=lambda i: _size(laid[i], hidden[i]))
     tokens = max(1, N_ROWS // (NODES * lm.n_layers))
     group: list[int] = []
     for i in order:
@@ -36,10 +35,29 @@ def batches(lm: LanguageModel, questions: Sequence[Question], *, by_words: bool)
         yield _batch(group, laid, hidden)
 
 
+def sizes(
+    lm: LanguageModel, questions: Sequence[Question], *, by_words: bool
+) -> list[tuple[int, int]]:
+    """Return the words and tokens of each question: those of the same size make full batches."""
+    return [_size(*one) for one in zip(*_laid(lm, questions, by_words), strict=True)]
+
+
 def nodes_at_once(lm: LanguageModel, batch: Batch) -> int:
     """Return how many rows of each layer a point may have at a time: more where points are few."""
     tokens = sum(_width(lm, [point]) for point in batch.points) * lm.n_layers
     return max(NODES, N_ROWS // tokens)
+
+
+def _laid(
+    lm: LanguageModel, questions: Sequence[Question], by_words: bool
+) -> tuple[list[list[Point]], list[list[Text]]]:
+    return [points(lm, q) for q in questions], [
+        words(lm, q) if by_words else [()] for q in questions
+    ]
+
+
+def _size(laid: Sequence[Point], hidden: Sequence[Text]) -> tuple[int, int]:
+    return len(hidden), len(laid[0].ids)
 
 
 def _width(lm: LanguageModel, laid: Sequence[Point]) -> int:
