@@ -17,7 +17,7 @@ from torch import Tensor
 
 from neuron_atlas import block_rows, hooks
 from neuron_atlas.model import LanguageModel, site_modules
-from neuron_atlas.trace import Trace, at
+from neuron_atlas.trace import Trace, at, one_of
 
 
 def climb(
@@ -124,4 +124,4 @@ def _answer(start: Trace, rows: Tensor) -> Tensor:
     """Return which tokens of rows [point, row, token, ...] are the answer position."""
     n_tokens = rows.shape[2]
     token = start.token.clamp_max(n_tokens - 1)  # 0 where rows were cut to the answer position
-    return (torch.arange(n_tokens, device=rows.device) == token[:, None])[:, None, :, None]
+    return one_of(n_tokens, token)[:, None, :, None]

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from neuron_atlas.model import Head, LanguageModel
 from neuron_atlas.questions import Point
-from neuron_atlas.vocabulary import log_probability
+from neuron_atlas.vocabulary import finished, log_probability
 
 Target = Literal["probability", "log_probability", "candidates"]
 
@@ -68,11 +68,8 @@ def _among_choices(
 ) -> Float[Tensor, "point row"]:
     choices, there, place = _choices(batch)
     choices, there, place = (x.to(hidden.device) for x in (choices, there, place))
-    logits = torch.einsum("prd,pcd->prc", hidden.float(), head.weight[choices].float())
-    if head.bias is not None:
-        logits = logits + head.bias[choices].float()[:, None]
-    if head.softcap is not None:
-        logits = head.softcap * torch.tanh(logits / head.softcap)
+    products = torch.einsum("prd,pcd->prc", hidden.float(), head.weight[choices].float())
+    logits = finished(head, products, choices[:, None].expand(products.shape))
     logits = logits.masked_fill(~there[:, None], -torch.inf)
     rows = place[:, None, None].expand(*logits.shape[:2], 1)
     return logits.log_softmax(2).gather(2, rows)[..., 0]

@@ -27,7 +27,7 @@ class Trace:
         values: The hidden units at the answer position.
         written: What the down-projections made of them.
         sums: Its sum with the residual, where a family norms that; else empty.
-        calls: The arguments of each block beside its input.
+        calls: The arguments of each block, its input first.
         keys: Keys and values of each layer's tokens before the answer position; empty in encoders.
         before: Which tokens stand before the answer position.
         keep: Factors on the hidden units at the answer position; None leaves them.
@@ -94,6 +94,11 @@ def at(
     return x[torch.arange(len(x), device=x.device), token]
 
 
+def one_of(n_tokens: int, token: Int[Tensor, " sequence"]) -> Bool[Tensor, "sequence token"]:
+    """Return which of a sequence's tokens is the given one."""
+    return torch.arange(n_tokens, device=token.device) == token[:, None]
+
+
 def _keys(cache: DynamicCache) -> list[tuple[Tensor, Tensor]]:
     layers: list[Any] = list(cache.layers)
     return [(layer.keys, layer.values) for layer in layers]
@@ -114,7 +119,7 @@ def _sum_norms(lm: LanguageModel) -> list[nn.Module]:
 
 def _scaled(position: Int[Tensor, " point"], factor: Float[Tensor, "point neuron"]) -> hooks.Change:
     def change(x: Tensor) -> Tensor:
-        there = torch.arange(x.shape[1], device=x.device) == position[:, None]
-        return torch.where(there[..., None], x * factor.to(x.dtype)[:, None], x)
+        there = one_of(x.shape[1], position)[..., None]
+        return torch.where(there, x * factor.to(x.dtype)[:, None], x)
 
     return change

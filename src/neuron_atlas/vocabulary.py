@@ -20,9 +20,14 @@ def token_logits(
     head: Head, hidden: Float[Tensor, "edge d_model"], token: Int[Tensor, " edge"]
 ) -> Float[Tensor, " edge"]:
     """Return one token's logit for each vector: exact products, in float32."""
-    logits = (hidden.float() * head.weight[token].float()).sum(-1)
-    if head.bias is not None:
-        logits = logits + head.bias[token].float()
+    return finished(head, (hidden.float() * head.weight[token].float()).sum(-1), token)
+
+
+def finished(
+    head: Head, products: Float[Tensor, "*edge"], token: Int[Tensor, "*edge"]
+) -> Float[Tensor, "*edge"]:
+    """Return the logits of tokens whose embeddings gave these products, in float32."""
+    logits = products if head.bias is None else products + head.bias[token].float()
     return logits if head.softcap is None else head.softcap * torch.tanh(logits / head.softcap)
 
 
