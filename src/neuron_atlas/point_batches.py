@@ -7,7 +7,7 @@ from neuron_atlas.model import LanguageModel, Text
 from neuron_atlas.questions import Point, Question, points, words
 
 NODES = 8  # rows that a point has in each layer at a time, at least
-N_ROWS = 1024  # tokens of a batch's rows, all layers together; a matter of memory
+N_ROWS = 2048  # tokens of a batch's rows, all layers together; a matter of memory
 
 
 class Batch(NamedTuple):
