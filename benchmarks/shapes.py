@@ -1,5 +1,6 @@
 """Random models of published shapes, one prompt, and tokenizers for us and for the peers."""
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -63,7 +64,7 @@ def shape(
     family: str, *, config: tr.PretrainedConfig | None = None, n_prompts: int = 1, seed: int = 0
 ) -> Shape:
     """Return a random float32 model of a family, by default of its published shape."""
-    config, row = config or CONFIGS[family], architecture(family)
+    config, row = copy.deepcopy(config or CONFIGS[family]), architecture(family)
     auto: Any = tr.AutoModelForMaskedLM if row.encoder else tr.AutoModelForCausalLM
     with torch.random.fork_rng():
         torch.default_generator.manual_seed(seed)

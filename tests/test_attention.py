@@ -16,26 +16,27 @@ def run(network: tr.PreTrainedModel, name: str) -> tuple[Tensor, Tensor]:
     """Return the logits of two prompts, one of them padded, and a gradient through all layers."""
     network.set_attn_implementation(name)
     given = network.get_input_embeddings()(IDS).detach().requires_grad_()
-    logits = network(inputs_embeds=given, attention_mask=SEEN.long()).logits.float()
+    logits = network(inputs_embeds=given, attention_mask=SEEN.long()).logits
     (gradient,) = torch.autograd.grad(logits[SEEN].square().sum(), given)
-    return logits.detach()[SEEN], gradient.float()
+    return logits.detach()[SEEN], gradient
 
 
-@pytest.mark.parametrize("other", ["eager", "sdpa"])
 @pytest.mark.parametrize("family", sorted(tiny.CONFIGS))
-def test_it_is_the_attention_of_transformers(family: str, other: str) -> None:
-    network = tiny.random_model(family).network
-    for found, expected in zip(run(network, attention.NAME), run(network, other), strict=True):
+def test_it_is_the_attention_of_transformers(family: str) -> None:
+    network = tiny.random_model(family, dtype=torch.float64).network
+    for found, expected in zip(run(network, attention.NAME), run(network, "sdpa"), strict=True):
         peak = float(expected.abs().max())
         assert peak > 0.1
-        assert float((found - expected).abs().max()) <= 1e-5 * peak
+        assert float((found - expected).abs().max()) <= 1e-11 * peak
 
 
 def test_scores_are_squashed_where_a_family_does_so() -> None:
     config = tr.Gemma2Config(
         **tiny.SMALL, head_dim=4, num_key_value_heads=2, attn_logit_softcapping=0.5
     )
-    network = tr.AutoModelForCausalLM.from_config(config).eval()
+    with torch.random.fork_rng():
+        torch.random.default_generator.manual_seed(0)
+        network = tr.AutoModelForCausalLM.from_config(config).eval()
     found, expected = (run(network, name)[0] for name in (attention.NAME, "eager"))
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
     network.config.attn_logit_softcapping = None

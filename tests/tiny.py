@@ -1,5 +1,6 @@
 """Models so small that a test can check them against the slow, obvious computation."""
 
+import copy
 from typing import Any
 
 import torch
@@ -62,7 +63,7 @@ def random_model(
     auto = tr.AutoModelForMaskedLM if row.encoder else tr.AutoModelForCausalLM
     with torch.random.fork_rng():
         torch.random.default_generator.manual_seed(seed)
-        network = auto.from_config(CONFIGS[family])
+        network = auto.from_config(copy.deepcopy(CONFIGS[family]))
     network = network.to(dtype).eval().requires_grad_(False)
     mask_id = MASK if row.encoder else None
     return LanguageModel(network, tokenizer(encoder=row.encoder), row, mask_id)
