@@ -28,6 +28,7 @@ def with_tokenizer(lm: LanguageModel, tokenizer: Tokenizer) -> LanguageModel:
 def test_a_loaded_folder_is_the_network_that_was_saved(lm: LanguageModel, tmp_path: Path) -> None:
     loaded = model.load(save(lm, tmp_path), device="cpu")
     ids = torch.tensor([loaded.tokenizer.encode("a b c d").ids])
+    loaded.network.set_attn_implementation("sdpa")  # as `lm` has it; ours differs in last bits
     assert torch.equal(loaded.network(ids).logits, lm.network(ids).logits)
     assert (loaded.architecture, loaded.mask_id) == (lm.architecture, lm.mask_id)
     assert loaded.dtype == torch.float32
