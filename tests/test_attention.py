@@ -21,6 +21,12 @@ def run(network: tr.PreTrainedModel, name: str) -> tuple[Tensor, Tensor]:
     return logits.detach()[SEEN], gradient
 
 
+def logits(network: tr.PreTrainedModel, name: str) -> Tensor:
+    network.set_attn_implementation(name)
+    found: Tensor = network(IDS[:1]).logits.detach()
+    return found
+
+
 @pytest.mark.parametrize("family", sorted(tiny.CONFIGS))
 def test_it_is_the_attention_of_transformers(family: str) -> None:
     network = tiny.random_model(family, dtype=torch.float64).network
@@ -43,6 +49,15 @@ def test_scores_are_squashed_where_a_family_does_so() -> None:
     for layer in network.model.layers:
         layer.self_attn.attn_logit_softcapping = None
     assert (run(network, attention.NAME)[0] - found).abs().max() > 1e-3  # positive control
+
+
+@torch.no_grad()
+def test_without_gradients_half_precision_keeps_the_fused_kernel() -> None:
+    lm = tiny.random_model("gemma3_text", dtype=torch.bfloat16)
+    ours, fused = (logits(lm.network, name) for name in (attention.NAME, "sdpa"))
+    assert torch.equal(ours, fused)
+    with torch.enable_grad():  # positive control
+        assert not torch.equal(logits(lm.network, attention.NAME), fused)
 
 
 def test_bfloat16_loses_no_more_than_in_the_fused_kernel() -> None:
