@@ -44,7 +44,7 @@ def growth(rows: Rows) -> str:
 
 
 def _parity(row: Mapping[str, Any]) -> str:
-    return "-" if row["parity"] is None else f"{row['parity']:.1g} {row['parity_unit']}"
+    return "-" if row["parity"] is None else f"{row['parity']:.2g} {row['parity_unit']}"
 
 
 def _more(row: Mapping[str, Any]) -> str:
