@@ -35,7 +35,7 @@ def decoder() -> Work:
         "ours-facts": Contender(
             lambda: _ours(get(), INCLUSIVE, n_facts=FACTS), share=FACTS, ours=True
         ),
-        SAME: replace(work.contenders[KN], ours=True),
+        SAME: Contender(lambda: peers.knowledge_neurons(get(), our_attention=True), ours=True),
     }
     rows = [
         Versus(f"{name}-same-products", KN, f"ours as {KN}", SAME, about=_same_products),
@@ -176,7 +176,7 @@ def _same_top(timed: Mapping[str, Timed]) -> dict[str, Any]:
 
 
 def _same_products(_timed: Mapping[str, Timed]) -> dict[str, Any]:
-    return {"work": "the peer too has float32 matrices multiplied as we have (products.py)"}
+    return {"work": "the peer too multiplies and attends as we do (products.py, attention.py)"}
 
 
 def _per_fact(_timed: Mapping[str, Timed]) -> dict[str, Any]:

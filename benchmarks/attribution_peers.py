@@ -24,11 +24,11 @@ INCLUSIVE = Quadrature(tuple(np.linspace(0, 1, STEPS).tolist()), (1 / STEPS,) * 
 MIDPOINT = midpoint(STEPS)  # captum's `riemann_middle`
 
 
-def knowledge_neurons(shape: Shape) -> Run:
+def knowledge_neurons(shape: Shape, *, our_attention: bool = False) -> Run:
     """Return the run of knowledge-neurons, all layers, in its own batches of 10 steps."""
     from knowledge_neurons import KnowledgeNeurons
 
-    lm = by_default(shape.lm)
+    lm = shape.lm if our_attention else by_default(shape.lm)
     kind = "bert" if lm.architecture.encoder else "gpt"
     tool = KnowledgeNeurons(lm.network, shape.peer_tokenizer(), kind, device="cpu")
     if not lm.architecture.encoder:

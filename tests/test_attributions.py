@@ -171,6 +171,16 @@ def test_everything_above_the_floor_is_kept(
         assert len(part) > 1
 
 
+@pytest.mark.parametrize("keep", [1, 7, 500])
+def test_what_is_kept_is_the_head_of_all_scores_in_order(keep: int) -> None:
+    """Equal scores stay in the order of the neurons, at the edge of what is kept too."""
+    scores = torch.from_numpy(np.random.default_rng(0).integers(-9, 9, 300).astype(np.float32))
+    kept = attributions._strongest(scores, keep=keep, floor=0.8)
+    order = scores.argsort(descending=True, stable=True).tolist()
+    assert kept["neuron"].tolist() == order[: len(kept)]
+    assert len(kept) == min(300, max(keep, int((scores > 0.8 * 8).sum())))
+
+
 def test_the_folder_is_complete_and_readable(
     tmp_path: Path, toy_decoder: LanguageModel, table: pd.DataFrame
 ) -> None:

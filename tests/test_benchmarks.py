@@ -21,6 +21,8 @@ import memory
 import ranking
 import tables
 import tiny
+from defaults import by_default
+from neuron_atlas import attention
 from neuron_atlas.quadrature import midpoint, radau
 from shapes import Shape, shape
 from timing import Contender, Timed, Versus, absolute, interleave, relative, row
@@ -38,6 +40,16 @@ def small(request: pytest.FixtureRequest) -> Shape:
     """A tiny decoder or encoder with the prompts of the benchmark."""
     config = tiny.CONFIGS[request.param]
     return shape(request.param, config=config, n_prompts=3)
+
+
+def test_a_peer_has_the_attention_of_transformers_and_our_weights(small: Shape) -> None:
+    small.lm.network.set_attn_implementation(attention.NAME)
+    other = by_default(small.lm)
+    networks = small.lm.network, other.network
+    assert [n.config._attn_implementation for n in networks] == [attention.NAME, "sdpa"]
+    weights = [[p.data_ptr() for p in n.parameters()] for n in networks]
+    assert weights[0] == weights[1]
+    assert not set(networks[0].modules()) & set(networks[1].modules())
 
 
 def test_contenders_take_turns_and_the_first_round_is_not_counted(
