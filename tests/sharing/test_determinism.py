@@ -158,9 +158,10 @@ def test_extraction_in_other_batches(
 def test_two_threads_change_no_bit_but_of_attributions(
     lm: LanguageModel, recalled: pd.DataFrame, origin: Path
 ) -> None:
-    """Of few rows, which attributions have, torch's attention and MKL share a sum among threads.
+    """Attributions have few rows, of which torch's attention and MKL share a sum among threads.
 
-    Each operation was run with either number of threads: all others of theirs keep every bit.
+    So does the slope of the softmax in our own attention. Each operation was run with either number
+    of threads: all others of theirs keep every bit.
     """
 
     def exact() -> list[pd.DataFrame]:
