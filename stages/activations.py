@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from neuron_atlas import activations, extraction, model, store, work
+from neuron_atlas import extraction, fact_prompts, model, store, work
 from neuron_atlas.command import run
 from neuron_atlas.model import Site
 from neuron_atlas.params import Section, load
@@ -18,7 +18,7 @@ class Params(Section):
 def main(model_folder: Path, recall_file: Path, out: Path, /) -> None:
     """Write one safetensors file a layer and the table of the prompts in its rows."""
     params = load("activations", Params)
-    prompts = activations.known_prompts(store.read_table(recall_file))
+    prompts = fact_prompts.known_prompts(store.read_table(recall_file))
     lm = model.load(model_folder)
     inputs = [Path(__file__), model_folder, recall_file]
     key = work.key(f"activations {out.name}", inputs, params.model_dump())

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from neuron_atlas import attributions, model, store, work
+from neuron_atlas import attributions, fact_prompts, model, store, work
 from neuron_atlas.command import run
 from neuron_atlas.params import Section, load
 
@@ -28,7 +28,7 @@ class Params(Section):
 def main(model_folder: Path, recall_file: Path, out: Path, /) -> None:
     """Write each prompt's strongest neurons by every method, and the completeness error."""
     params = load("attributions", Params)
-    rows = attributions.chosen(store.read_table(recall_file), max_facts=params.max_facts)
+    rows = fact_prompts.first_known(store.read_table(recall_file), max_facts=params.max_facts)
     plan = attributions.Plan(**params.model_dump(exclude={"max_facts"}))
     lm = model.load(model_folder)
     mean = attributions.baseline_mean(lm, rows, plan.baseline)

@@ -10,9 +10,9 @@ from neuron_atlas import (
     claims,
     degenerate_neurons,
     fact_checking,
+    found_sets,
     knowledge_neurons,
     model,
-    relation_neurons,
     store,
     work,
 )
@@ -90,7 +90,7 @@ def main(
 ) -> None:
     """Write the pairs, the found sets, the claims with each detector's score, and `meta.json`."""
     params = load("degenerate_neurons", Params)
-    stored, source = knowledge_neurons.read(scores), relation_neurons.read(sizes)
+    stored, source = knowledge_neurons.read(scores), found_sets.read_sets(sizes)
     recalled, lm = store.read_table(recall_file), model.load(model_folder)
     inputs = [Path(__file__), model_folder, recall_file]
     inputs += [path for folder in (scores, sizes) for path in sorted(folder.iterdir())]

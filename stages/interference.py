@@ -5,10 +5,19 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from neuron_atlas import activations, arms, interference, model, relation_neurons, store, work
+from neuron_atlas import (
+    activations,
+    arms,
+    fact_prompts,
+    found_sets,
+    interference,
+    model,
+    store,
+    work,
+)
+from neuron_atlas.candidates import CandidateTokens
 from neuron_atlas.command import run
 from neuron_atlas.params import Section, load
-from neuron_atlas.recall import Tokens
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 
@@ -31,17 +40,17 @@ def main(
     """Write one row a (fact, arm): the change of the answer's log-probability."""
     params = load("interference", Params)
     controls = arms.Controls(params.n_draws, params.n_dose_draws, tuple(params.doses))
-    found = relation_neurons.read(sets)
+    found = found_sets.read_sets(sets)
     plan = arms.interference(language, found, controls=controls, seed=params.seed)
     recalled = store.read_table(recall_file)
-    facts = interference.held_out(recalled, max_facts=params.max_facts, seed=params.seed)
+    facts = fact_prompts.held_out(recalled, max_facts=params.max_facts, seed=params.seed)
     value = interference.replacement(values, sorted(found.sets), params.value)
     lm = model.load(model_folder)
     site, everywhere = activations.read_meta(values)["site"], params.positions == "all"
     setup = interference.experiment(lm, plan, value, site=site, everywhere=everywhere)
     inputs = [Path(__file__), model_folder, recall_file, values, *sorted(sets.iterdir())]
     key = work.key(f"interference {language}", inputs, params.model_dump())
-    tokens = Tokens(lm)
+    tokens = CandidateTokens(lm)
     effects = work.in_parts(
         facts, lambda part: interference.measure(setup, part, tokens), key=key, size=8
     )

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from neuron_atlas import knowledge_neurons, language_neurons, relation_neurons, store
+from neuron_atlas import found_sets, knowledge_neurons, language_neurons, store
 from neuron_atlas.command import run
 from neuron_atlas.params import Section, load, load_languages
 
@@ -30,7 +30,7 @@ def main(recall: Path, scores: Path, relations: Path, out: Path, /) -> None:
     inputs = language_neurons.Inputs(
         scores={code: knowledge_neurons.read(folder) for code, folder in attributed.items()},
         recall={code: store.read_table(path) for code, path in recalls.items()},
-        relations={code: relation_neurons.read(relations / code) for code in languages},
+        relations={code: found_sets.read_sets(relations / code) for code in languages},
     )
     language_neurons.build(inputs, out, rule)
 

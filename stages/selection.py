@@ -7,10 +7,10 @@ from pydantic import Field
 
 from neuron_atlas import (
     fact_prompts,
+    found_sets,
     knowledge_arms,
     knowledge_neurons,
     model,
-    relation_neurons,
     selection_effects,
     store,
     work,
@@ -41,7 +41,7 @@ def main(
     prompts = fact_prompts.of(store.read_table(recall_file), stored, language=language)
     found = knowledge_arms.compared(
         fact_prompts.others(stored, prompts),
-        relation_neurons.read(sets),
+        found_sets.read_sets(sets),
         sizes=knowledge_arms.Sizes(params.tau, params.share, params.max_neurons),
         n_draws=params.n_draws,
         seed=params.seed,

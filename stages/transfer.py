@@ -10,17 +10,18 @@ from pydantic import Field
 from neuron_atlas import (
     activations,
     arms,
+    fact_prompts,
+    found_sets,
     interference,
     model,
     params,
-    relation_neurons,
     store,
     work,
 )
+from neuron_atlas.candidates import CandidateTokens
 from neuron_atlas.command import run
+from neuron_atlas.found_sets import POOLED
 from neuron_atlas.params import Section
-from neuron_atlas.recall import Tokens
-from neuron_atlas.relation_neurons import POOLED
 
 
 class Params(Section):
@@ -39,12 +40,12 @@ def main(model_folder: Path, recall: Path, values: Path, sets: Path, out: Path, 
     languages = params.load_languages()
     recalls = store.by_language(recall, languages, suffix=".parquet")
     folders = store.by_language(values, languages)
-    found = {source: relation_neurons.read(sets / source) for source in [*languages, POOLED]}
+    found = {source: found_sets.read_sets(sets / source) for source in [*languages, POOLED]}
     plan = arms.transfer(found, n_draws=settings.n_draws, seed=settings.seed)
     lm = model.load(model_folder)
-    tokens, tables, keys = Tokens(lm), [], []
+    tokens, tables, keys = CandidateTokens(lm), [], []
     for language, file in recalls.items():
-        facts = interference.held_out(
+        facts = fact_prompts.held_out(
             store.read_table(file), max_facts=settings.max_facts, seed=settings.seed
         )
         value = interference.replacement(

@@ -30,8 +30,8 @@ from transformers import LlamaForCausalLM
 
 from neuron_atlas import facts, recall
 from neuron_atlas.architectures import architecture
+from neuron_atlas.found_sets import RelationSets
 from neuron_atlas.model import LanguageModel
-from neuron_atlas.relation_neurons import Source
 from neuron_atlas.slots import SUBJECT
 from planted import NORM_EPS, blank, word_level
 
@@ -139,8 +139,8 @@ def graded(size: int = 5) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["fact", "relation", "neuron", "score", "rank"])
 
 
-def source() -> Source:
+def source() -> RelationSets:
     """Return activation sizes for controls, which are decoys; layer 1 is barred."""
     size = torch.ones(2, N_NEURONS).double().numpy()
     barred = torch.cat([torch.arange(len(UNIT)), torch.arange(N_NEURONS, 2 * N_NEURONS)])
-    return Source({}, size, barred.numpy())
+    return RelationSets({}, size, barred.numpy())

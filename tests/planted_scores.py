@@ -16,9 +16,9 @@ from safetensors.torch import save_file
 
 import planted
 from neuron_atlas import recall, store
+from neuron_atlas.found_sets import SETS, SIZE, RelationSets
 from neuron_atlas.model import LanguageModel
 from neuron_atlas.neurons import to_flat
-from neuron_atlas.relation_neurons import SETS, SIZE, Source
 
 METHODS = ("attribution", "zero_ig", "gradient_activation", "activation")
 N_SUBJECTS = 2  # attributed facts a relation
@@ -76,10 +76,10 @@ def scores(table: pd.DataFrame, language: str, *, first: Sequence[str] = ()) -> 
     return pd.concat(parts, ignore_index=True)
 
 
-def source() -> Source:
+def source() -> RelationSets:
     """Return activation sizes that are all alike, so that random sets match in layer alone."""
     size = np.ones((planted.N_LAYERS, planted.N_NEURONS))
-    return Source({}, size, np.empty(0, dtype=np.int64))
+    return RelationSets({}, size, np.empty(0, dtype=np.int64))
 
 
 def write(folder: Path, lm: LanguageModel) -> Path:

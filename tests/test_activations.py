@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 import tiny
-from neuron_atlas import activations, extraction, hooks, layer_files, store
+from neuron_atlas import activations, extraction, fact_prompts, hooks, layer_files, store
 from neuron_atlas.extraction import Pooling, Reading, extract, reading
 from neuron_atlas.layer_files import LayerWriter, read_layer
 from neuron_atlas.model import LanguageModel, Site, site_modules
@@ -276,9 +276,9 @@ def test_a_failed_extraction_leaves_no_result(tmp_path: Path) -> None:
 
 def test_only_known_facts_are_extracted() -> None:
     table = prompt_table()
-    assert activations.known_prompts(table)["fact"].tolist() == ["r:1", "r:2", "q:2"]
+    assert fact_prompts.known_prompts(table)["fact"].tolist() == ["r:1", "r:2", "q:2"]
     with pytest.raises(ValueError, match="the model knows none of 4 facts"):
-        activations.known_prompts(table.assign(known=False))
+        fact_prompts.known_prompts(table.assign(known=False))
 
 
 def test_an_index_without_its_columns_is_an_error(tmp_path: Path) -> None:

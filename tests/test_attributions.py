@@ -12,10 +12,10 @@ import yaml
 
 import scripts
 import toy
-from neuron_atlas import attributions, knowledge_neurons, point_batches, recall, store
+from neuron_atlas import attributions, fact_prompts, knowledge_neurons, point_batches, recall, store
 from neuron_atlas.attributions import Plan
+from neuron_atlas.candidates import CandidateTokens
 from neuron_atlas.model import LanguageModel
-from neuron_atlas.recall import Tokens
 from saved import save
 
 PLAN = Plan("occlusion", "radau", 4, 0.01, "graded", 3, "candidates", 20, 0.3)
@@ -29,31 +29,31 @@ def recalled(toy_decoder: LanguageModel) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def table(toy_decoder: LanguageModel, recalled: pd.DataFrame) -> pd.DataFrame:
-    rows = attributions.chosen(recalled, max_facts=2)
+    rows = fact_prompts.first_known(recalled, max_facts=2)
     return attributions.measure(toy_decoder, rows, PLAN, None)
 
 
 def test_the_first_known_facts_of_each_relation_are_chosen(recalled: pd.DataFrame) -> None:
-    rows = attributions.chosen(recalled, max_facts=2)
+    rows = fact_prompts.first_known(recalled, max_facts=2)
     assert rows["known"].all()
     assert rows.groupby("relation")["fact"].nunique().max() == 2
     assert (rows.groupby("fact").size() == toy.N_TEMPLATES).all()
-    every = attributions.chosen(recalled, max_facts=None)
+    every = fact_prompts.first_known(recalled, max_facts=None)
     assert set(every["fact"]) == set(recalled.loc[recalled["known"], "fact"])
     assert set(rows["fact"]) <= set(every["fact"])
 
 
 def test_the_order_does_not_depend_on_what_else_is_known(recalled: pd.DataFrame) -> None:
     """So that two languages with different knowledge choose the same facts where they can."""
-    all_known = attributions.chosen(recalled.assign(known=True), max_facts=None)
+    all_known = fact_prompts.first_known(recalled.assign(known=True), max_facts=None)
     order = {f: i for i, f in enumerate(all_known["fact"].unique())}
-    some = attributions.chosen(recalled, max_facts=None)["fact"].unique()
+    some = fact_prompts.first_known(recalled, max_facts=None)["fact"].unique()
     assert [order[f] for f in some] == sorted(order[f] for f in some)
 
 
 def test_nothing_known_is_refused(recalled: pd.DataFrame) -> None:
     with pytest.raises(ValueError, match="knows none of"):
-        attributions.chosen(recalled.assign(known=False), max_facts=2)
+        fact_prompts.first_known(recalled.assign(known=False), max_facts=2)
 
 
 def test_the_query_leaves_demonstrations_out(
@@ -61,7 +61,7 @@ def test_the_query_leaves_demonstrations_out(
 ) -> None:
     row = store.records(recalled)[0]
     assert "\n" in row["prompt"]
-    found = attributions.question(Tokens(toy_decoder), row)
+    found = attributions.question(CandidateTokens(toy_decoder), row)
     query = found.prompt[slice(*found.query)]
     assert "\n" not in query
     assert row["prompt"].endswith(query)
@@ -84,7 +84,7 @@ def test_each_prompt_keeps_its_strongest_neurons_of_every_method(table: pd.DataF
 def test_the_fewest_steps_within_the_tolerance_are_taken(
     toy_decoder: LanguageModel, recalled: pd.DataFrame
 ) -> None:
-    rows = attributions.chosen(recalled, max_facts=2)
+    rows = fact_prompts.first_known(recalled, max_facts=2)
     steps = []
     for tolerance in (1e-2, 1e-3, 1e-5):
         plan = replace(PLAN, steps=None, tolerance=tolerance)
@@ -114,13 +114,13 @@ def test_evaluations_are_settled_in_float32_whatever_the_model_s_precision(
     assert about["completeness"]["median"] > 1e-3  # what rounding costs is told
     plan = replace(PLAN, steps=None, tolerance=1e-3)
     with pytest.raises(ValueError, match="at best"):  # and more evaluations would not mend it
-        attributions.settled(coarse, attributions.chosen(recalled, max_facts=1), plan, None)
+        attributions.settled(coarse, fact_prompts.first_known(recalled, max_facts=1), plan, None)
 
 
 def test_a_tolerance_out_of_reach_is_an_error(
     toy_decoder: LanguageModel, recalled: pd.DataFrame
 ) -> None:
-    rows = attributions.chosen(recalled, max_facts=1)
+    rows = fact_prompts.first_known(recalled, max_facts=1)
     plan = replace(PLAN, rule="midpoint", steps=None, tolerance=1e-7)
     with pytest.raises(ValueError, match=r"attributions.tolerance is 1e-07, but .* fix attributio"):
         attributions.settled(toy_decoder, rows, plan, None)
@@ -129,7 +129,7 @@ def test_a_tolerance_out_of_reach_is_an_error(
 def test_scores_do_not_depend_on_which_prompts_are_checked(
     toy_decoder: LanguageModel, recalled: pd.DataFrame, table: pd.DataFrame
 ) -> None:
-    rows = attributions.chosen(recalled, max_facts=2).assign(checked=True)
+    rows = fact_prompts.first_known(recalled, max_facts=2).assign(checked=True)
     every = attributions.measure(toy_decoder, rows, PLAN, None)
     keys = ["fact", "template", "method", "neuron"]
     both = table.merge(every, on=keys, suffixes=("", "_2"))
@@ -140,14 +140,17 @@ def test_scores_do_not_depend_on_which_prompts_are_checked(
 def test_parts_of_prompts_of_one_size_make_the_fewest_batches(
     toy_decoder: LanguageModel, recalled: pd.DataFrame
 ) -> None:
-    rows = attributions.chosen(recalled, max_facts=None)
+    rows = fact_prompts.first_known(recalled, max_facts=None)
     ordered = attributions.by_size(toy_decoder, rows, PLAN)
     pd.testing.assert_frame_equal(ordered.sort_index(), rows)
 
     def n_batches(table: pd.DataFrame, *, part: int) -> int:
         parts = [table.iloc[i : i + part] for i in range(0, len(table), part)]
         asked = [
-            [attributions.question(Tokens(toy_decoder), row) for row in store.records(some)]
+            [
+                attributions.question(CandidateTokens(toy_decoder), row)
+                for row in store.records(some)
+            ]
             for some in parts
         ]
         return sum(
@@ -162,7 +165,7 @@ def test_parts_of_prompts_of_one_size_make_the_fewest_batches(
 def test_everything_above_the_floor_is_kept(
     toy_decoder: LanguageModel, recalled: pd.DataFrame
 ) -> None:
-    rows = attributions.chosen(recalled, max_facts=1)
+    rows = fact_prompts.first_known(recalled, max_facts=1)
     plan = Plan("zero", "graded", 3, 0.01, "graded", 3, "log_probability", 1, 0.3)
     some = attributions.measure(toy_decoder, rows, plan, None)
     for _, part in some[some["method"] == "activation"].groupby(["fact", "template"]):
@@ -203,7 +206,7 @@ def test_the_folder_is_complete_and_readable(
 def test_the_mean_baseline_is_the_mean_over_prompts(
     toy_decoder: LanguageModel, recalled: pd.DataFrame
 ) -> None:
-    rows = attributions.chosen(recalled, max_facts=1)
+    rows = fact_prompts.first_known(recalled, max_facts=1)
     mean = attributions.baseline_mean(toy_decoder, rows, "mean")
     assert mean is not None
     assert mean.shape == (toy_decoder.n_layers, toy_decoder.n_neurons)

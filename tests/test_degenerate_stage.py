@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 import degenerate_neurons as stage
 import planted_pairs
-from neuron_atlas import fact_checking, relation_neurons, store
+from neuron_atlas import fact_checking, found_sets, store
 from neuron_atlas.claims import CLAIMS, META
 from neuron_atlas.degeneracy import PAIRS, SETS
 from neuron_atlas.degenerate_summary import summarise_degenerate
@@ -53,11 +53,11 @@ def inputs(folder: Path) -> tuple[Path, Path, Path, Path]:
     store.write_table(folder / "attributions" / "scores.parquet", graded)
     sizes = folder / "sizes"
     none = graded[["relation", "rank", "neuron"]].iloc[:0]
-    store.write_table(sizes / relation_neurons.SETS, none)
+    store.write_table(sizes / found_sets.SETS, none)
     banned = torch.zeros(2, planted_pairs.N_NEURONS, dtype=torch.bool)
     banned.view(-1)[torch.from_numpy(source.banned)] = True
     size = torch.from_numpy(source.size).float()
-    save_file({"size": size, "banned": banned}, sizes / relation_neurons.SIZE)
+    save_file({"size": size, "banned": banned}, sizes / found_sets.SIZE)
     YAML().dump({"degenerate_neurons": PARAMS}, folder / "params.yaml")
     return folder / "model", folder / "recall.parquet", folder / "attributions", sizes
 

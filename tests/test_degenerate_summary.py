@@ -10,7 +10,7 @@ import pytest
 from neuron_atlas import degenerate_summary, store
 from neuron_atlas.degeneracy import PAIRS, SETS
 from neuron_atlas.degenerate_summary import summarise_degenerate
-from neuron_atlas.parts import Part
+from neuron_atlas.verdict import Finding
 
 LANGUAGES = ("xa", "xb")
 N_FACTS, N_PAIRS = 30, 20
@@ -56,7 +56,7 @@ def folders(root: Path, **shares: float) -> dict[str, Path]:
     return result
 
 
-def summed(where: dict[str, Path]) -> Part:
+def summed(where: dict[str, Path]) -> Finding:
     return summarise_degenerate(
         where, negligible=0.05, negligible_rate=0.005, n_resamples=500, seed=0
     )

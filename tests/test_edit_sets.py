@@ -11,11 +11,11 @@ from torch import Tensor
 import planted
 import planted_scores
 from neuron_atlas import blocks, edit_plan, edit_sets, knowledge_arms, operations
+from neuron_atlas.candidates import CandidateTokens
 from neuron_atlas.edit_plan import Case, Tables
 from neuron_atlas.edit_tables import ARMS, INDEPENDENT, JOINT, MONOLINGUAL, SEQUENTIAL
 from neuron_atlas.knowledge_arms import RANDOM, NeuronSet
 from neuron_atlas.model import LanguageModel, site_modules
-from neuron_atlas.recall import Tokens
 from planted_scores import unit
 from test_operations import prompts
 
@@ -43,7 +43,7 @@ def tables(planted_model: LanguageModel) -> tuple[Tables, dict[str, pd.DataFrame
 
 
 def cases(lm: LanguageModel, tables: Tables, *, max_facts: int = 9) -> list[Case]:
-    return edit_plan.cases(tables, Tokens(lm), n_sources=2, max_facts=max_facts, seed=0)
+    return edit_plan.cases(tables, CandidateTokens(lm), n_sources=2, max_facts=max_facts, seed=0)
 
 
 def choose(
@@ -144,7 +144,7 @@ def test_the_second_step_sees_the_first_one_in_force(decoder: LanguageModel) -> 
 
     nobody = np.empty(0, dtype=np.int64)
     taken = order(nobody)[:8]
-    tokens = Tokens(decoder)
+    tokens = CandidateTokens(decoder)
     answer = list(tokens.answers("a", " ", ["k l"])[0])
     for some in (nobody, taken):
         scores = [slow_scores(decoder, p, answer, some) for p in table["prompt"]]
@@ -192,7 +192,7 @@ def test_a_new_object_begins_with_another_token(decoder: LanguageModel) -> None:
     table["candidate_labels"] = [["k l", "k m", "n"]]
     tables = {name: table.assign(language=name) for name in ("xx", "yy", "zz")}
     found = edit_plan.cases(
-        Tables(tables, tables), Tokens(decoder), n_sources=2, max_facts=1, seed=0
+        Tables(tables, tables), CandidateTokens(decoder), n_sources=2, max_facts=1, seed=0
     )
     assert [case.new for case in found] == ["y"]  # x shares its first token with the right answer
 

@@ -10,14 +10,14 @@ import planted
 import planted_scores
 from neuron_atlas import edit_experiment, edit_plan, editing, editing_summary, scoring, store
 from neuron_atlas.blocks import query
+from neuron_atlas.candidates import CandidateTokens, asked_for
 from neuron_atlas.edit_plan import Case
 from neuron_atlas.edit_search import Descent
 from neuron_atlas.edit_tables import ARMS, INDEPENDENT, MONOLINGUAL, SEQUENTIAL
 from neuron_atlas.knowledge_arms import NeuronSet
 from neuron_atlas.model import LanguageModel
-from neuron_atlas.parts import Part
-from neuron_atlas.recall import Tokens, target
 from neuron_atlas.value_edits import ValueEdit, applied
+from neuron_atlas.verdict import Finding
 from planted_scores import unit
 
 HOW = Descent(steps=12, rate=0.4, margin=3.0, max_norm=3.0)
@@ -53,11 +53,11 @@ def folder(planted_model: LanguageModel, tmp_path_factory: pytest.TempPathFactor
 
 
 @pytest.fixture(scope="module")
-def part(folder: Path) -> Part:
+def part(folder: Path) -> Finding:
     return editing_summary.summarise(folder, negligible=0.05, n_resamples=500, seed=0)
 
 
-def test_the_planted_neuron_transfers_and_the_monolingual_one_does_not(part: Part) -> None:
+def test_the_planted_neuron_transfers_and_the_monolingual_one_does_not(part: Finding) -> None:
     cell = part.tables["editing"].set_index(["operation", "arm", "where"])["mean"]
     assert cell["edit", INDEPENDENT, "other_languages"] > 3
     assert cell["edit", MONOLINGUAL, "other_languages"] == pytest.approx(0, abs=1e-4)
@@ -84,7 +84,7 @@ def test_a_monolingual_edit_reaches_the_language_s_other_facts(folder: Path) -> 
     assert mean[MONOLINGUAL, "xa"] > 100 * max(mean[INDEPENDENT, "xa"], 1e-6)
 
 
-def test_the_summary_has_what_the_contract_names(part: Part) -> None:
+def test_the_summary_has_what_the_contract_names(part: Finding) -> None:
     for arm in ARMS:
         for where in ("same_language", "other_languages", "unrelated"):
             assert set(part.summary[arm][where]) == {"mean", "low", "high"}
@@ -114,7 +114,7 @@ def test_every_arm_is_measured_on_the_same_prompts(folder: Path) -> None:
 def bench(planted_model: LanguageModel) -> tuple[editing.Bench, list[Case]]:
     recalled = {name: planted_scores.recalled(planted_model, name) for name in planted.LANGUAGES}
     scores = {name: planted_scores.scores(table, name) for name, table in recalled.items()}
-    tables, tokens = edit_plan.read(recalled, scores), Tokens(planted_model)
+    tables, tokens = edit_plan.read(recalled, scores), CandidateTokens(planted_model)
     cases = edit_plan.cases(tables, tokens, n_sources=2, max_facts=1, seed=0)
     sets = [
         NeuronSet(c.fact, c.relation, arm, unit(*names))
@@ -141,7 +141,7 @@ def test_measured_edits_equal_a_plain_question_a_prompt(
         mine = found[(found["fact"] == case.fact) & (found["arm"] == own.method)]
         prompts = one.asked[one.asked["fact"] == case.fact]
         for row, values in zip(store.records(prompts), store.records(mine), strict=True):
-            old = one.tokens.candidate(row, target(row))
+            old = one.tokens.candidate(row, asked_for(row))
             asked = [query(lm, row["prompt"], [old])]
             before = scoring.log_probabilities(lm, asked)[0][0, 0]
             with applied(lm, change):
@@ -182,7 +182,7 @@ def test_sequential_halves_are_fitted_one_after_the_other(
         only = ValueEdit(found.neurons[:1], found.delta[:1])
         table = edit_plan.fitted(one.tables, case)
         for row in store.records(table):
-            texts = [one.tokens.candidate(row, target(row))]
+            texts = [one.tokens.candidate(row, asked_for(row))]
             texts.append(one.tokens.candidate(row, row["candidates"].index(case.new)))
             asked = [query(one.lm, row["prompt"], texts)]
             with applied(one.lm, only):

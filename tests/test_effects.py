@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from neuron_atlas import effects, verdicts
+from neuron_atlas import effects, verdict, verdicts
 from neuron_atlas.stats import Estimate
 
 RELATIONS, LANGUAGES = ("a", "b", "c"), ("xx", "yy")
@@ -97,7 +97,7 @@ def test_improvements_count_only_after_correction() -> None:
 def test_a_verdict_follows_from_its_interval(
     interval: tuple[float, float, float], p_value: float, expected: str
 ) -> None:
-    assert verdicts.harm(Estimate(*interval), p_value, negligible=0.05) == expected
+    assert verdict.harm(Estimate(*interval), p_value, negligible=0.05) == expected
 
 
 def test_a_missing_draw_is_an_error() -> None:

@@ -11,13 +11,13 @@ from scipy.special import logsumexp
 
 import planted_pairs
 from neuron_atlas import attribution, claims, fact_checking
+from neuron_atlas.candidates import CandidateTokens
 from neuron_atlas.claims import DETECTORS, NEURONS
 from neuron_atlas.fact_checking import Collection
+from neuron_atlas.found_sets import RelationSets
 from neuron_atlas.model import LanguageModel
 from neuron_atlas.quadrature import gauss_legendre
 from neuron_atlas.questions import Question
-from neuron_atlas.recall import Tokens
-from neuron_atlas.relation_neurons import Source
 from planted_pairs import N_NEURONS, UNIT
 
 HOW = Collection(
@@ -154,7 +154,7 @@ def test_the_score_is_the_mean_attribution_of_the_claimed_answer(
     made = claims.make(recalled, dict.fromkeys(recalled["subject"], "test"), PLAN)
     sets = {"degenerate": {"rel": ints(0, 1)}, "knowledge": {"rel": ints(80 - 1)}, "random": {}}
     table = fact_checking.by_neurons(lm, made, recalled, sets, HOW)
-    tokens = Tokens(lm)
+    tokens = CandidateTokens(lm)
     texts = tokens.answers("w0 x", " ", ["x0", "x1", "x2", "x3"])
     row = made.iloc[5]
     question = Question(f"w0 {row['subject']}", texts[row["place"]], tuple(texts))
@@ -195,7 +195,7 @@ def test_the_choice_of_false_answers_does_not_look_at_the_model(recalled: pd.Dat
 
 def test_barred_neurons_are_no_controls() -> None:
     source = planted_pairs.source()
-    barred = Source({}, source.size, np.union1d(source.banned, np.arange(12, 20)))
+    barred = RelationSets({}, source.size, np.union1d(source.banned, np.arange(12, 20)))
     drawn = fact_checking.detectors(
         {"rel:both": ints(0, 1)}, scores(TRAINED, [0]), {"rel:both": "rel"}, barred, HOW
     )["random"]["rel"]

@@ -11,7 +11,7 @@ from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 from neuron_atlas import store
 from neuron_atlas.claims import CLAIMS, DETECTORS, META
 from neuron_atlas.fact_checking_summary import summarise_fact_checking
-from neuron_atlas.parts import Part
+from neuron_atlas.verdict import Finding
 
 N_FACTS = 80
 
@@ -39,7 +39,7 @@ def folders(root: Path, *, plain: float = 1.0, degenerate: float = 1.0) -> dict[
     return result
 
 
-def summed(where: dict[str, Path]) -> Part:
+def summed(where: dict[str, Path]) -> Finding:
     return summarise_fact_checking(where, negligible_auroc=0.01, n_resamples=500, seed=0)
 
 

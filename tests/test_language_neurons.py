@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neuron_atlas import knowledge_neurons, language_map, language_sets, language_summary, store
+from neuron_atlas.found_sets import RelationSets
 from neuron_atlas.knowledge_neurons import Sets
 from neuron_atlas.language_neurons import Inputs, Rule, build
-from neuron_atlas.parts import Part
-from neuron_atlas.relation_neurons import Source
+from neuron_atlas.verdict import Finding
 
 LANGUAGES = ("en", "fr", "de", "ru")
 FACTS = tuple(f"{relation}:{i}" for relation in ("r", "s", "t") for i in range(4))
@@ -54,7 +54,7 @@ def inputs(chosen: Mapping[str, Mapping[str, list[int]]]) -> Inputs:
     }
     size = np.ones((N_LAYERS, N_NEURONS))
     sets = {r: np.array([1, 2, 500 + ord(r)]) for r in ("r", "s", "t")}
-    relations = {code: Source(sets, size, np.array([], dtype=np.int64)) for code in chosen}
+    relations = {code: RelationSets(sets, size, np.array([], dtype=np.int64)) for code in chosen}
     return Inputs(scores, recall, relations)
 
 
@@ -79,7 +79,7 @@ def planted(first: Mapping[str, int] | None = None, *, always: tuple[int, ...] =
 OWN = {fact: 10 + i for i, fact in enumerate(FACTS)}
 
 
-def run(given: Inputs, folder: Path, rule: Rule = RULE) -> Part:
+def run(given: Inputs, folder: Path, rule: Rule = RULE) -> Finding:
     build(given, folder, rule)
     return language_summary.summarise(folder, negligible=0.1, n_resamples=200, seed=0)
 

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 import planted
 import planted_scores
 from neuron_atlas import blocks, operations
+from neuron_atlas.candidates import CandidateTokens, asked_for
 from neuron_atlas.knowledge_arms import NeuronSet
 from neuron_atlas.model import LanguageModel, continuation, site_modules
-from neuron_atlas.recall import Tokens, target
 from neuron_atlas.store import records
 from test_ablation import changed
 from test_scoring import plain
@@ -64,7 +64,7 @@ def test_operations_equal_a_full_forward_a_prompt(lm: LanguageModel) -> None:
         columns=["fact", "where", "language", "measured", "template"],
     )
     setup = operations.experiment(lm, sets)
-    found = operations.measure(setup, table, asked, Tokens(lm))
+    found = operations.measure(setup, table, asked, CandidateTokens(lm))
     assert len(found) == 2 * 3 * 2
     for row in records(found):
         i, j = int(row["fact"][1:]), int(row["measured"][1:])
@@ -114,7 +114,7 @@ def test_the_unit_of_a_planted_fact_is_its_whole_answer(planted_model: LanguageM
         columns=["fact", "where", "language", "measured", "template"],
     )
     setup = operations.experiment(planted_model, sets)
-    found = operations.measure(setup, shown, asked, Tokens(planted_model))
+    found = operations.measure(setup, shown, asked, CandidateTokens(planted_model))
     effect = found.set_index("operation")["effect"]
     own = planted.log_probability(3.0)
     assert effect["suppress"] == pytest.approx(planted.log_probability(0.0) - own, abs=1e-4)
@@ -130,5 +130,5 @@ def test_the_target_is_the_right_answer_that_is_most_probable(decoder: LanguageM
         "candidate_labels": ["c", "d", "e"],
         "log_probabilities": [-0.1, -3.0, -2.0],
     }
-    assert target(row) == 2
-    assert Tokens(decoder).candidate(row, 2) == continuation(decoder, "a b", " e")
+    assert asked_for(row) == 2
+    assert CandidateTokens(decoder).candidate(row, 2) == continuation(decoder, "a b", " e")

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from neuron_atlas.paired import contrast, gain
+from neuron_atlas.paired import contrast
 from neuron_atlas.stats import Estimate
+from neuron_atlas.verdict import gain
 
 
 def test_the_sign_test_equals_the_one_over_all_signs() -> None:

@@ -11,7 +11,17 @@ from jaxtyping import Float64
 from torch import Tensor
 
 import planted
-from neuron_atlas import ablation, extraction, facts, model, neurons, recall, scores, scoring
+from neuron_atlas import (
+    ablation,
+    candidates,
+    extraction,
+    facts,
+    model,
+    neurons,
+    recall,
+    scores,
+    scoring,
+)
 from neuron_atlas.blocks import query
 from neuron_atlas.model import LanguageModel
 from planted import RELATIONS, STRENGTH
@@ -73,7 +83,7 @@ def switched_off(
     lm: LanguageModel, asked: pd.DataFrame, sets: Sequence[np.ndarray], *, everywhere: bool = False
 ) -> list[np.ndarray]:
     """Return each prompt's candidate log-probabilities, [arm, candidate], under zeroed sets."""
-    tokens = recall.Tokens(lm)
+    tokens = candidates.CandidateTokens(lm)
     queries = [
         query(lm, r.prompt, tokens.answers(r.prompt, r.separator, r.candidate_labels))
         for r in asked.itertuples()

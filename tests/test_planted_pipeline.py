@@ -9,19 +9,20 @@ import pytest
 
 import planted
 from neuron_atlas import (
-    activations,
     arms,
     conclusions,
     effects,
     extraction,
+    fact_prompts,
     facts,
+    found_sets,
     interference,
     model,
     recall,
     relation_neurons,
     store,
 )
-from neuron_atlas.recall import Tokens
+from neuron_atlas.candidates import CandidateTokens
 from planted import RELATIONS, STRENGTH
 from test_planted import CHANGE
 
@@ -36,8 +37,8 @@ class Run:
 
     @property
     def sets(self) -> dict[str, relation_neurons.Sets]:
-        names = [*planted.LANGUAGES, relation_neurons.POOLED]
-        return {name: relation_neurons.read(self.folder / "sets" / name).sets for name in names}
+        names = [*planted.LANGUAGES, found_sets.POOLED]
+        return {name: found_sets.read_sets(self.folder / "sets" / name).sets for name in names}
 
     @property
     def summary(self) -> pd.DataFrame:
@@ -55,7 +56,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         )
         scored = recall.with_known(recall.score(lm, asked))
         store.write_table(folder / "recall" / f"{code}.parquet", scored)
-        prompts = activations.known_prompts(store.read_table(folder / "recall" / f"{code}.parquet"))
+        prompts = fact_prompts.known_prompts(
+            store.read_table(folder / "recall" / f"{code}.parquet")
+        )
         out, place = folder / "activations" / code, folder / "work" / code
         extraction.save(lm, prompts, out, site="hidden", pooling="answer", place=place)
     build(folder, "min", folder / "sets")
@@ -89,7 +92,7 @@ def test_every_source_finds_exactly_the_planted_sets(run: Run) -> None:
 def test_the_mean_over_templates_falls_into_the_trap(run: Run, tmp_path: Path) -> None:
     """Positive control: a unit of two wordings of three beats the unit that two relations share."""
     build(run.folder, "mean", tmp_path / "sets")
-    found = relation_neurons.read(tmp_path / "sets" / "pooled").sets
+    found = found_sets.read_sets(tmp_path / "sets" / "pooled").sets
     for r in ("gamma", "delta"):
         trap = planted.NEURONS[f"loud trap:{r}"]
         assert trap.layer * planted.N_NEURONS + trap.index in found[r]
@@ -116,17 +119,17 @@ def test_the_overlap_is_the_shared_unit(run: Run) -> None:
 def measure(run: Run, code: str, plan: list[arms.Arm]) -> pd.DataFrame:
     """Ask one language's held-out facts under each arm."""
     recalled = store.read_table(run.folder / "recall" / f"{code}.parquet")
-    rows = interference.held_out(recalled, max_facts=3, seed=0)
+    rows = fact_prompts.held_out(recalled, max_facts=3, seed=0)
     value = interference.replacement(run.folder / "activations" / code, RELATIONS, "zero")
     lm = model.load(run.folder / "model", device="cpu")
     setup = interference.experiment(lm, plan, value, site="hidden", everywhere=False)
-    return interference.measure(setup, rows, Tokens(lm)).assign(language=code)
+    return interference.measure(setup, rows, CandidateTokens(lm)).assign(language=code)
 
 
-def sources(run: Run) -> dict[str, relation_neurons.Source]:
+def sources(run: Run) -> dict[str, found_sets.RelationSets]:
     """All sources' sets; no control may be any relation's planted unit."""
     every = np.concatenate([planted.planted(r) for r in RELATIONS])
-    found = {s: relation_neurons.read(run.folder / "sets" / s) for s in run.sets}
+    found = {s: found_sets.read_sets(run.folder / "sets" / s) for s in run.sets}
     return {name: replace(source, banned=every) for name, source in found.items()}
 
 

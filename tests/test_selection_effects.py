@@ -16,10 +16,10 @@ from neuron_atlas import (
     selection_summary,
     store,
 )
+from neuron_atlas.candidates import CandidateTokens
 from neuron_atlas.knowledge_arms import AMIG, METHODS, RANDOM, NeuronSet, Sizes
 from neuron_atlas.model import LanguageModel
-from neuron_atlas.recall import Tokens
-from neuron_atlas.verdicts import Verdict
+from neuron_atlas.verdict import Verdict
 
 SIZES = Sizes(tau=0.93, share=0.7, max_neurons=5)  # of scores that fall evenly over 23 neurons: two
 
@@ -221,7 +221,7 @@ def test_effects_do_not_depend_on_how_prompts_are_packed(
     chosen = sets(recalled, ("attribution",))
     plan = selection_effects.asked(prompts, n_unrelated=2, seed=0)
     items = prompts.rename(columns={"fact": "measured"})
-    setup, tokens = operations.experiment(planted_model, chosen), Tokens(planted_model)
+    setup, tokens = operations.experiment(planted_model, chosen), CandidateTokens(planted_model)
     whole = operations.measure(setup, items, plan, tokens)
     single = [operations.measure(setup, items.iloc[[i]], plan, tokens) for i in range(len(items))]
     joined = pd.concat(single, ignore_index=True)

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int
 
-from neuron_atlas.relation_neurons import Source
+from neuron_atlas.found_sets import RelationSets
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Controls:
     doses: tuple[float, ...]  # shares of a set, in (0, 1)
 
 
-def interference(source: str, found: Source, *, controls: Controls, seed: int) -> list[Arm]:
+def interference(source: str, found: RelationSets, *, controls: Controls, seed: int) -> list[Arm]:
     """List the arms of one language's own sets, measured on every relation.
 
     Args:
@@ -69,7 +69,7 @@ def interference(source: str, found: Source, *, controls: Controls, seed: int) -
     return arms
 
 
-def transfer(found: Mapping[str, Source], *, n_draws: int, seed: int) -> list[Arm]:
+def transfer(found: Mapping[str, RelationSets], *, n_draws: int, seed: int) -> list[Arm]:
     """List the arms of every source's sets, each measured on its own relation in any language."""
     arms: list[Arm] = []
     for source in sorted(found):

@@ -13,12 +13,12 @@ from torch import Tensor
 
 from neuron_atlas import attribution, passes, point_batches, store, tolerance
 from neuron_atlas.attribution import Baseline, Mean
+from neuron_atlas.candidates import CandidateTokens, asked_for
 from neuron_atlas.knowledge_neurons import COLUMNS, META, PROMPTS, SCORES
 from neuron_atlas.model import LanguageModel
 from neuron_atlas.passes import Attributed
 from neuron_atlas.quadrature import Quadrature, gauss_legendre, graded, midpoint, radau
 from neuron_atlas.questions import Question
-from neuron_atlas.recall import Tokens, target
 from neuron_atlas.targets import Target
 
 Rule = Literal["midpoint", "gauss_legendre", "radau", "graded"]
@@ -27,34 +27,9 @@ SAMPLE = 6  # prompts on which the number of evaluations is settled
 PROMPT_COLUMNS = ["fact", "relation", "subject", "template", "correct"]
 
 
-def chosen(recalled: pd.DataFrame, *, max_facts: int | None) -> pd.DataFrame:
-    """Return all paraphrases of the known facts that come first, at most `max_facts` a relation.
-
-    The order is that of all asked facts, known or not, alternating between the halves of the
-    subjects: the same in every language, so that the languages' facts are mostly the same ones.
-    `checked` marks one prompt a fact, on which the completeness error is measured.
-
-    Raises:
-        ValueError: the model knows no fact.
-    """
-    facts = recalled.drop_duplicates("fact")
-    place = facts.groupby(["relation", "split"]).cumcount()
-    ordered = facts.assign(place=place).sort_values(["relation", "place", "split"], kind="stable")
-    known = ordered[ordered["known"]]
-    if known.empty:
-        raise ValueError(
-            f"the model knows none of {len(facts)} facts; nothing to attribute. See the recall "
-            "table; try recall.shots, other relations or another model"
-        )
-    first = known if max_facts is None else known.groupby("relation").head(max_facts)
-    number = pd.Series(np.arange(len(first)), index=first["fact"])
-    kept = recalled[recalled["fact"].isin(number.index)]
-    order = kept.assign(number=kept["fact"].map(number)).sort_values(["number", "template"])
-    order = order.assign(checked=~order.duplicated("fact"))
-    return order.drop(columns="number").reset_index(drop=True)
-
-
-def question(tokens: Tokens, row: Mapping[str, Any], *, answer: int | None = None) -> Question:
+def question(
+    tokens: CandidateTokens, row: Mapping[str, Any], *, answer: int | None = None
+) -> Question:
     """Make the question of a row of the recall table.
 
     Args:
@@ -63,7 +38,7 @@ def question(tokens: Tokens, row: Mapping[str, Any], *, answer: int | None = Non
         answer: Which candidate is asked for; by default the most probable right one.
     """
     texts = tokens.answers(row["prompt"], row["separator"], row["candidate_labels"])
-    place = target(row) if answer is None else answer
+    place = asked_for(row) if answer is None else answer
     start = row["prompt"].rfind("\n", 0, row["subject_start"]) + 1
     return Question(row["prompt"], texts[place], tuple(texts), (start, len(row["prompt"])))
 
@@ -103,7 +78,7 @@ def baseline_mean(lm: LanguageModel, rows: pd.DataFrame, baseline: Baseline) -> 
     """Return the mean of each neuron at the answer position over the prompts, if it is needed."""
     if baseline != "mean":
         return None
-    tokens = Tokens(lm)
+    tokens = CandidateTokens(lm)
     questions = [question(tokens, row) for row in store.records(rows)]
     total = torch.zeros(lm.n_layers, lm.n_neurons, dtype=torch.float64)
     for part in attribution.own_values(lm, questions):
@@ -119,7 +94,7 @@ def settled(lm: LanguageModel, rows: pd.DataFrame, plan: Plan, mean: Mean | None
     """
     checked = rows[rows["checked"]]
     some = checked.iloc[np.linspace(0, len(checked) - 1, min(SAMPLE, len(checked))).astype(int)]
-    tokens = Tokens(lm)
+    tokens = CandidateTokens(lm)
     steps = tolerance.fewest(
         lm,
         [question(tokens, row) for row in store.records(some)],
@@ -138,7 +113,7 @@ def by_size(lm: LanguageModel, rows: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     Parts of the work then make full batches, whose rows come in few shapes; and what takes too much
     memory does so at once.
     """
-    tokens = Tokens(lm)
+    tokens = CandidateTokens(lm)
     questions = [question(tokens, row) for row in store.records(rows)]
     sizes = point_batches.sizes(lm, questions, by_words=plan.baseline == "occlusion")
     keys = [(*size, checked) for size, checked in zip(sizes, rows["checked"], strict=True)]
@@ -153,7 +128,7 @@ def measure(lm: LanguageModel, rows: pd.DataFrame, plan: Plan, mean: Mean | None
         at the neurons' own values) and `completeness`, the error of `completeness_error`; NaN where
         the prompt is not `checked`.
     """
-    tokens = Tokens(lm)
+    tokens = CandidateTokens(lm)
     parts = []
     for checked, some in rows.groupby("checked", sort=True):
         listed = store.records(some)

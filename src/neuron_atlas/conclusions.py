@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 
 from neuron_atlas import effects, store, verdicts
-from neuron_atlas.relation_neurons import POOLED
+from neuron_atlas.found_sets import POOLED
 from neuron_atlas.stats import Estimate
+from neuron_atlas.verdict import ALPHA
 
 SHARED = 0.05  # corrected p-value of an overlap
 
@@ -81,7 +82,7 @@ def _estimates(
         "random": lambda t: t["kind"] == "transfer_random",
     }
     between = {name: mask for name, mask in between.items() if mask(moved).any()}
-    diagonal, sure = cells["relation"] == cells["measured"], cells["q_value"] < verdicts.ALPHA
+    diagonal, sure = cells["relation"] == cells["measured"], cells["q_value"] < ALPHA
     areas = effects.areas(items, rng=rng, n_resamples=n_resamples)
     return {
         "interference": {

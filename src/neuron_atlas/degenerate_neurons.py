@@ -9,7 +9,7 @@ import pandas as pd
 from neuron_atlas import degeneracy, store, work
 from neuron_atlas.degeneracy import Rule
 from neuron_atlas.elsewhere import Use, both_matter
-from neuron_atlas.relation_neurons import Source
+from neuron_atlas.found_sets import RelationSets
 from neuron_atlas.suppression import Bench, Request, Suppressed, up_to_pairs
 
 PART = 16  # families measured at a time: what a kill can cost
@@ -51,7 +51,7 @@ def find(
     bench: Bench,
     recalled: pd.DataFrame,
     graded: pd.DataFrame,
-    source: Source,
+    source: RelationSets,
     *,
     rule: Rule,
     search: Search,
@@ -74,7 +74,7 @@ def find(
 
 
 def families(
-    recalled: pd.DataFrame, graded: pd.DataFrame, source: Source, search: Search
+    recalled: pd.DataFrame, graded: pd.DataFrame, source: RelationSets, search: Search
 ) -> pd.DataFrame:
     """Return the neurons to combine: each fact's strongest, and matched random ones.
 
@@ -129,7 +129,7 @@ def examine(
     bench: Bench,
     rows: pd.DataFrame,
     measured: pd.DataFrame,
-    source: Source,
+    source: RelationSets,
     *,
     rule: Rule,
     search: Search,

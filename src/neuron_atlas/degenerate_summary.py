@@ -9,9 +9,8 @@ import pandas as pd
 
 from neuron_atlas import degeneracy, store
 from neuron_atlas.degeneracy import PAIRS, SETS
-from neuron_atlas.paired import Contrast, contrast, gain
-from neuron_atlas.parts import Part
-from neuron_atlas.verdicts import Verdict
+from neuron_atlas.paired import Contrast, contrast
+from neuron_atlas.verdict import Finding, Verdict, gain
 
 ITEM = ["language", "fact"]
 N_BINS = 40  # of the histogram of interactions
@@ -28,7 +27,7 @@ def summarise_degenerate(
     negligible_rate: float,
     n_resamples: int,
     seed: int,
-) -> Part:
+) -> Finding:
     """Sum degenerate pairs up over all languages; facts are clusters.
 
     `rate` is the share of tested pairs that are found on one paraphrase and confirmed on another
@@ -58,7 +57,7 @@ def summarise_degenerate(
         **_beyond_saturation(pairs, negligible),
     }
     verdict = _verdict(tested, summary, negligible_rate)
-    return Part(
+    return Finding(
         "degenerate",
         summary,
         {"degenerate_neurons_exist": verdict},

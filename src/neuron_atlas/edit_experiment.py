@@ -10,19 +10,19 @@ from neuron_atlas import (
     edit_plan,
     edit_sets,
     editing,
+    found_sets,
     knowledge_arms,
     knowledge_neurons,
     operations,
-    relation_neurons,
     store,
     work,
 )
+from neuron_atlas.candidates import CandidateTokens
 from neuron_atlas.edit_plan import Case, Tables
 from neuron_atlas.edit_search import Descent
 from neuron_atlas.edit_tables import EDITS, EFFECTS, META, SETS
 from neuron_atlas.fact_prompts import KEY
 from neuron_atlas.model import LanguageModel
-from neuron_atlas.recall import Tokens
 
 Run = Callable[[pd.DataFrame], pd.DataFrame]
 
@@ -65,7 +65,7 @@ def run(
     """
     scores = {language: knowledge_neurons.read(path) for language, path in attributed.items()}
     recalled = {language: store.read_table(path) for language, path in recalls.items()}
-    tables, tokens = edit_plan.read(recalled, scores), Tokens(lm)
+    tables, tokens = edit_plan.read(recalled, scores), CandidateTokens(lm)
     cases = edit_plan.cases(tables, tokens, n_sources=n_sources, max_facts=max_facts, seed=seed)
     about = _meta(cases, tables, n_sources=n_sources, m=m)
     if not cases:
@@ -76,7 +76,7 @@ def run(
         lm,
         tables,
         scores,
-        {language: relation_neurons.read(path) for language, path in sizes.items()},
+        {language: found_sets.read_sets(path) for language, path in sizes.items()},
         cases,
         m=m,
         target=store.read_json(next(iter(attributed.values())) / knowledge_neurons.META)["target"],

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from neuron_atlas import fact_prompts, store
-from neuron_atlas.recall import Tokens
+from neuron_atlas.candidates import CandidateTokens
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def read(recalled: Mapping[str, pd.DataFrame], scores: Mapping[str, pd.DataFrame
 
 
 def cases(
-    tables: Tables, tokens: Tokens, *, n_sources: int, max_facts: int, seed: int
+    tables: Tables, tokens: CandidateTokens, *, n_sources: int, max_facts: int, seed: int
 ) -> list[Case]:
     """Choose the facts: known in `n_sources` languages and one more, the most prominent first.
 
@@ -91,7 +91,7 @@ def cases(
 
 
 def _new_object(
-    tables: Tables, tokens: Tokens, fact: str, languages: Sequence[str], seed: int
+    tables: Tables, tokens: CandidateTokens, fact: str, languages: Sequence[str], seed: int
 ) -> str | None:
     """Draw an object that is wrong and begins with another token in every prompt of the fact."""
     allowed: set[str] | None = None

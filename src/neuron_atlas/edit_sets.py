@@ -8,13 +8,13 @@ import torch
 from jaxtyping import Int
 
 from neuron_atlas import attribution, attributions, edit_plan, fact_prompts, knowledge_arms, store
+from neuron_atlas.candidates import CandidateTokens
 from neuron_atlas.edit_plan import Case, Tables
 from neuron_atlas.edit_tables import INDEPENDENT, JOINT, MONOLINGUAL, SEQUENTIAL
+from neuron_atlas.found_sets import RelationSets
 from neuron_atlas.knowledge_arms import NeuronSet, matched
 from neuron_atlas.knowledge_neurons import geometric_rank, ordered
 from neuron_atlas.model import LanguageModel
-from neuron_atlas.recall import Tokens
-from neuron_atlas.relation_neurons import Source
 from neuron_atlas.targets import Target
 
 Order = Int[np.ndarray, "_"]
@@ -25,7 +25,7 @@ def choose(
     lm: LanguageModel,
     tables: Tables,
     scores: Mapping[str, pd.DataFrame],
-    sizes: Mapping[str, Source],
+    sizes: Mapping[str, RelationSets],
     cases: Sequence[Case],
     *,
     m: int,
@@ -150,7 +150,7 @@ def _rescored(
     target: Target,
 ) -> dict[str, Order]:
     """Order each case's neurons by one source's scores, with the neurons in `taken` suppressed."""
-    tokens, owners, questions = Tokens(lm), [], []
+    tokens, owners, questions = CandidateTokens(lm), [], []
     for case in cases:
         for row in store.records(edit_plan.shown(tables, case.fact, case.sources[step])):
             owners.append(case.fact)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from neuron_atlas import edit_plan, store
 from neuron_atlas.blocks import Query, query
+from neuron_atlas.candidates import CandidateTokens, asked_for
 from neuron_atlas.edit_plan import Case, Tables
 from neuron_atlas.edit_search import Descent, Task, search
 from neuron_atlas.edit_sets import part_sizes
@@ -19,7 +20,6 @@ from neuron_atlas.edit_tables import SEQUENTIAL
 from neuron_atlas.knowledge_arms import NeuronSet
 from neuron_atlas.model import LanguageModel, Text
 from neuron_atlas.questions import Point, Question, points
-from neuron_atlas.recall import Tokens, target
 from neuron_atlas.replay import Replay
 from neuron_atlas.scoring import log_probabilities
 from neuron_atlas.value_edits import ValueEdit, applied, vectors
@@ -46,7 +46,7 @@ class Bench:
     sets: Sequence[NeuronSet]
     asked: pd.DataFrame
     how: Descent
-    tokens: Tokens
+    tokens: CandidateTokens
 
 
 def edit(bench: Bench, cases: Sequence[Case]) -> pd.DataFrame:
@@ -145,17 +145,17 @@ def _point(bench: Bench, case: Case, row: Mapping[str, Any]) -> Point:
     return first._replace(choices=(new[0], old[0]))
 
 
-def _texts(tokens: Tokens, case: Case, row: Mapping[str, Any]) -> tuple[Text, Text]:
+def _texts(tokens: CandidateTokens, case: Case, row: Mapping[str, Any]) -> tuple[Text, Text]:
     """Return the tokens of the new object and of the old answer."""
     new = row["candidates"].index(case.new)
-    return tokens.candidate(row, new), tokens.candidate(row, target(row))
+    return tokens.candidate(row, new), tokens.candidate(row, asked_for(row))
 
 
 def _queries(bench: Bench, case: Case, prompts: pd.DataFrame) -> list[Query]:
     """Ask for the old and the new answer; where another fact is asked, for its own alone."""
     found = []
     for row in store.records(prompts):
-        old = bench.tokens.candidate(row, target(row))
+        old = bench.tokens.candidate(row, asked_for(row))
         related = row["measured"] == case.fact
         texts = (old, _texts(bench.tokens, case, row)[0]) if related else (old,)
         found.append(query(bench.lm, row["prompt"], texts))

@@ -18,16 +18,15 @@ from neuron_atlas.edit_tables import (
     WHERE,
 )
 from neuron_atlas.knowledge_arms import RANDOM
-from neuron_atlas.paired import Contrast, contrast, gain
-from neuron_atlas.parts import Part
+from neuron_atlas.paired import Contrast, contrast
 from neuron_atlas.stats import Estimate, clustered_bootstrap
-from neuron_atlas.verdicts import Verdict
+from neuron_atlas.verdict import Finding, Verdict, gain
 
 ITEM = ["fact", "language"]
 OPERATIONS = ("suppress", "enhance", "edit")
 
 
-def summarise(folder: Path, *, negligible: float, n_resamples: int, seed: int) -> Part:
+def summarise(folder: Path, *, negligible: float, n_resamples: int, seed: int) -> Finding:
     """Sum the editing experiment up; facts are clusters.
 
     Args:
@@ -38,14 +37,14 @@ def summarise(folder: Path, *, negligible: float, n_resamples: int, seed: int) -
     """
     rng, meta = np.random.default_rng(seed), store.read_json(folder / META)
     if not meta["n_facts"]:
-        return Part("editing", {name: meta[name] for name in ("n_facts", "languages", "reason")})
+        return Finding("editing", {name: meta[name] for name in ("n_facts", "languages", "reason")})
     edits = with_change(store.read_table(folder / EDITS))
     changes = pd.concat([store.read_table(folder / EFFECTS), edits], ignore_index=True)
     effects = _rows(changes, rng, n_resamples)
     verdict = cross_lingual_editing(edits, rng, negligible=negligible, n_resamples=n_resamples)
     summary: dict[str, Any] = {arm: _arm(changes, arm, rng, n_resamples) for arm in ARMS}
     summary |= {name: meta[name] for name in ("n_facts", "n_sources", "neurons", "languages")}
-    return Part(
+    return Finding(
         "editing",
         summary,
         {"cross_lingual_editing": verdict},

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Int
 
 from neuron_atlas import degeneracy
 from neuron_atlas.degeneracy import Members, Rule
-from neuron_atlas.relation_neurons import Source
+from neuron_atlas.found_sets import RelationSets
 from neuron_atlas.suppression import Bench, Request
 
 
@@ -32,7 +32,13 @@ class Use:
 
 
 def both_matter(
-    bench: Bench, asked: pd.DataFrame, sets: pd.DataFrame, source: Source, *, rule: Rule, use: Use
+    bench: Bench,
+    asked: pd.DataFrame,
+    sets: pd.DataFrame,
+    source: RelationSets,
+    *,
+    rule: Rule,
+    use: Use,
 ) -> pd.Series:
     """Tell of each degenerate pair whether each of its neurons alone matters to other facts.
 
@@ -65,7 +71,7 @@ def _matter(
     bench: Bench,
     members: Int[np.ndarray, " neuron"],
     others: pd.DataFrame,
-    source: Source,
+    source: RelationSets,
     *,
     rule: Rule,
     use: Use,
@@ -83,7 +89,7 @@ def _matter(
 
 
 def _draws(
-    members: Int[np.ndarray, " neuron"], source: Source, n: int, rng: np.random.Generator
+    members: Int[np.ndarray, " neuron"], source: RelationSets, n: int, rng: np.random.Generator
 ) -> Int[np.ndarray, "neuron draw"]:
     """Draw random neurons that match each member in layer and size."""
     return np.stack([source.matched(m[None], n_draws=n, rng=rng)[:, 0] for m in members])

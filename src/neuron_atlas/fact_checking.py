@@ -11,12 +11,12 @@ from scipy.special import logsumexp
 
 from neuron_atlas import attribution, claims, knowledge_neurons, store, work
 from neuron_atlas.attributions import question
+from neuron_atlas.candidates import CandidateTokens
 from neuron_atlas.claims import NEURONS
+from neuron_atlas.found_sets import RelationSets
 from neuron_atlas.model import LanguageModel
 from neuron_atlas.quadrature import Quadrature
 from neuron_atlas.questions import Question
-from neuron_atlas.recall import Tokens
-from neuron_atlas.relation_neurons import Source
 from neuron_atlas.targets import Target
 
 METHOD = "attribution"
@@ -88,7 +88,7 @@ def check(
     recalled: pd.DataFrame,
     sets: pd.DataFrame,
     scores: pd.DataFrame,
-    source: Source,
+    source: RelationSets,
     *,
     plan: claims.Plan,
     how: Collection,
@@ -140,7 +140,7 @@ def detectors(
     degenerate: Sets,
     scores: pd.DataFrame,
     facts: Mapping[str, str],
-    source: Source,
+    source: RelationSets,
     how: Collection,
 ) -> dict[str, Sets]:
     """Collect each detector's neurons, by relation, from training facts alone.
@@ -200,7 +200,7 @@ def _means(
 
 
 def _questions(lm: LanguageModel, made: pd.DataFrame, recalled: pd.DataFrame) -> Sequence[Question]:
-    tokens, rows = Tokens(lm), _prompts(made, recalled)
+    tokens, rows = CandidateTokens(lm), _prompts(made, recalled)
     asked = zip(store.records(rows), made["place"].tolist(), strict=True)
     return [question(tokens, row, answer=place) for row, place in asked]
 

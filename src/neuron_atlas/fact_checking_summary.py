@@ -11,9 +11,7 @@ from jaxtyping import Float
 from neuron_atlas import discrimination, store
 from neuron_atlas.claims import CLAIMS, DETECTORS, META
 from neuron_atlas.discrimination import Resamples
-from neuron_atlas.paired import gain
-from neuron_atlas.parts import Part
-from neuron_atlas.verdicts import Verdict
+from neuron_atlas.verdict import Finding, Verdict, gain
 
 COLUMNS = ["fact", "relation", "subject", "split", "label", *DETECTORS]
 MIN_FACTS = 2  # of the test, to resample
@@ -22,7 +20,7 @@ PLAIN, TESTED = "claim_probability", "degenerate"
 
 def summarise_fact_checking(
     folders: Mapping[str, Path], *, negligible_auroc: float, n_resamples: int, seed: int
-) -> Part:
+) -> Finding:
     """Compare the detectors on the test claims of all languages together.
 
     Thresholds, and the weights of the combination of `claim_probability` and `degenerate`, come
@@ -45,7 +43,7 @@ def summarise_fact_checking(
     test, validation = _part(claims, "test"), _part(claims, "validation")
     n_facts = {"validation": validation["fact"].nunique(), "test": test["fact"].nunique()}
     if n_facts["validation"] < 1 or n_facts["test"] < MIN_FACTS:
-        return Part("fact_checking", {"n_claims": len(test), "reason": _reason(n_facts)})
+        return Finding("fact_checking", {"n_claims": len(test), "reason": _reason(n_facts)})
     rng = np.random.default_rng(seed)
     samples = discrimination.resamples(test["fact"].to_numpy(str), rng=rng, n=n_resamples)
     rows = pd.DataFrame([_row(name, test, validation, samples) for name in DETECTORS])
@@ -62,7 +60,7 @@ def summarise_fact_checking(
         **_differences(test, together, samples),
     }
     verdict = _verdict(test, together, samples, summary, negligible_auroc)
-    return Part(
+    return Finding(
         "fact_checking",
         summary,
         {"degenerate_neurons_help_fact_checking": verdict},

@@ -1,4 +1,4 @@
-"""Which prompts a fact is measured on: its own, and those of facts that have nothing to do with it.
+"""Which prompts a stage works on: of known facts, of held-out ones, a fact's own, unrelated ones.
 
 A prompt is a row of the recall table; its key is (language, fact, template).
 """
@@ -9,9 +9,65 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from neuron_atlas import attributions
-
 KEY = ["language", "measured", "template"]
+
+
+def known_prompts(recalled: pd.DataFrame) -> pd.DataFrame:
+    """Return the prompts of the facts that the model knows, all paraphrases of each.
+
+    Raises:
+        ValueError: the model knows no fact.
+    """
+    known = recalled[recalled["known"]].reset_index(drop=True)
+    if known.empty:
+        raise ValueError(
+            f"the model knows none of {recalled['fact'].nunique()} facts; nothing to extract. "
+            "See the recall table; try recall.shots, other relations or another model"
+        )
+    return known
+
+
+def held_out(recalled: pd.DataFrame, *, max_facts: int, seed: int) -> pd.DataFrame:
+    """Choose the facts to measure: known, held-out, at most `max_facts` a relation.
+
+    Each comes in one of the paraphrases that were answered right; which one rotates over facts.
+    """
+    usable = recalled[recalled["known"] & recalled["correct"] & (recalled["split"] == "held_out")]
+    chosen: list[pd.DataFrame] = []
+    for _relation, rows in usable.groupby("relation", sort=True):
+        facts = np.random.default_rng(seed).permutation(np.sort(rows["fact"].unique()))
+        for i, fact in enumerate(facts[:max_facts]):
+            ways = rows[rows["fact"] == fact].sort_values("template")
+            chosen.append(ways.iloc[[i % len(ways)]])
+    picked: pd.DataFrame = pd.concat([usable.iloc[:0], *chosen], ignore_index=True)
+    return picked
+
+
+def first_known(recalled: pd.DataFrame, *, max_facts: int | None) -> pd.DataFrame:
+    """Return all paraphrases of the known facts that come first, at most `max_facts` a relation.
+
+    The order is that of all asked facts, known or not, alternating between the halves of the
+    subjects: the same in every language, so that the languages' facts are mostly the same ones.
+    `checked` marks one prompt a fact, on which the completeness error is measured.
+
+    Raises:
+        ValueError: the model knows no fact.
+    """
+    facts = recalled.drop_duplicates("fact")
+    place = facts.groupby(["relation", "split"]).cumcount()
+    ordered = facts.assign(place=place).sort_values(["relation", "place", "split"], kind="stable")
+    known = ordered[ordered["known"]]
+    if known.empty:
+        raise ValueError(
+            f"the model knows none of {len(facts)} facts; nothing to attribute. See the recall "
+            "table; try recall.shots, other relations or another model"
+        )
+    first = known if max_facts is None else known.groupby("relation").head(max_facts)
+    number = pd.Series(np.arange(len(first)), index=first["fact"])
+    kept = recalled[recalled["fact"].isin(number.index)]
+    order = kept.assign(number=kept["fact"].map(number)).sort_values(["number", "template"])
+    order = order.assign(checked=~order.duplicated("fact"))
+    return order.drop(columns="number").reset_index(drop=True)
 
 
 def measured(recalled: pd.DataFrame, facts: Sequence[str]) -> pd.DataFrame:
@@ -38,7 +94,7 @@ def of(recalled: pd.DataFrame, scores: pd.DataFrame, *, language: str) -> pd.Dat
 
     Facts come in the order in which they were chosen: the most prominent of each relation first.
     """
-    order = attributions.chosen(recalled, max_facts=None)["fact"].drop_duplicates()
+    order = first_known(recalled, max_facts=None)["fact"].drop_duplicates()
     attributed = order[order.isin(scores["fact"].unique())]
     return measured(recalled, attributed.tolist()).assign(language=language)
 

@@ -14,9 +14,9 @@ from torch import Tensor
 from neuron_atlas import ablation, activations, layer_files, store
 from neuron_atlas.arms import Arm, describe
 from neuron_atlas.blocks import Query, query
+from neuron_atlas.candidates import CandidateTokens, asked_for
 from neuron_atlas.model import LanguageModel, Site, Text
 from neuron_atlas.packing import UNEDITED
-from neuron_atlas.recall import Tokens, target
 from neuron_atlas.scoring import Intervene, log_probabilities
 
 Value = Literal["zero", "mean", "other_mean"]
@@ -25,22 +25,6 @@ EFFECT_COLUMNS = {
     **dict.fromkeys(("k", "draw", "template"), "int64"),
     **{"effect": "float32", "correct_before": "bool", "correct_after": "bool"},
 }
-
-
-def held_out(recalled: pd.DataFrame, *, max_facts: int, seed: int) -> pd.DataFrame:
-    """Choose the facts to measure: known, held-out, at most `max_facts` a relation.
-
-    Each comes in one of the paraphrases that were answered right; which one rotates over facts.
-    """
-    usable = recalled[recalled["known"] & recalled["correct"] & (recalled["split"] == "held_out")]
-    chosen: list[pd.DataFrame] = []
-    for _relation, rows in usable.groupby("relation", sort=True):
-        facts = np.random.default_rng(seed).permutation(np.sort(rows["fact"].unique()))
-        for i, fact in enumerate(facts[:max_facts]):
-            ways = rows[rows["fact"] == fact].sort_values("template")
-            chosen.append(ways.iloc[[i % len(ways)]])
-    picked: pd.DataFrame = pd.concat([usable.iloc[:0], *chosen], ignore_index=True)
-    return picked
 
 
 def replacement(
@@ -129,15 +113,15 @@ class Item:
     target: int
 
 
-def item(tokens: Tokens, row: Mapping[str, Any]) -> Item:
+def item(tokens: CandidateTokens, row: Mapping[str, Any]) -> Item:
     """Make an item of a row of the recall table."""
     prompt, labels = row["prompt"], row["candidate_labels"]
     right = np.isin(row["candidates"], row["objects"])
     texts = tokens.answers(prompt, row["separator"], labels)
-    return Item(prompt, row["relation"], tuple(texts), right, target(row))
+    return Item(prompt, row["relation"], tuple(texts), right, asked_for(row))
 
 
-def measure(setup: Experiment, rows: pd.DataFrame, tokens: Tokens) -> pd.DataFrame:
+def measure(setup: Experiment, rows: pd.DataFrame, tokens: CandidateTokens) -> pd.DataFrame:
     """Measure every arm on every fact that it concerns.
 
     Returns:

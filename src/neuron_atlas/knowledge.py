@@ -16,7 +16,7 @@ from neuron_atlas import (
     store,
 )
 from neuron_atlas.knowledge_neurons import META, PROMPTS
-from neuron_atlas.parts import Part
+from neuron_atlas.verdict import Finding
 
 
 @dataclass(frozen=True)
@@ -70,19 +70,19 @@ def draw(measured: Measured, out: Path, *, limits: Limits, n_resamples: int, see
                 store.write_table(folder / f"{name}.parquet", table)
 
 
-def gathered(parts: Sequence[Part]) -> dict[str, Any]:
+def gathered(parts: Sequence[Finding]) -> dict[str, Any]:
     """Return the parts' sections by name, and all verdicts by claim."""
     verdicts = {claim: v.as_dict() for part in parts for claim, v in part.verdicts.items()}
     return {**{part.name: dict(part.summary) for part in parts}, "verdicts": verdicts}
 
 
-def attribution(folders: Mapping[str, Path]) -> Part:
+def attribution(folders: Mapping[str, Path]) -> Finding:
     """Say how facts were attributed, and how complete the scores of all prompts are."""
     about = [store.read_json(folder / META) for folder in folders.values()]
     prompts = [store.read_table(folder / PROMPTS) for folder in folders.values()]
     error = pd.concat(prompts, ignore_index=True)["completeness"]
     summary = {key: about[0][key] for key in ("baseline", "rule", "target", "dtype")}
-    return Part(
+    return Finding(
         "attribution",
         {
             **summary,

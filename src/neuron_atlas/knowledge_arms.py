@@ -8,7 +8,7 @@ import pandas as pd
 from jaxtyping import Int
 
 from neuron_atlas import knowledge_neurons
-from neuron_atlas.relation_neurons import Source
+from neuron_atlas.found_sets import RelationSets
 
 AMIG, RANDOM = "amig", "random"
 METHODS = {
@@ -48,7 +48,7 @@ class Sizes:
 
 
 def compared(
-    scores: pd.DataFrame, source: Source, *, sizes: Sizes, n_draws: int, seed: int
+    scores: pd.DataFrame, source: RelationSets, *, sizes: Sizes, n_draws: int, seed: int
 ) -> list[NeuronSet]:
     """List each fact's sets by every method, all of one size, and their matched random sets.
 
@@ -81,7 +81,7 @@ def compared(
     return found
 
 
-def matched(own: NeuronSet, source: Source, *, n_draws: int, seed: int) -> list[NeuronSet]:
+def matched(own: NeuronSet, source: RelationSets, *, n_draws: int, seed: int) -> list[NeuronSet]:
     """Draw random sets that match a set in layers and activation sizes."""
     rng = np.random.default_rng([seed, *own.fact.encode()])
     draws = source.matched(own.neurons, n_draws=n_draws, rng=rng)

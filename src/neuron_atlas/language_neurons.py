@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from neuron_atlas import knowledge_neurons, language_map, language_sets, overlap, store
+from neuron_atlas.found_sets import RelationSets
 from neuron_atlas.knowledge_neurons import Sets
 from neuron_atlas.language_sets import AtLeast, Members, Tally
 from neuron_atlas.neurons import layer_histogram
-from neuron_atlas.relation_neurons import Source
 
 METHOD = "attribution"
 NULLS = ("mismatched", "same_relation", "met_itself", "random")
@@ -48,7 +48,7 @@ class Inputs:
 
     scores: Mapping[str, pd.DataFrame]
     recall: Mapping[str, pd.DataFrame]
-    relations: Mapping[str, Source]
+    relations: Mapping[str, RelationSets]
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -7,10 +7,8 @@ import numpy as np
 import pandas as pd
 
 from neuron_atlas import store
-from neuron_atlas.paired import gain
-from neuron_atlas.parts import Part
 from neuron_atlas.stats import clustered_bootstrap
-from neuron_atlas.verdicts import Verdict, Word
+from neuron_atlas.verdict import Finding, Verdict, Word, gain
 
 CLAIM = "language_independent_neurons_exist"
 MEANING: dict[Word, str] = {
@@ -20,7 +18,7 @@ MEANING: dict[Word, str] = {
 }
 
 
-def summarise(folder: Path, *, negligible: float, n_resamples: int, seed: int) -> Part:
+def summarise(folder: Path, *, negligible: float, n_resamples: int, seed: int) -> Finding:
     """Sum up the folder of the stage `language_neurons`.
 
     Args:
@@ -31,7 +29,7 @@ def summarise(folder: Path, *, negligible: float, n_resamples: int, seed: int) -
     """
     summary = store.read_json(folder / "summary.json")
     if "mean_per_fact" not in summary:
-        return Part("language_neurons", summary)
+        return Finding("language_neurons", summary)
     facts = store.read_table(folder / "facts.parquet")
     rng = np.random.default_rng(seed)
     again: dict[str, Any] = {"rng": rng, "n_resamples": n_resamples}
@@ -45,7 +43,7 @@ def summarise(folder: Path, *, negligible: float, n_resamples: int, seed: int) -
         "language_layers": store.read_table(folder / "layers.parquet"),
         "language_counts": store.read_table(folder / "counts.parquet"),
     }
-    return Part("language_neurons", summary | {"about_fact": about}, {CLAIM: verdict}, tables)
+    return Finding("language_neurons", summary | {"about_fact": about}, {CLAIM: verdict}, tables)
 
 
 def _because(summary: dict[str, Any]) -> str:

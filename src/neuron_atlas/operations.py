@@ -9,11 +9,11 @@ import torch
 
 from neuron_atlas import ablation, knowledge_arms, store
 from neuron_atlas.blocks import query
+from neuron_atlas.candidates import CandidateTokens, asked_for
 from neuron_atlas.fact_prompts import KEY
 from neuron_atlas.knowledge_arms import NeuronSet
 from neuron_atlas.model import LanguageModel
 from neuron_atlas.packing import UNEDITED
-from neuron_atlas.recall import Tokens, target
 from neuron_atlas.scoring import Intervene, log_probabilities
 
 OPERATIONS = ("suppress", "enhance")
@@ -47,7 +47,7 @@ def experiment(lm: LanguageModel, sets: Sequence[NeuronSet]) -> Experiment:
 
 
 def measure(
-    setup: Experiment, prompts: pd.DataFrame, asked: pd.DataFrame, tokens: Tokens
+    setup: Experiment, prompts: pd.DataFrame, asked: pd.DataFrame, tokens: CandidateTokens
 ) -> pd.DataFrame:
     """Measure the sets of every fact that asks for a prompt, under both operations.
 
@@ -68,7 +68,7 @@ def measure(
     asks = [wanted[r["language"], r["measured"], r["template"]] for r in rows]
     chosen = [setup.of(list(part["fact"])) for part in asks]
     arms = [[UNEDITED, *_arms(some)] for some in chosen]
-    queries = [query(setup.lm, r["prompt"], [tokens.candidate(r, target(r))]) for r in rows]
+    queries = [query(setup.lm, r["prompt"], [tokens.candidate(r, asked_for(r))]) for r in rows]
     found = log_probabilities(setup.lm, queries, arms=arms, intervene=setup.intervene, sequence=256)
     info = knowledge_arms.describe(setup.sets)
     tables = [

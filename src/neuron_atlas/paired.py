@@ -6,7 +6,6 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from neuron_atlas.stats import Estimate, clustered_bootstrap
-from neuron_atlas.verdicts import ALPHA, Word
 
 
 @dataclass(frozen=True)
@@ -43,16 +42,3 @@ def contrast(
     signs = rng.choice([-1.0, 1.0], size=(n_resamples, len(sums)))
     as_large = np.abs(signs @ sums) >= abs(sums.sum()) - 1e-12
     return Contrast(effect, float((1 + as_large.sum()) / (1 + n_resamples)))
-
-
-def gain(effect: Estimate, p_value: float, *, negligible: float) -> Word:
-    """Judge a claim that a difference is positive; see `verdicts.harm` for the mirror image.
-
-    `not supported` if its interval excludes every gain above `negligible`; `supported` if it is
-    positive beyond chance; otherwise the data cannot tell.
-    """
-    if effect.high < negligible:
-        return "not supported"
-    if effect.low > 0 and p_value < ALPHA:
-        return "supported"
-    return "undecided"

@@ -1,18 +1,16 @@
 """Does the model know a fact? Log-probability, rank and accuracy among typed candidates."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
 from neuron_atlas.blocks import query
+from neuron_atlas.candidates import CandidateTokens
 from neuron_atlas.facts import solved as solved_prompts
-from neuron_atlas.model import LanguageModel, Text, continuation
+from neuron_atlas.model import LanguageModel
 from neuron_atlas.scoring import log_probabilities
-from neuron_atlas.slots import OBJECT
 from neuron_atlas.store import records
 
 COLUMNS = [
@@ -123,35 +121,6 @@ def _context(solved: pd.DataFrame, key: tuple[str, int, str], *, shots: int, see
     return "".join(f"{text}\n" for text in texts)
 
 
-def target(row: Mapping[str, Any]) -> int:
-    """Return which candidate of a scored row is asked for: the most probable correct answer."""
-    right = np.isin(row["candidates"], row["objects"])
-    values = np.asarray(row["log_probabilities"], dtype=float)
-    return int(np.where(right, values, -np.inf).argmax())
-
-
-class Tokens:
-    """Tokenised candidates of prompts; candidates recur, so each is tokenised once an ending."""
-
-    def __init__(self, lm: LanguageModel) -> None:
-        self._lm = lm
-        self._known: dict[tuple[str, str], Text] = {}
-
-    def answers(self, prompt: str, separator: str, labels: Sequence[str]) -> list[Text]:
-        """Return the token ids with which each label continues `prompt`."""
-        return [self._one(prompt, separator + label) for label in labels]
-
-    def candidate(self, row: Mapping[str, Any], place: int) -> Text:
-        """Return the token ids with which one of a row's candidates continues its prompt."""
-        return self._one(row["prompt"], row["separator"] + row["candidate_labels"][place])
-
-    def _one(self, prompt: str, text: str) -> Text:
-        key = (prompt.partition(OBJECT)[0][-12:], text)
-        if key not in self._known:
-            self._known[key] = continuation(self._lm, prompt, text)
-        return self._known[key]
-
-
 def score(lm: LanguageModel, facts: pd.DataFrame) -> pd.DataFrame:
     """Score every typed candidate of every prompt.
 
@@ -163,7 +132,7 @@ def score(lm: LanguageModel, facts: pd.DataFrame) -> pd.DataFrame:
         `facts` with `log_probabilities` (of the candidates, nats), `log_probability`, `rank`,
         `predicted` (a candidate's id) and `correct`.
     """
-    tokens, rows = Tokens(lm), records(facts)
+    tokens, rows = CandidateTokens(lm), records(facts)
     asked = [
         query(lm, r["prompt"], tokens.answers(r["prompt"], r["separator"], r["candidate_labels"]))
         for r in rows

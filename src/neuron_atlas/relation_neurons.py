@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Bool, Float, Int
-from safetensors.torch import load_file, save_file
+from jaxtyping import Bool
+from safetensors.torch import save_file
 from torch import Tensor
 
 from neuron_atlas import activations, neurons, relation_sets, store
+from neuron_atlas.found_sets import POOLED, SETS, SIZE
 from neuron_atlas.relation_scores import How, Scored, Size, eligible, pool, score_language
 from neuron_atlas.relation_sets import Sets
 
 ALONE = "the language has no other relation to compare it with"
-POOLED, SETS, SIZE = "pooled", "sets.parquet", "size.safetensors"
 
 
 def build(
@@ -179,35 +179,3 @@ def _summary(parts: Mapping[str, Part], pooled: Found, languages: list[str]) -> 
 
 def _skip(language: str, relation: str, n_facts: int, reason: str) -> dict[str, Any]:
     return {"source": language, "relation": relation, "n_facts": n_facts, "reason": reason}
-
-
-@dataclass(frozen=True)
-class Source:
-    """One source's sets as read from disk, and what its controls must match.
-
-    Attributes:
-        sets: By relation, flat neuron indices, best first.
-        size: Mean absolute activation.
-        banned: Flat indices of units that neither sets nor controls may hold.
-    """
-
-    sets: Sets
-    size: Float[np.ndarray, "layer neuron"]
-    banned: Int[np.ndarray, "_"]
-
-    def matched(
-        self, chosen: Int[np.ndarray, " k"], *, n_draws: int, rng: np.random.Generator
-    ) -> Int[np.ndarray, "{n_draws} k"]:
-        """Draw random sets that match a set in layers and activation sizes; none is banned."""
-        return neurons.matched_random(
-            chosen, self.size, rng=rng, n_draws=n_draws, exclude=self.banned
-        )
-
-
-def read(folder: Path) -> Source:
-    """Read the sets of one source, `data/relation_neurons/<language or pooled>`."""
-    table = store.read_table(folder / SETS).sort_values(["relation", "rank"])
-    sets = {str(r): rows["neuron"].to_numpy(np.int64) for r, rows in table.groupby("relation")}
-    tensors = load_file(folder / SIZE)
-    banned = tensors["banned"].flatten().nonzero().flatten().numpy()
-    return Source(sets, tensors["size"].double().numpy(), banned)

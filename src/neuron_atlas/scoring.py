@@ -10,16 +10,7 @@ from torch import Tensor
 
 from neuron_atlas.blocks import Query, blocks
 from neuron_atlas.model import Head, LanguageModel
-from neuron_atlas.packing import (
-    UNEDITED,
-    Packed,
-    Row,
-    Segment,
-    batches,
-    pack,
-    rows,
-    segments,
-)
+from neuron_atlas.packing import UNEDITED, Packed, Row, Segment, batches, pack, rows, segments
 from neuron_atlas.vocabulary import log_normaliser, token_logits
 
 Intervene = Callable[[Int[Tensor, "batch position"]], AbstractContextManager[None]]

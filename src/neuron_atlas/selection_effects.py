@@ -3,11 +3,11 @@
 import pandas as pd
 
 from neuron_atlas import fact_prompts, work
+from neuron_atlas.candidates import CandidateTokens
 from neuron_atlas.fact_prompts import KEY
 from neuron_atlas.knowledge_arms import NeuronSet
 from neuron_atlas.model import LanguageModel
 from neuron_atlas.operations import experiment, measure
-from neuron_atlas.recall import Tokens
 
 
 def asked(prompts: pd.DataFrame, *, n_unrelated: int, seed: int) -> pd.DataFrame:
@@ -56,7 +56,7 @@ def run(
         The rows of `operations.measure`.
     """
     plan = asked(prompts, n_unrelated=n_unrelated, seed=seed)
-    setup, tokens = experiment(lm, sets), Tokens(lm)
+    setup, tokens = experiment(lm, sets), CandidateTokens(lm)
     order = ["relation", "template", "fact"]  # prompts that begin alike are neighbours
     items = prompts.sort_values(order).rename(columns={"fact": "measured"})
     table = work.in_parts(items, lambda part: measure(setup, part, plan, tokens), key=key, size=16)

@@ -9,15 +9,9 @@ import pandas as pd
 
 from neuron_atlas import store
 from neuron_atlas.knowledge_arms import AMIG, METHODS, RANDOM
-from neuron_atlas.paired import Contrast, contrast, gain
-from neuron_atlas.parts import Part
-from neuron_atlas.stats import (
-    Estimate,
-    benjamini_hochberg,
-    clustered_bootstrap,
-    excess_over_draws,
-)
-from neuron_atlas.verdicts import Verdict
+from neuron_atlas.paired import Contrast, contrast
+from neuron_atlas.stats import Estimate, benjamini_hochberg, clustered_bootstrap, excess_over_draws
+from neuron_atlas.verdict import Finding, Verdict, gain
 
 ITEM = ["language", "fact"]
 PLACES = ("related", "unrelated", "specific")
@@ -25,7 +19,9 @@ OPERATIONS = ("suppress", "enhance", "both")
 COLUMNS = ["language", "fact", "method", "operation", "draw", "where", "measured", "effect"]
 
 
-def summarise(files: Mapping[str, Path], *, negligible: float, n_resamples: int, seed: int) -> Part:
+def summarise(
+    files: Mapping[str, Path], *, negligible: float, n_resamples: int, seed: int
+) -> Finding:
     """Sum the comparison up over all languages; facts are clusters.
 
     Args:
@@ -53,7 +49,7 @@ def summarise(files: Mapping[str, Path], *, negligible: float, n_resamples: int,
         name: {**one.effect.as_dict(), "p_value": one.p_value} for name, one in against.items()
     }
     verdict = amig_beats_baselines(against, found, negligible=negligible)
-    return Part("selection", summary, {"amig_beats_baselines": verdict}, {"selection": rows})
+    return Finding("selection", summary, {"amig_beats_baselines": verdict}, {"selection": rows})
 
 
 def items(table: pd.DataFrame) -> pd.DataFrame:

@@ -11,10 +11,10 @@ import torch
 
 from neuron_atlas import ablation, store
 from neuron_atlas.blocks import Query, query
+from neuron_atlas.candidates import CandidateTokens, asked_for
 from neuron_atlas.degeneracy import Members
 from neuron_atlas.model import LanguageModel
 from neuron_atlas.packing import UNEDITED
-from neuron_atlas.recall import Tokens, target
 from neuron_atlas.scoring import log_probabilities
 
 GROUP = 32  # prompts whose sets are laid out together; a matter of memory
@@ -55,10 +55,10 @@ class Bench:
 
     def __init__(self, lm: LanguageModel, recalled: pd.DataFrame) -> None:
         """Take the rows of the recall table whose prompts may be asked."""
-        tokens, self._lm = Tokens(lm), lm
+        tokens, self._lm = CandidateTokens(lm), lm
         self._queries = {
             (str(row["fact"]), int(row["template"])): query(
-                lm, row["prompt"], [tokens.candidate(row, target(row))]
+                lm, row["prompt"], [tokens.candidate(row, asked_for(row))]
             )
             for row in store.records(recalled)
         }

@@ -1,51 +1,12 @@
 """What the measurements say about each claim of the literature, in words and figures."""
 
-from dataclasses import dataclass
-from typing import Any, Literal
-
 import numpy as np
 import pandas as pd
 
 from neuron_atlas.effects import ITEM, pair
-from neuron_atlas.relation_neurons import POOLED
+from neuron_atlas.found_sets import POOLED
 from neuron_atlas.stats import Estimate, excess_over_draws
-
-Word = Literal["supported", "not supported", "undecided"]
-ALPHA = 0.05
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """A claim's verdict; effects are nats of the answer's log-probability beyond random sets."""
-
-    verdict: Word
-    effect: Estimate
-    p_value: float
-    because: str
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the verdict as JSON has it."""
-        return {
-            "verdict": self.verdict,
-            "effect": self.effect.mean,
-            "low": self.effect.low,
-            "high": self.effect.high,
-            "p_value": self.p_value,
-            "because": self.because,
-        }
-
-
-def harm(effect: Estimate, p_value: float, *, negligible: float) -> Word:
-    """Judge a claim that a change is negative.
-
-    `not supported` if its interval excludes every change more negative than `-negligible`, be it
-    significant or not; `supported` if it is negative beyond chance; otherwise the data cannot tell.
-    """
-    if effect.low > -negligible:
-        return "not supported"
-    if effect.high < 0 and p_value < ALPHA:
-        return "supported"
-    return "undecided"
+from neuron_atlas.verdict import ALPHA, Verdict, Word, harm
 
 
 def relation_neurons_exist(table: pd.DataFrame, *, negligible: float) -> Verdict:

@@ -19,15 +19,16 @@ from neuron_atlas import (
     arms,
     attributions,
     extraction,
+    fact_prompts,
+    found_sets,
     interference,
     layer_files,
     model,
     recall,
-    relation_neurons,
     store,
 )
+from neuron_atlas.candidates import CandidateTokens
 from neuron_atlas.model import LanguageModel
-from neuron_atlas.recall import Tokens
 from repository import run
 
 SIZES = (1, 7, 32)  # prompts of a batch
@@ -76,24 +77,24 @@ def scored(lm: LanguageModel, recalled: pd.DataFrame, size: int) -> pd.DataFrame
 
 
 def attributed(lm: LanguageModel, recalled: pd.DataFrame, size: int) -> pd.DataFrame:
-    rows = attributions.chosen(recalled, max_facts=1).assign(checked=True)
+    rows = fact_prompts.first_known(recalled, max_facts=1).assign(checked=True)
     table = cut(rows, lambda part: attributions.measure(lm, part, PLAN, None), size)
     table = table.sort_values(["fact", "template", "method", "neuron"], ignore_index=True)
     return table.drop(columns="rank")  # equal scores may change places
 
 
 def interfered(lm: LanguageModel, recalled: pd.DataFrame, origin: Path, size: int) -> pd.DataFrame:
-    found = relation_neurons.read(origin / "data" / "relation_neurons" / "en")
+    found = found_sets.read_sets(origin / "data" / "relation_neurons" / "en")
     plan = arms.interference("en", found, controls=arms.Controls(2, 2, (0.5,)), seed=0)
     value = torch.zeros(1, lm.n_layers, lm.n_neurons)
     setup = interference.experiment(lm, plan, value, site="hidden", everywhere=False)
-    facts = interference.held_out(recalled, max_facts=2, seed=0)
-    return cut(facts, lambda part: interference.measure(setup, part, Tokens(lm)), size)
+    facts = fact_prompts.held_out(recalled, max_facts=2, seed=0)
+    return cut(facts, lambda part: interference.measure(setup, part, CandidateTokens(lm)), size)
 
 
 def extracted(lm: LanguageModel, recalled: pd.DataFrame, folder: Path, size: int) -> Path:
     """Extract in batches of about `size` prompts."""
-    known, out_folder = activations.known_prompts(recalled), folder / str(size) / "en"
+    known, out_folder = fact_prompts.known_prompts(recalled), folder / str(size) / "en"
     extraction.save(
         lm,
         known,
