@@ -23,7 +23,7 @@ lint: setup  ## Format, lint, layers and types, changing nothing
 	$(BIN)/mypy
 
 lint-templates: setup  ## Try every template of FOLDER (default: ours) with a subject
-	$(BIN)/python -m neuron_atlas.lint_templates $(FOLDER)
+	$(BIN)/python tools/lint_templates.py $(FOLDER)
 
 test: setup  ## Tests; they need no GPU and download nothing
 	HF_HUB_OFFLINE=1 $(BIN)/pytest $(TOGETHER)
@@ -37,7 +37,7 @@ repro: setup mend  ## Rebuild whatever is out of date
 	$(BIN)/dvc repro
 
 mend: setup  ## Put right what a killed DVC may have left of dvc.lock
-	@PYTHONPATH=src $(BIN)/python -m neuron_atlas.mend
+	@PYTHONPATH=src $(BIN)/python tools/mend.py
 
 docs: setup  ## Count the built-in facts anew in docs/facts.md
 	$(BIN)/python docs/count_facts.py

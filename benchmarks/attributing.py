@@ -13,8 +13,9 @@ import attribution_peers as peers
 import flops
 import machine
 from attribution_peers import INCLUSIVE, MIDPOINT, STEPS
-from neuron_atlas import attention, attribution
-from neuron_atlas.quadrature import Quadrature, radau
+from neuron_atlas.attributions import gradients
+from neuron_atlas.attributions.quadrature import Quadrature, radau
+from neuron_atlas.model import kernels
 from shapes import N_TOKENS, Shape, shape
 from timing import Contender, Run, Timed, Versus, Work, rounded
 
@@ -107,7 +108,7 @@ def _attributed(
 ) -> tuple[Tensor, Tensor]:
     """Attribute the first facts, and return the first one's scores and the layers' differences."""
     found = list(
-        attribution.integrated_gradients(
+        gradients.integrated_gradients(
             *(asked.lm, asked.questions[:n_facts]),
             baseline="zero",
             rule=rule,
@@ -160,7 +161,7 @@ def _completeness(
 def _share_of_peak(
     get: Callable[[], Shape], ours: str, rule: Quadrature, timed: Mapping[str, Timed]
 ) -> dict[str, Any]:
-    own = sum(node != attribution.OWN for node in rule.nodes)  # the others share one row
+    own = sum(node != gradients.OWN for node in rule.nodes)  # the others share one row
     needed = flops.attribution(get().lm, N_TOKENS, own)
     return machine.share_of_peak(needed, timed[ours], timed["product"])
 
@@ -187,5 +188,5 @@ def _bfloat16(asked: Shape) -> Shape:
     """Return a copy in bfloat16."""
     config = asked.lm.network.config
     other = shape(config.model_type, config=config, n_prompts=len(asked.prompts))
-    attention.choose(other.lm.network.bfloat16())
+    kernels.choose_attention(other.lm.network.bfloat16())
     return other

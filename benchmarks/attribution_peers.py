@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from defaults import by_default
-from neuron_atlas import hooks
-from neuron_atlas.model import LanguageModel, site_modules
-from neuron_atlas.quadrature import Quadrature, midpoint
+from neuron_atlas.attributions.quadrature import Quadrature, midpoint
+from neuron_atlas.model import hooks
+from neuron_atlas.model.language_model import LanguageModel, site_modules
 from shapes import Shape
 from timing import Run
 from untouched import untouched

@@ -24,7 +24,7 @@ import memory
 import pairing
 import ranking
 import tables
-from neuron_atlas import store
+from neuron_atlas.pipeline import store
 from timing import Work, interleave, make_room, once, row
 
 HERE = Path(__file__).parent

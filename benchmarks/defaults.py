@@ -3,7 +3,7 @@
 import copy
 from dataclasses import replace
 
-from neuron_atlas.model import LanguageModel
+from neuron_atlas.model.language_model import LanguageModel
 
 
 def by_default(lm: LanguageModel) -> LanguageModel:

@@ -11,9 +11,10 @@ import torch
 import extraction_peers as peers
 import flops
 import machine
-from neuron_atlas import extraction, model
-from neuron_atlas.extraction import Reading
-from neuron_atlas.model import LanguageModel
+from neuron_atlas.activations import extraction
+from neuron_atlas.activations.extraction import Reading
+from neuron_atlas.model import language_model
+from neuron_atlas.model.language_model import LanguageModel
 from timing import Contender, Run, Timed, Versus, Work
 
 WORDS = (
@@ -46,7 +47,7 @@ def bfloat16(folder: Path) -> Work:
 
 
 def _work(folder: Path, dtype: torch.dtype, suffix: str) -> Work:
-    get = functools.cache(functools.partial(model.load, folder, device="cpu", dtype=dtype))
+    get = functools.cache(functools.partial(language_model.load, folder, device="cpu", dtype=dtype))
     own = functools.partial(peers.network, folder, dtype)
     batched = {  # peers that wrap a network of their own
         "transformer-lens": lambda: peers.transformer_lens(folder, own(), readings(get())),

@@ -15,8 +15,8 @@ import transformers as tr
 from torch import Tensor, nn
 
 from defaults import by_default
-from neuron_atlas.extraction import Reading
-from neuron_atlas.model import LanguageModel, site_modules
+from neuron_atlas.activations.extraction import Reading
+from neuron_atlas.model.language_model import LanguageModel, site_modules
 from timing import Run
 
 BATCH = 32

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from torch import nn
 
-from neuron_atlas.model import LanguageModel
+from neuron_atlas.model.language_model import LanguageModel
 
 
 def extraction(lm: LanguageModel, lengths: Iterable[int]) -> float:

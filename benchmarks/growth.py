@@ -10,8 +10,10 @@ import numpy as np
 import torch
 import transformers as tr
 
-from neuron_atlas import attribution, language_sets, scores
-from neuron_atlas.quadrature import gauss_legendre
+from neuron_atlas.attributions import gradients
+from neuron_atlas.attributions.quadrature import gauss_legendre
+from neuron_atlas.language_neurons import shared
+from neuron_atlas.relation_neurons import average_precision
 from shapes import shape
 from timing import rounded
 
@@ -36,7 +38,7 @@ class Axis:
 def _attribution(n_facts: int, **config: int) -> Callable[[], object]:
     asked = shape("gpt2", config=tr.GPT2Config(**SMALL | config), n_prompts=n_facts)
     return lambda: list(
-        attribution.integrated_gradients(
+        gradients.integrated_gradients(
             *(asked.lm, asked.questions),
             baseline="zero",
             rule=gauss_legendre(NODES),
@@ -49,7 +51,7 @@ def _precision(n_relations: int, n_neurons: int) -> Callable[[], object]:
     n_prompts = PROMPTS_EACH * n_relations
     values = torch.from_numpy(np.random.default_rng(0).normal(size=(n_prompts, n_neurons)))
     groups = torch.arange(n_prompts) % n_relations == torch.arange(n_relations)[:, None]
-    return lambda: scores.average_precision(values.float(), groups)
+    return lambda: average_precision.average_precision(values.float(), groups)
 
 
 def _languages(n_languages: int, n_facts: int = 200, n_deals: int = 20) -> Callable[[], object]:
@@ -58,12 +60,12 @@ def _languages(n_languages: int, n_facts: int = 200, n_deals: int = 20) -> Calla
         str(code): {str(f): rng.choice(40_000, NEURONS_EACH, replace=False) for f in range(n_facts)}
         for code in range(n_languages)
     }
-    found = language_sets.members(sets, {str(f): "relation" for f in range(n_facts)})
-    wanted = language_sets.needed(found, 2)
+    found = shared.members(sets, {str(f): "relation" for f in range(n_facts)})
+    wanted = shared.needed(found, 2)
 
     def run() -> object:
-        dealt = language_sets.mismatched(found, np.random.default_rng(0), n_deals=n_deals)
-        return [language_sets.tally(one, wanted, n_languages) for one in dealt]
+        dealt = shared.mismatched(found, np.random.default_rng(0), n_deals=n_deals)
+        return [shared.tally(one, wanted, n_languages) for one in dealt]
 
     return run
 

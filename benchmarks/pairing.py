@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from defaults import by_default
-from neuron_atlas import hooks, model
-from neuron_atlas.degeneracy import Members
-from neuron_atlas.model import LanguageModel, continuation, encode, site_modules
-from neuron_atlas.suppression import Bench, Request, up_to_pairs
+from neuron_atlas.degenerate_neurons.degeneracy import Members
+from neuron_atlas.degenerate_neurons.suppression import Bench, Request, up_to_pairs
+from neuron_atlas.model import hooks, language_model
+from neuron_atlas.model.language_model import LanguageModel, site_modules
+from neuron_atlas.model.tokens import continuation, encode
 from timing import Contender, Run, Versus, Work, absolute
 
 CAPITALS = {
@@ -33,7 +34,9 @@ CANDIDATES, BATCH = 6, 32  # neurons of a fact, combined in pairs; prompts of a 
 
 def work(folder: Path) -> Work:
     """Singles and pairs of 6 neurons of each prompt, by us and by one full forward pass each."""
-    get = functools.cache(functools.partial(model.load, folder, device="cpu", dtype=torch.float32))
+    get = functools.cache(
+        functools.partial(language_model.load, folder, device="cpu", dtype=torch.float32)
+    )
     contenders = {
         "ours": Contender(lambda: _ours(get()), ours=True),
         "all logits": Contender(lambda: _theirs(get())),

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from sklearn.metrics import average_precision_score
 
-from neuron_atlas import scores
+from neuron_atlas.relation_neurons import average_precision
 from timing import Contender, Run, Versus, Work
 
 N_RELATIONS, N_PROMPTS, N_NEURONS = 12, 600, 2000
@@ -31,7 +31,9 @@ def work() -> Work:
 
 
 def _ours(values: torch.Tensor, groups: np.ndarray) -> Run:
-    return lambda: np.asarray(scores.average_precision(values, torch.from_numpy(groups)).numpy())
+    return lambda: np.asarray(
+        average_precision.average_precision(values, torch.from_numpy(groups)).numpy()
+    )
 
 
 def _theirs(values: np.ndarray, groups: np.ndarray) -> Run:

@@ -10,11 +10,11 @@ import torch
 import transformers as tr
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
-from neuron_atlas import attention, products
-from neuron_atlas.architectures import architecture
-from neuron_atlas.model import LanguageModel
-from neuron_atlas.questions import Question
-from neuron_atlas.slots import OBJECT
+from neuron_atlas.attributions.questions import Question
+from neuron_atlas.model import kernels
+from neuron_atlas.model.architectures import architecture
+from neuron_atlas.model.language_model import LanguageModel
+from neuron_atlas.pipeline.slots import OBJECT
 
 SPECIAL = {"[UNK]": 0, "[CLS]": 1, "[SEP]": 2, "[MASK]": 3}
 MASK, N_TOKENS = "[MASK]", 14
@@ -69,8 +69,8 @@ def shape(
     with torch.random.fork_rng():
         torch.default_generator.manual_seed(seed)
         network = auto.from_config(config).eval().requires_grad_(False)
-    products.choose()
-    attention.choose(network)
+    kernels.choose_products()
+    kernels.choose_attention(network)
     words = _tokenizer(config.vocab_size, encoder=row.encoder)
     lm = LanguageModel(network, words, row, SPECIAL[MASK] if row.encoder else None)
     ids = np.random.default_rng(seed).integers(

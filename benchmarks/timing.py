@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from neuron_atlas import products
+from neuron_atlas.model import kernels
 
 Result = TypeVar("Result")
 Run = Callable[[], np.ndarray]
@@ -26,8 +26,8 @@ class Contender:
         prepare: Loads what it needs, untimed, and returns what is timed. The result is NaN where a
             run leaves a part of the work out.
         share: How much of the work a run does; its seconds are divided by this.
-        ours: Whether float32 matrices are multiplied as `products.choose` has it; others' runs have
-            torch's default.
+        ours: Whether float32 matrices are multiplied as `kernels.choose_products` has it; others'
+            runs have torch's default.
     """
 
     prepare: Callable[[], Run]
@@ -87,7 +87,7 @@ def multiply(*, ours: bool) -> None:
     """Settle how the process multiplies float32 matrices: as we have it, or by torch's default."""
     torch.set_float32_matmul_precision("highest")
     if ours:
-        products.choose()
+        kernels.choose_products()
 
 
 def _named(name: str, run: Callable[[], Result]) -> Result:

@@ -3,10 +3,11 @@
 import sys
 from pathlib import Path
 
-from neuron_atlas import builtin, templates
-from neuron_atlas.limits import Limits
-from neuron_atlas.selection import REFERENCE
-from neuron_atlas.world import RELATIONS
+from neuron_atlas.builtin_facts import builtin
+from neuron_atlas.builtin_facts.choice import REFERENCE
+from neuron_atlas.builtin_facts.world import RELATIONS
+from neuron_atlas.sources.limits import Limits
+from neuron_atlas.wording import templates
 
 PAGE = Path(__file__).with_name("facts.md")
 START, END = "<!-- counts -->\n", "<!-- end of counts -->\n"

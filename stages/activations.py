@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
-from neuron_atlas import extraction, fact_prompts, model, store, work
-from neuron_atlas.command import run
-from neuron_atlas.model import Site
-from neuron_atlas.params import Section, load
+from neuron_atlas.activations import extraction
+from neuron_atlas.model import language_model
+from neuron_atlas.model.language_model import Site
+from neuron_atlas.pipeline import checkpoints, store
+from neuron_atlas.pipeline.command import run
+from neuron_atlas.pipeline.params import Section, load
+from neuron_atlas.scoring import prompt_choice
 
 
 class Params(Section):
@@ -18,14 +21,14 @@ class Params(Section):
 def main(model_folder: Path, recall_file: Path, out: Path, /) -> None:
     """Write one safetensors file a layer and the table of the prompts in its rows."""
     params = load("activations", Params)
-    prompts = fact_prompts.known_prompts(store.read_table(recall_file))
-    lm = model.load(model_folder)
+    prompts = prompt_choice.known_prompts(store.read_table(recall_file))
+    lm = language_model.load(model_folder)
     inputs = [Path(__file__), model_folder, recall_file]
-    key = work.key(f"activations {out.name}", inputs, params.model_dump())
+    key = checkpoints.key(f"activations {out.name}", inputs, params.model_dump())
     extraction.save(
-        lm, prompts, out, site=params.site, pooling=params.pooling, place=work.place(key)
+        lm, prompts, out, site=params.site, pooling=params.pooling, place=checkpoints.place(key)
     )
-    work.done(key)
+    checkpoints.done(key)
 
 
 if __name__ == "__main__":

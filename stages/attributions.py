@@ -5,19 +5,22 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from neuron_atlas import attributions, fact_prompts, model, store, work
-from neuron_atlas.command import run
-from neuron_atlas.params import Section, load
+from neuron_atlas.attributions import quadrature, strongest
+from neuron_atlas.model import language_model
+from neuron_atlas.pipeline import checkpoints, store
+from neuron_atlas.pipeline.command import run
+from neuron_atlas.pipeline.params import Section, load
+from neuron_atlas.scoring import prompt_choice
 
 
 class Params(Section):
     """`attributions` section of params.yaml."""
 
     baseline: Literal["zero", "mean", "occlusion"]  # where the path to a neuron's value starts
-    rule: attributions.Rule
+    rule: quadrature.RuleName
     steps: Annotated[int, Field(ge=1)] | None  # evaluations of a path; null: see tolerance
     tolerance: Annotated[float, Field(gt=0, lt=1)]  # of the completeness error that settles them
-    zero_rule: attributions.Rule  # of the zero-baseline scores, which others are compared with
+    zero_rule: quadrature.RuleName  # of the zero-baseline scores, which others are compared with
     zero_steps: Annotated[int, Field(ge=1)]
     target: Literal["probability", "log_probability", "candidates"]
     max_facts: Annotated[int, Field(ge=1)] | None  # known facts a relation; null takes all
@@ -28,22 +31,22 @@ class Params(Section):
 def main(model_folder: Path, recall_file: Path, out: Path, /) -> None:
     """Write each prompt's strongest neurons by every method, and the completeness error."""
     params = load("attributions", Params)
-    rows = fact_prompts.first_known(store.read_table(recall_file), max_facts=params.max_facts)
-    plan = attributions.Plan(**params.model_dump(exclude={"max_facts"}))
-    lm = model.load(model_folder)
-    mean = attributions.baseline_mean(lm, rows, plan.baseline)
+    rows = prompt_choice.first_known(store.read_table(recall_file), max_facts=params.max_facts)
+    plan = strongest.AttributionPlan(**params.model_dump(exclude={"max_facts"}))
+    lm = language_model.load(model_folder)
+    mean = strongest.baseline_mean(lm, rows, plan.baseline)
     if plan.steps is None:  # evaluations do not make up for what a precision rounds
-        plan = attributions.settled(model.exact(lm, model_folder), rows, plan, mean)
+        plan = strongest.settled(language_model.exact(lm, model_folder), rows, plan, mean)
     inputs = [Path(__file__), model_folder, recall_file]
-    key = work.key(f"attributions {out.name}", inputs, params.model_dump())
-    table = work.in_parts(
-        attributions.by_size(lm, rows, plan),
-        lambda part: attributions.measure(lm, part, plan, mean),
+    key = checkpoints.key(f"attributions {out.name}", inputs, params.model_dump())
+    table = checkpoints.in_parts(
+        strongest.by_size(lm, rows, plan),
+        lambda part: strongest.attribute(lm, part, plan, mean),
         key=key,
         size=24,
     )
-    attributions.write(table, out, plan=plan, lm=lm)
-    work.done(key)
+    strongest.write(table, out, plan=plan, lm=lm)
+    checkpoints.done(key)
 
 
 if __name__ == "__main__":

@@ -20,8 +20,11 @@ import relation_neurons
 import report
 import selection
 import transfer
-from neuron_atlas import builtin, checks, params, store, templates
-from neuron_atlas.command import run
+from neuron_atlas import checks
+from neuron_atlas.builtin_facts import builtin
+from neuron_atlas.pipeline import params, store
+from neuron_atlas.pipeline.command import run
+from neuron_atlas.wording import templates
 
 SCRIPTS: tuple[ModuleType, ...] = (
     model,

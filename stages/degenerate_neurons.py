@@ -5,24 +5,18 @@ from typing import Annotated
 
 from pydantic import Field
 
-from neuron_atlas import (
-    attributions,
-    claims,
-    degenerate_neurons,
-    fact_checking,
-    found_sets,
-    knowledge_neurons,
-    model,
-    store,
-    work,
-)
-from neuron_atlas.claims import CLAIMS, META
-from neuron_atlas.command import run
-from neuron_atlas.degeneracy import PAIRS, SETS, Rule
-from neuron_atlas.elsewhere import Use
-from neuron_atlas.params import Section, load
-from neuron_atlas.suppression import Bench
-from neuron_atlas.targets import Target
+from neuron_atlas.attributions import quadrature
+from neuron_atlas.attributions.targets import Target
+from neuron_atlas.degenerate_neurons import claims, fact_checking, search
+from neuron_atlas.degenerate_neurons.claims import CLAIMS, META
+from neuron_atlas.degenerate_neurons.degeneracy import PAIRS, SETS, DegeneracyRule
+from neuron_atlas.degenerate_neurons.other_facts import Use
+from neuron_atlas.degenerate_neurons.suppression import Bench
+from neuron_atlas.model import language_model
+from neuron_atlas.neurons import knowledge_sets, relation_sets
+from neuron_atlas.pipeline import checkpoints, store
+from neuron_atlas.pipeline.command import run
+from neuron_atlas.pipeline.params import Section, load
 
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -47,7 +41,7 @@ class Params(Section):
     negatives: Count  # false claims beside a true one
     train: Annotated[float, Field(gt=0, le=1)]  # of the attributed subjects, to collect neurons
     validation: Share  # of all other subjects; the rest is the test
-    rule_of_claims: attributions.Rule  # of the claims' attributions, from a zero baseline
+    rule_of_claims: quadrature.RuleName  # of the claims' attributions, from a zero baseline
     nodes: Count  # evaluations of each
     target: Target  # what a claim's attributions explain
     share: Share  # of the maximum count that a relation's neuron must exceed
@@ -56,9 +50,9 @@ class Params(Section):
     claim_draws: Count  # matched random sets of the degenerate neurons
     seed: int
 
-    def rule(self) -> Rule:
+    def rule(self) -> DegeneracyRule:
         """What makes a set degenerate."""
-        return Rule(
+        return DegeneracyRule(
             self.small,
             self.negligible,
             self.null_quantile,
@@ -66,20 +60,22 @@ class Params(Section):
             self.published_high,
         )
 
-    def search(self) -> degenerate_neurons.Search:
+    def search(self) -> search.Search:
         """How far degenerate sets are searched."""
         use = Use(self.use_facts, self.use_draws, self.seed)
-        return degenerate_neurons.Search(
+        return search.Search(
             self.candidates, self.n_draws, self.max_size, self.beam, use, self.seed
         )
 
-    def plan(self) -> claims.Plan:
+    def plan(self) -> claims.ClaimPlan:
         """Which claims are made."""
-        return claims.Plan(self.claim_facts, self.negatives, self.train, self.validation, self.seed)
+        return claims.ClaimPlan(
+            self.claim_facts, self.negatives, self.train, self.validation, self.seed
+        )
 
     def collection(self) -> fact_checking.Collection:
         """How the detectors' neurons are collected and attributed."""
-        rule = attributions.RULES[self.rule_of_claims](self.nodes)
+        rule = quadrature.RULES[self.rule_of_claims](self.nodes)
         return fact_checking.Collection(
             self.share, self.tau, self.refine, self.claim_draws, rule, self.target, self.seed
         )
@@ -90,17 +86,18 @@ def main(
 ) -> None:
     """Write the pairs, the found sets, the claims with each detector's score, and `meta.json`."""
     params = load("degenerate_neurons", Params)
-    stored, source = knowledge_neurons.read(scores), found_sets.read_sets(sizes)
-    recalled, lm = store.read_table(recall_file), model.load(model_folder)
+    stored, source = knowledge_sets.read_scores(scores), relation_sets.read_sets(sizes)
+    recalled, lm = store.read_table(recall_file), language_model.load(model_folder)
     inputs = [Path(__file__), model_folder, recall_file]
     inputs += [path for folder in (scores, sizes) for path in sorted(folder.iterdir())]
     keys = [
-        work.key(f"{name} {language}", inputs, params.model_dump()) for name in ("pairs", "claims")
+        checkpoints.key(f"{name} {language}", inputs, params.model_dump())
+        for name in ("pairs", "claims")
     ]
-    found = degenerate_neurons.find(
+    found = search.find(
         Bench(lm, recalled[recalled["fact"].isin(stored["fact"])]),
         recalled,
-        knowledge_neurons.graded(stored, method=fact_checking.METHOD),
+        knowledge_sets.graded(stored, method=fact_checking.METHOD),
         source,
         rule=params.rule(),
         search=params.search(),
@@ -122,7 +119,7 @@ def main(
         store.write_table(folder / CLAIMS, checked.claims)
         store.write_json(folder / META, {**params.model_dump(), **checked.meta})
     for key in keys:
-        work.done(key)
+        checkpoints.done(key)
 
 
 if __name__ == "__main__":

@@ -5,10 +5,12 @@ from typing import Annotated
 
 from pydantic import Field
 
-from neuron_atlas import edit_experiment, model, store, work
-from neuron_atlas.command import run
-from neuron_atlas.edit_search import Descent
-from neuron_atlas.params import Section, load, load_languages
+from neuron_atlas.editing import experiment
+from neuron_atlas.editing.descent import Descent
+from neuron_atlas.model import language_model
+from neuron_atlas.pipeline import checkpoints, store
+from neuron_atlas.pipeline.command import run
+from neuron_atlas.pipeline.params import Section, load, load_languages
 
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -38,8 +40,8 @@ def main(model_folder: Path, recall: Path, scores: Path, relations: Path, out: P
     inputs = [Path(__file__), model_folder, *recalls.values()]
     for folder in (*attributed.values(), *sizes.values()):
         inputs += sorted(folder.iterdir())
-    edit_experiment.run(
-        model.load(model_folder),
+    experiment.run(
+        language_model.load(model_folder),
         recalls,
         attributed,
         sizes,
@@ -51,7 +53,7 @@ def main(model_folder: Path, recall: Path, scores: Path, relations: Path, out: P
         n_draws=params.n_draws,
         how=Descent(params.steps, params.rate, params.margin, params.max_norm),
         seed=params.seed,
-        key=work.key("editing", inputs, params.model_dump()),
+        key=checkpoints.key("editing", inputs, params.model_dump()),
     )
 
 

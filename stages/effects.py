@@ -5,9 +5,10 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from neuron_atlas import conclusions, params, store
-from neuron_atlas.command import run
-from neuron_atlas.params import Section
+from neuron_atlas.findings.interference import conclude
+from neuron_atlas.pipeline import params, store
+from neuron_atlas.pipeline.command import run
+from neuron_atlas.pipeline.params import Section
 
 
 class Params(Section):
@@ -31,9 +32,7 @@ def main(interference: Path, transfers: Path, sets: Path, out: Path, /) -> None:
     settings = params.load("effects", Params)
     files = store.by_language(interference, params.load_languages(), suffix=".parquet")
     applied = Applied.model_validate(params.read_yaml(params.PARAMS)["interference"])
-    conclusions.draw(
-        files, transfers, sets, out, applied=applied.model_dump(), **settings.model_dump()
-    )
+    conclude(files, transfers, sets, out, applied=applied.model_dump(), **settings.model_dump())
 
 
 if __name__ == "__main__":

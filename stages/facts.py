@@ -6,11 +6,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from neuron_atlas import builtin_sets, fact_sets, facts, source_sets, sources, store
-from neuron_atlas.command import run
-from neuron_atlas.limits import Limits
-from neuron_atlas.made import Made
-from neuron_atlas.params import Section, load, load_languages
+from neuron_atlas.builtin_facts import builtin
+from neuron_atlas.facts import fact_table
+from neuron_atlas.pipeline import store
+from neuron_atlas.pipeline.command import run
+from neuron_atlas.pipeline.params import Section, load, load_languages
+from neuron_atlas.sources import aligned_facts, readers, tables
+from neuron_atlas.sources.limits import Limits
+from neuron_atlas.sources.tables import LanguageFacts
 
 Count = Annotated[int, Field(ge=1)]
 Allowed = Literal["label_is_id", "same_label", "copy", "mixed_scripts"]
@@ -47,24 +50,24 @@ class Params(Section):
     allow: list[Allowed]  # reasons for which a fact stays nevertheless
     stand_in: bool  # a template of ours where a relation has none that a decoder can be asked with
 
-    def plan(self, *, shots: int) -> fact_sets.Plan:
+    def plan(self, *, shots: int) -> aligned_facts.FactPlan:
         """How many facts are kept, enough to show `shots` of them."""
         limits = Limits(self.max_per_relation, self.max_candidates, self.max_majority_share)
-        return fact_sets.Plan(
+        return aligned_facts.FactPlan(
             limits, self.min_per_relation, shots, self.development_share, self.seed
         )
 
-    def from_source(self) -> sources.Source:
+    def from_source(self) -> readers.FactSource:
         """Where facts that are not built in come from."""
         if self.source == "builtin":
             raise ValueError("the built-in facts are not read from files")
-        hub = None if self.hub is None else sources.Hub(**self.hub.model_dump())
-        return sources.Source(self.source, Path(self.path), Path(self.templates), hub)
+        hub = None if self.hub is None else readers.Hub(**self.hub.model_dump())
+        return readers.FactSource(self.source, Path(self.path), Path(self.templates), hub)
 
-    def choice(self, n_languages: int, *, shots: int) -> source_sets.Choice:
+    def choice(self, n_languages: int, *, shots: int) -> tables.Choice:
         """Which of a source's facts and templates are used."""
         least = n_languages if self.min_languages == "all" else self.min_languages
-        return source_sets.Choice(
+        return tables.Choice(
             relations=self.relations,
             min_languages=least,
             most_tokens=self.max_answer_tokens,
@@ -86,23 +89,23 @@ def main(model_folder: Path, out: Path, report: Path, /) -> None:
     params, languages = load("facts", Params), load_languages()
     with store.whole(out) as folder, store.whole(report) as counts:
         for code, one in _made(params, languages, model_folder):
-            facts.write(folder / f"{code}.parquet", one.table)
+            fact_table.write_facts(folder / f"{code}.parquet", one.table)
             store.write_json(counts / f"{code}.json", one.report)
 
 
 def _made(
     params: Params, languages: Sequence[str], model_folder: Path
-) -> Iterator[tuple[str, Made]]:
+) -> Iterator[tuple[str, LanguageFacts]]:
     shots = load("recall", RecallParams).shots
     if params.source == "builtin":
-        return builtin_sets.make(
+        return builtin.make(
             languages,
             params.relations,
             plan=params.plan(shots=shots),
             paraphrases=params.paraphrases,
             templates_folder=Path(params.templates),
         )
-    return source_sets.make(
+    return tables.make(
         params.from_source(),
         languages,
         params.choice(len(languages), shots=shots),

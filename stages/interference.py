@@ -5,19 +5,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from neuron_atlas import (
-    activations,
-    arms,
-    fact_prompts,
-    found_sets,
-    interference,
-    model,
-    store,
-    work,
-)
-from neuron_atlas.candidates import CandidateTokens
-from neuron_atlas.command import run
-from neuron_atlas.params import Section, load
+from neuron_atlas.activations import files
+from neuron_atlas.interventions import arms, interference
+from neuron_atlas.model import language_model
+from neuron_atlas.neurons import relation_sets
+from neuron_atlas.pipeline import checkpoints, store
+from neuron_atlas.pipeline.command import run
+from neuron_atlas.pipeline.params import Section, load
+from neuron_atlas.scoring import prompt_choice
+from neuron_atlas.scoring.candidates import CandidateTokens
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 
@@ -40,22 +36,22 @@ def main(
     """Write one row a (fact, arm): the change of the answer's log-probability."""
     params = load("interference", Params)
     controls = arms.Controls(params.n_draws, params.n_dose_draws, tuple(params.doses))
-    found = found_sets.read_sets(sets)
-    plan = arms.interference(language, found, controls=controls, seed=params.seed)
+    found = relation_sets.read_sets(sets)
+    plan = arms.interference_arms(language, found, controls=controls, seed=params.seed)
     recalled = store.read_table(recall_file)
-    facts = fact_prompts.held_out(recalled, max_facts=params.max_facts, seed=params.seed)
+    facts = prompt_choice.held_out(recalled, max_facts=params.max_facts, seed=params.seed)
     value = interference.replacement(values, sorted(found.sets), params.value)
-    lm = model.load(model_folder)
-    site, everywhere = activations.read_meta(values)["site"], params.positions == "all"
+    lm = language_model.load(model_folder)
+    site, everywhere = files.read_meta(values)["site"], params.positions == "all"
     setup = interference.experiment(lm, plan, value, site=site, everywhere=everywhere)
     inputs = [Path(__file__), model_folder, recall_file, values, *sorted(sets.iterdir())]
-    key = work.key(f"interference {language}", inputs, params.model_dump())
+    key = checkpoints.key(f"interference {language}", inputs, params.model_dump())
     tokens = CandidateTokens(lm)
-    effects = work.in_parts(
+    effects = checkpoints.in_parts(
         facts, lambda part: interference.measure(setup, part, tokens), key=key, size=8
     )
     store.write_table(out, effects)
-    work.done(key)
+    checkpoints.done(key)
 
 
 if __name__ == "__main__":

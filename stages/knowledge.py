@@ -5,9 +5,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from neuron_atlas import knowledge, store
-from neuron_atlas.command import run
-from neuron_atlas.params import Section, load, load_languages
+from neuron_atlas.findings import knowledge
+from neuron_atlas.pipeline import store
+from neuron_atlas.pipeline.command import run
+from neuron_atlas.pipeline.params import Section, load, load_languages
 
 Positive = Annotated[float, Field(gt=0)]
 
@@ -41,13 +42,15 @@ def main(
         degenerate_neurons=store.by_language(degenerate_neurons, languages),
         editing=editing,
     )
-    limits = knowledge.Limits(
+    limits = knowledge.Negligible(
         nats=params.negligible_nats,
         neurons=params.negligible_neurons,
         rate=params.negligible_rate,
         auroc=params.negligible_auroc,
     )
-    knowledge.draw(measured, out, limits=limits, n_resamples=params.n_resamples, seed=params.seed)
+    knowledge.conclude(
+        measured, out, limits=limits, n_resamples=params.n_resamples, seed=params.seed
+    )
 
 
 if __name__ == "__main__":

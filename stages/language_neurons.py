@@ -5,9 +5,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from neuron_atlas import found_sets, knowledge_neurons, language_neurons, store
-from neuron_atlas.command import run
-from neuron_atlas.params import Section, load, load_languages
+from neuron_atlas.language_neurons import build
+from neuron_atlas.neurons import knowledge_sets, relation_sets
+from neuron_atlas.pipeline import store
+from neuron_atlas.pipeline.command import run
+from neuron_atlas.pipeline.params import Section, load, load_languages
 
 
 class Params(Section):
@@ -23,16 +25,16 @@ class Params(Section):
 
 def main(recall: Path, scores: Path, relations: Path, out: Path, /) -> None:
     """Write the language-independent neurons, their nulls, and the map of languages."""
-    rule = language_neurons.Rule(**load("language_neurons", Params).model_dump())
+    rule = build.SharingRule(**load("language_neurons", Params).model_dump())
     languages = load_languages()
     recalls = store.by_language(recall, languages, suffix=".parquet")
     attributed = store.by_language(scores, languages)
-    inputs = language_neurons.Inputs(
-        scores={code: knowledge_neurons.read(folder) for code, folder in attributed.items()},
+    inputs = build.Inputs(
+        scores={code: knowledge_sets.read_scores(folder) for code, folder in attributed.items()},
         recall={code: store.read_table(path) for code, path in recalls.items()},
-        relations={code: found_sets.read_sets(relations / code) for code in languages},
+        relations={code: relation_sets.read_sets(relations / code) for code in languages},
     )
-    language_neurons.build(inputs, out, rule)
+    build.build(inputs, out, rule)
 
 
 if __name__ == "__main__":

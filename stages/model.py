@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Literal
 
-from neuron_atlas import weights
-from neuron_atlas.command import run
-from neuron_atlas.params import Section, load
+from neuron_atlas.model import weights
+from neuron_atlas.pipeline.command import run
+from neuron_atlas.pipeline.params import Section, load
 
 
 class Params(Section):

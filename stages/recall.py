@@ -5,9 +5,12 @@ from typing import Annotated
 
 from pydantic import Field
 
-from neuron_atlas import facts, model, recall, store, work
-from neuron_atlas.command import run
-from neuron_atlas.params import Section, load
+from neuron_atlas.facts import fact_table
+from neuron_atlas.model import language_model
+from neuron_atlas.pipeline import checkpoints, store
+from neuron_atlas.pipeline.command import run
+from neuron_atlas.pipeline.params import Section, load
+from neuron_atlas.recall import answers
 
 
 class Params(Section):
@@ -21,17 +24,17 @@ class Params(Section):
 def main(model_folder: Path, facts_file: Path, out: Path, /) -> None:
     """Write one row a prompt: the answer's log-probability, rank, and whether it is right."""
     params = load("recall", Params)
-    table = facts.read(facts_file)
-    asked = recall.with_demonstrations(table, shots=params.shots, seed=params.seed)
-    lm = model.load(model_folder)
+    table = fact_table.read_facts(facts_file)
+    asked = answers.with_demonstrations(table, shots=params.shots, seed=params.seed)
+    lm = language_model.load(model_folder)
     inputs = [Path(__file__), model_folder, facts_file]
-    key = work.key(f"recall {out.stem}", inputs, params.model_dump())
-    scored = work.in_parts(asked, lambda part: recall.score(lm, part), key=key, size=256)
-    exact = model.exact(lm, model_folder)
+    key = checkpoints.key(f"recall {out.stem}", inputs, params.model_dump())
+    scored = checkpoints.in_parts(asked, lambda part: answers.score(lm, part), key=key, size=256)
+    exact = language_model.exact(lm, model_folder)
     reference = None if exact is lm else exact
-    scored = recall.with_reference(scored, reference, n=params.n_reference, seed=params.seed)
-    store.write_table(out, recall.with_known(scored))
-    work.done(key)
+    scored = answers.with_reference(scored, reference, n=params.n_reference, seed=params.seed)
+    store.write_table(out, answers.with_known(scored))
+    checkpoints.done(key)
 
 
 if __name__ == "__main__":

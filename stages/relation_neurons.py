@@ -5,9 +5,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from neuron_atlas import params, relation_neurons, store
-from neuron_atlas.command import run
-from neuron_atlas.params import Section
+from neuron_atlas.pipeline import params, store
+from neuron_atlas.pipeline.command import run
+from neuron_atlas.pipeline.params import Section
+from neuron_atlas.relation_neurons import build
 
 
 class Params(Section):
@@ -28,7 +29,7 @@ def main(activations: Path, out: Path, /) -> None:
     """Write `sets.parquet`, `summary.json` and the activation sizes that controls match."""
     settings = params.load("relation_neurons", Params)
     folders = store.by_language(activations, params.load_languages())
-    relation_neurons.build(folders, out, **settings.model_dump())
+    build.build(folders, out, **settings.model_dump())
 
 
 if __name__ == "__main__":

@@ -5,9 +5,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from neuron_atlas import report, results
-from neuron_atlas.command import run
-from neuron_atlas.params import Section, load, load_languages
+from neuron_atlas.pipeline.command import run
+from neuron_atlas.pipeline.params import Section, load, load_languages
+from neuron_atlas.report import build, inputs
 
 
 class Params(Section):
@@ -37,12 +37,12 @@ def main(
     /,
 ) -> None:
     """Write the folders `metrics`, `plots` and `page`."""
-    folders = results.Folders(
+    folders = inputs.Folders(
         model, facts_report, recall, consistency, relation_neurons, effects, knowledge
     )
     source = load("facts", FactParams).source
-    report.write(
-        results.read(folders, load_languages(), fact_source=source),
+    build.write(
+        inputs.read_results(folders, load_languages(), fact_source=source),
         metrics_folder=metrics,
         plots_folder=plots,
         page_folder=page,

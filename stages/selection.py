@@ -5,18 +5,13 @@ from typing import Annotated
 
 from pydantic import Field
 
-from neuron_atlas import (
-    fact_prompts,
-    found_sets,
-    knowledge_arms,
-    knowledge_neurons,
-    model,
-    selection_effects,
-    store,
-    work,
-)
-from neuron_atlas.command import run
-from neuron_atlas.params import Section, load
+from neuron_atlas.interventions import neuron_sets, selection
+from neuron_atlas.model import language_model
+from neuron_atlas.neurons import knowledge_sets, relation_sets
+from neuron_atlas.pipeline import checkpoints, store
+from neuron_atlas.pipeline.command import run
+from neuron_atlas.pipeline.params import Section, load
+from neuron_atlas.scoring import prompt_choice
 
 Count = Annotated[int, Field(ge=1)]
 
@@ -37,20 +32,22 @@ def main(
 ) -> None:
     """Write one row a (fact, set, operation, prompt): the change of the answer."""
     params = load("selection", Params)
-    stored = knowledge_neurons.read(scores)
-    prompts = fact_prompts.of(store.read_table(recall_file), stored, language=language)
-    found = knowledge_arms.compared(
-        fact_prompts.others(stored, prompts),
-        found_sets.read_sets(sets),
-        sizes=knowledge_arms.Sizes(params.tau, params.share, params.max_neurons),
+    stored = knowledge_sets.read_scores(scores)
+    prompts = prompt_choice.attributed_prompts(
+        store.read_table(recall_file), stored, language=language
+    )
+    found = neuron_sets.compared(
+        prompt_choice.others(stored, prompts),
+        relation_sets.read_sets(sets),
+        sizes=neuron_sets.Sizes(params.tau, params.share, params.max_neurons),
         n_draws=params.n_draws,
         seed=params.seed,
     )
     inputs = [Path(__file__), model_folder, recall_file]
     inputs += [path for folder in (scores, sets) for path in sorted(folder.iterdir())]
-    key = work.key(f"selection {language}", inputs, params.model_dump())
-    effects = selection_effects.run(
-        model.load(model_folder),
+    key = checkpoints.key(f"selection {language}", inputs, params.model_dump())
+    effects = selection.run(
+        language_model.load(model_folder),
         found,
         prompts,
         n_unrelated=params.n_unrelated,
@@ -58,7 +55,7 @@ def main(
         key=key,
     )
     store.write_table(out, effects)
-    work.done(key)
+    checkpoints.done(key)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import torch
 import planted
 import tiny
 import toy
-from neuron_atlas.model import LanguageModel
+from neuron_atlas.model.language_model import LanguageModel
 
 torch.set_num_threads(1)  # threads cost these tiny models more than they save
 LONG = ("test_toy_pipeline", "test_encoders", "test_resume")

@@ -55,12 +55,13 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from neuron_atlas import facts
-from neuron_atlas.architectures import architecture
-from neuron_atlas.model import LanguageModel
-from neuron_atlas.neurons import Neuron, to_flat
-from neuron_atlas.slots import SUBJECT
-from neuron_atlas.splits import split_subjects
+from neuron_atlas.facts import fact_table as facts_fact_table
+from neuron_atlas.facts.fact_table import Fact, build
+from neuron_atlas.facts.splits import split_subjects
+from neuron_atlas.model.architectures import architecture
+from neuron_atlas.model.language_model import LanguageModel
+from neuron_atlas.neurons.addresses import Neuron, to_flat
+from neuron_atlas.pipeline.slots import SUBJECT
 from saved import save as save_model
 
 LANGUAGES = ("xa", "xb", "xc")
@@ -310,7 +311,7 @@ def fact_table(language: str) -> pd.DataFrame:
     subjects = dict.fromkeys(RELATIONS, SUBJECTS)
     splits = split_subjects(subjects, domain="toy", development_share=0.1, seed=0)
     rows = [
-        facts.Fact(
+        Fact(
             relation=r,
             subject=s,
             subject_label=f"{language}_{s}",
@@ -322,7 +323,7 @@ def fact_table(language: str) -> pd.DataFrame:
         )
         for r, s in product(RELATIONS, SUBJECTS)
     ]
-    return facts.build(rows, {r: _wordings(language, r) for r in RELATIONS}, separator=" ")
+    return build(rows, {r: _wordings(language, r) for r in RELATIONS}, separator=" ")
 
 
 def _wordings(language: str, relation: str) -> list[str]:
@@ -341,5 +342,5 @@ def save(folder: Path) -> Path:
 def write_facts(folder: Path, languages: Sequence[str] = LANGUAGES) -> Path:
     """Write `<language>.parquet` for each language, as the `facts` stage does."""
     for language in languages:
-        facts.write(folder / f"{language}.parquet", fact_table(language))
+        facts_fact_table.write_facts(folder / f"{language}.parquet", fact_table(language))
     return folder

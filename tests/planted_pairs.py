@@ -28,11 +28,12 @@ import pandas as pd
 import torch
 from transformers import LlamaForCausalLM
 
-from neuron_atlas import facts, recall
-from neuron_atlas.architectures import architecture
-from neuron_atlas.found_sets import RelationSets
-from neuron_atlas.model import LanguageModel
-from neuron_atlas.slots import SUBJECT
+from neuron_atlas.facts import fact_table
+from neuron_atlas.model.architectures import architecture
+from neuron_atlas.model.language_model import LanguageModel
+from neuron_atlas.neurons.relation_sets import RelationSets
+from neuron_atlas.pipeline.slots import SUBJECT
+from neuron_atlas.recall import answers
 from planted import NORM_EPS, blank, word_level
 
 RELATION, N_NEURONS, N_PARAPHRASES = "rel", 40, 3
@@ -113,7 +114,7 @@ def _pourers(mlp: torch.nn.Module) -> None:
 def recalled(lm: LanguageModel) -> pd.DataFrame:
     """Return the recall table of all facts in all paraphrases."""
     rows = [
-        facts.Fact(
+        fact_table.Fact(
             relation=RELATION,
             subject=subject,
             subject_label=subject,
@@ -126,11 +127,11 @@ def recalled(lm: LanguageModel) -> pd.DataFrame:
         for subject, i in ANSWER.items()
     ]
     wordings = {RELATION: [f"w{p} {SUBJECT}" for p in range(N_PARAPHRASES)]}
-    return recall.with_known(recall.score(lm, facts.build(rows, wordings, separator=" ")))
+    return answers.with_known(answers.score(lm, fact_table.build(rows, wordings, separator=" ")))
 
 
 def graded(size: int = 5) -> pd.DataFrame:
-    """Return what `knowledge_neurons.graded` would: a fact's own units first, then decoys."""
+    """Return what `knowledge_sets.graded` would: a fact's own units first, then decoys."""
     rows = []
     for subject in ANSWER:
         own = [UNIT[name] for name, subjects in FIRES.items() if subject in subjects]

@@ -15,10 +15,11 @@ import torch
 from safetensors.torch import save_file
 
 import planted
-from neuron_atlas import recall, store
-from neuron_atlas.found_sets import SETS, SIZE, RelationSets
-from neuron_atlas.model import LanguageModel
-from neuron_atlas.neurons import to_flat
+from neuron_atlas.model.language_model import LanguageModel
+from neuron_atlas.neurons.addresses import to_flat
+from neuron_atlas.neurons.relation_sets import SETS, SIZE, RelationSets
+from neuron_atlas.pipeline import store
+from neuron_atlas.recall import answers
 
 METHODS = ("attribution", "zero_ig", "gradient_activation", "activation")
 N_SUBJECTS = 2  # attributed facts a relation
@@ -32,8 +33,8 @@ def unit(*names: str) -> np.ndarray:
 
 def recalled(lm: LanguageModel, language: str) -> pd.DataFrame:
     """Return the recall table of one language."""
-    asked = recall.with_demonstrations(planted.fact_table(language), shots=0, seed=0)
-    return recall.with_known(recall.score(lm, asked))
+    asked = answers.with_demonstrations(planted.fact_table(language), shots=0, seed=0)
+    return answers.with_known(answers.score(lm, asked))
 
 
 def facts(table: pd.DataFrame) -> pd.DataFrame:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from neuron_atlas import store
-from neuron_atlas.results import Folders, Results
+from neuron_atlas.pipeline import store
+from neuron_atlas.report.inputs import Folders, Results
 
 RELATIONS = ("capital", "continent", "currency")
 LANGUAGES = ("en", "zh")

@@ -1,10 +1,10 @@
-"""Writing of a test's model to a folder, as `path:<folder>` and `model.load` read it."""
+"""Writing of a test's model to a folder, as `path:<folder>` and `language_model.load` read it."""
 
 from pathlib import Path
 
 from transformers import PreTrainedTokenizerFast
 
-from neuron_atlas.model import LanguageModel
+from neuron_atlas.model.language_model import LanguageModel
 
 
 def save(lm: LanguageModel, folder: Path) -> Path:

@@ -22,8 +22,8 @@ import ranking
 import tables
 import tiny
 from defaults import by_default
-from neuron_atlas import attention
-from neuron_atlas.quadrature import midpoint, radau
+from neuron_atlas.attributions.quadrature import midpoint, radau
+from neuron_atlas.model import kernels
 from shapes import Shape, shape
 from timing import Contender, Timed, Versus, absolute, interleave, relative, row
 from untouched import untouched
@@ -43,10 +43,10 @@ def small(request: pytest.FixtureRequest) -> Shape:
 
 
 def test_a_peer_has_the_attention_of_transformers_and_our_weights(small: Shape) -> None:
-    small.lm.network.set_attn_implementation(attention.NAME)
+    small.lm.network.set_attn_implementation(kernels.NAME)
     other = by_default(small.lm)
     networks = small.lm.network, other.network
-    assert [n.config._attn_implementation for n in networks] == [attention.NAME, "sdpa"]
+    assert [n.config._attn_implementation for n in networks] == [kernels.NAME, "sdpa"]
     weights = [[p.data_ptr() for p in n.parameters()] for n in networks]
     assert weights[0] == weights[1]
     assert not set(networks[0].modules()) & set(networks[1].modules())
@@ -246,7 +246,7 @@ def test_both_tokenizers_give_the_same_tokens(small: Shape) -> None:
 
 
 def _points(asked: Shape) -> list[Any]:
-    from neuron_atlas.questions import points
+    from neuron_atlas.attributions.questions import points
 
     return points(asked.lm, asked.questions[0])
 

@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 
 import check
 import scripts
-from neuron_atlas import store
+from neuron_atlas.pipeline import store
 
 ROOT = Path(__file__).parents[1]
 TEMPLATES = Path("src/neuron_atlas/templates")

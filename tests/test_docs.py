@@ -5,7 +5,8 @@ from pathlib import Path
 
 import count_facts
 
-from neuron_atlas import params, templates
+from neuron_atlas.pipeline import params
+from neuron_atlas.wording import templates
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

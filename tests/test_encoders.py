@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from neuron_atlas import store
-from neuron_atlas.model import LanguageModel
+from neuron_atlas.model.language_model import LanguageModel
+from neuron_atlas.pipeline import store
 from repository import LANGUAGES, ROOT, copied, run, stages
 from saved import save
 

@@ -3,6 +3,7 @@
 import ast
 import importlib
 import inspect
+import json
 import os
 import re
 import shutil
@@ -17,7 +18,9 @@ import pytest
 from ruamel.yaml import YAML
 
 import closure
-from neuron_atlas import params, plots, templates
+from neuron_atlas.pipeline import params
+from neuron_atlas.report import plots
+from neuron_atlas.wording import templates
 
 ROOT = Path(__file__).parents[1]
 DVC_YAML = params.read_yaml(ROOT / "dvc.yaml")
@@ -27,12 +30,14 @@ CELLS = {name for name, stage in STAGES.items() if "matrix" in stage}
 GATE = "data/check.json"  # awaited, not read
 SOURCE = "src/neuron_atlas"
 DATA_OF = {
-    f"{SOURCE}/page.py": {f"{SOURCE}/page"},
-    f"{SOURCE}/plots.py": {f".dvc/plots/{plot.template}.json" for plot in plots.PLOTS.values()},
-    f"{SOURCE}/templates.py": {"${facts.templates}"},
-    f"{SOURCE}/sources.py": {"${facts.path}"},
-    f"{SOURCE}/stand_ins.py": {f"{SOURCE}/relation_labels.yaml"},
+    f"{SOURCE}/report/page.py": {f"{SOURCE}/page"},
+    f"{SOURCE}/report/plots.py": {
+        f".dvc/plots/{plot.template}.json" for plot in plots.PLOTS.values()
+    },
+    f"{SOURCE}/wording/templates.py": {"${facts.templates}", f"{SOURCE}/relation_labels.yaml"},
+    f"{SOURCE}/sources/readers.py": {"${facts.path}"},
 }
+SECTIONS = set(params.read_yaml(ROOT / "params.yaml"))
 
 each_stage = pytest.mark.parametrize("name", STAGES)
 
@@ -55,7 +60,9 @@ def package_data(name: str) -> set[str]:
     """What a stage's modules read besides their arguments."""
     if name == "check":  # asks which templates there are; `languages` says when to ask again
         return set()
-    return set().union(*(DATA_OF.get(code, set()) for code in closure.code_of(STAGES[name])))
+    modules = closure.modules_of(ROOT / "stages" / f"{name}.py", ROOT / "src")
+    places = (path.relative_to(ROOT).as_posix() for path in modules)
+    return set().union(*(DATA_OF.get(place, set()) for place in places))
 
 
 def script(name: str) -> ModuleType:
@@ -82,7 +89,7 @@ def test_scripts_and_stages_are_the_same() -> None:
     assert {path.stem for path in (ROOT / "stages").glob("*.py")} == set(STAGES)
 
 
-def test_deps_name_exactly_the_code_that_stages_run() -> None:
+def test_deps_name_exactly_the_scripts_and_rooms_that_stages_reach() -> None:
     assert closure.problems({"stages": STAGES}) == []
 
 
@@ -95,14 +102,14 @@ def test_the_closure_follows_indirect_imports_but_not_those_of_scripts(tmp_path:
     (package / "unused.py").write_text("")
     (tmp_path / "other.py").write_text("import pkg.unused\n")
     (tmp_path / "run.py").write_text("import other\nfrom pkg.a import f\n")
-    found = closure.closure(tmp_path / "run.py", tmp_path / "src")
+    found = closure.modules_of(tmp_path / "run.py", tmp_path / "src")
     assert found == {package / f"{name}.py" for name in "abc"} | {tmp_path / "other.py"}
 
 
 def test_the_tool_puts_the_list_right_and_keeps_comments(tmp_path: Path) -> None:
-    broken = (ROOT / "dvc.yaml").read_text().replace("      - src/neuron_atlas/command.py\n", "")
+    broken = (ROOT / "dvc.yaml").read_text().replace(f"      - {SOURCE}/pipeline\n", "")
     first = "- stages/model.py\n"
-    broken = broken.replace(first, first + "      - src/gone.py # old\n", 1)
+    broken = broken.replace(first, first + f"      - {SOURCE}/gone.py # old\n", 1)
     file = tmp_path / "dvc.yaml"
     file.write_text(broken)
     assert len(closure.problems(params.read_yaml(file))) == len(STAGES) + 1
@@ -118,7 +125,7 @@ def test_the_package_itself_runs_no_code() -> None:
 
 @each_stage
 def test_paths_on_the_command_line_are_deps_and_outs_and_the_other_way_round(name: str) -> None:
-    deps = {d for d in STAGES[name]["deps"] if not d.endswith(".py")}
+    deps = {d for d in STAGES[name]["deps"] if not closure.is_code(d)} - {"params.yaml"}
     assert package_data(name) <= deps
     read = deps - package_data(name) - {GATE}
     written = {re.sub("^(metrics)/.*", r"\1", out) for out in outs(name)}
@@ -142,6 +149,8 @@ def test_dvc_draws_the_plots_of_the_report() -> None:
 @each_stage
 def test_declared_params_are_what_the_script_reads(name: str) -> None:
     declared = {param.split(".")[0] for param in STAGES[name]["params"]}
+    if "params.yaml" in STAGES[name]["deps"]:
+        declared |= SECTIONS
     assert declared == sections_read(ROOT / "stages" / f"{name}.py")
 
 
@@ -150,7 +159,7 @@ def test_every_section_is_a_stage_and_fits_its_schema() -> None:
     assert sections <= set(STAGES)
     for name in sections:
         params.load(name, script(name).Params, ROOT / "params.yaml")
-    assert set(STAGES["check"]["params"]) == sections | {"languages"}
+    assert "params.yaml" in STAGES["check"]["deps"]
 
 
 def test_every_language_has_templates() -> None:
@@ -238,6 +247,11 @@ def repro(root: Path) -> set[str]:
     return set(re.findall(r"Running stage '(.+?)'", done))
 
 
+def runs(root: Path) -> set[str]:
+    """Return the stages whose own deps or params have changed, without running anything."""
+    return set(json.loads(dvc(root, "status", "--json")))
+
+
 def dvc(root: Path, *arguments: str) -> str:
     environment = {**os.environ, "DVC_NO_ANALYTICS": "1", "DVC_SITE_CACHE_DIR": str(root / ".site")}
     command = [sys.executable, "-m", "dvc", *arguments]
@@ -262,6 +276,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for folder in ("src", "stages"):
         shutil.copytree(ROOT / folder, root / folder, ignore=generated)
     shutil.copytree(ROOT / "data" / "raw", root / "data" / "raw")
+    shutil.copy2(ROOT / ".dvcignore", root)
     (root / "stand_in.py").write_text(STAND_IN)
     content = {**params.read_yaml(ROOT / "params.yaml"), "languages": {"en": {}, "fr": {}}}
     YAML().dump(content, root / "params.yaml")
@@ -310,10 +325,39 @@ def test_a_threshold_of_knowledge_neurons_attributes_nothing_again(pipeline: Pat
     assert repro(pipeline) == {"check", "language_neurons", "knowledge", "report"}
 
 
-def test_the_code_of_the_plots_runs_the_report_alone(pipeline: Path) -> None:
-    with (pipeline / "src/neuron_atlas/plots.py").open("a") as code:
+def test_the_code_of_the_report_runs_the_report_alone(pipeline: Path) -> None:
+    for module in (pipeline / SOURCE / "report").glob("*.py"):
+        with module.open("a") as code:
+            code.write("# changed\n")
+    assert runs(pipeline) == {"report"}
+
+
+def test_the_code_of_a_room_runs_the_stages_that_list_it(pipeline: Path) -> None:
+    with (pipeline / SOURCE / "interventions/arms.py").open("a") as code:
         code.write("# changed\n")
-    assert repro(pipeline) == {"report"}
+    every = (cells(name, "en", "fr") for name in ("interference", "transfer", "selection"))
+    assert runs(pipeline) == {"editing", "knowledge"}.union(*every)
+
+
+LEFT_BEHIND = [
+    "__pycache__/packing.cpython-311.pyc", "packing.pyc", "packing.py~", ".packing.py.swp",
+    "packing.py.bak", "#packing.py#", ".#packing.py", "packing.py.orig", ".DS_Store",
+]  # fmt: skip
+
+
+def test_what_python_and_editors_leave_behind_runs_nothing(pipeline: Path) -> None:
+    for name in LEFT_BEHIND:
+        for folder in (f"{SOURCE}/scoring", "stages"):
+            left = pipeline / folder / name
+            left.parent.mkdir(exist_ok=True)
+            left.write_text("left behind")
+    assert runs(pipeline) == set()
+
+
+def test_a_new_module_in_a_room_runs_the_stages_that_list_it(pipeline: Path) -> None:
+    """The positive control of what editors leave behind."""
+    (pipeline / SOURCE / "report" / "new.py").write_text('"""New."""\n')
+    assert runs(pipeline) == {"report"}
 
 
 def test_a_corrected_template_runs_its_language_and_the_joins(pipeline: Path) -> None:

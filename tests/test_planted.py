@@ -11,19 +11,15 @@ from jaxtyping import Float64
 from torch import Tensor
 
 import planted
-from neuron_atlas import (
-    ablation,
-    candidates,
-    extraction,
-    facts,
-    model,
-    neurons,
-    recall,
-    scores,
-    scoring,
-)
-from neuron_atlas.blocks import query
-from neuron_atlas.model import LanguageModel
+from neuron_atlas.activations import extraction
+from neuron_atlas.facts import fact_table
+from neuron_atlas.model import language_model
+from neuron_atlas.model.language_model import LanguageModel
+from neuron_atlas.neurons import addresses, controls
+from neuron_atlas.recall import answers
+from neuron_atlas.relation_neurons import average_precision
+from neuron_atlas.scoring import ablation, candidates, log_probability
+from neuron_atlas.scoring.trees import query
 from planted import RELATIONS, STRENGTH
 
 # What switching off the row's units does to the column's strength; 0 is exactly nothing.
@@ -43,7 +39,7 @@ def table(request: pytest.FixtureRequest) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def asked(planted_model: LanguageModel, table: pd.DataFrame) -> pd.DataFrame:
-    return recall.score(planted_model, recall.with_demonstrations(table, shots=0, seed=0))
+    return answers.score(planted_model, answers.with_demonstrations(table, shots=0, seed=0))
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +62,7 @@ def of_relation(asked: pd.DataFrame) -> Tensor:
 
 def plain_scores(asked: pd.DataFrame, values: Tensor) -> Float64[Tensor, "relation neuron"]:
     """AP with all paraphrases of a relation together, as in the paper."""
-    return scores.average_precision(values, of_relation(asked))
+    return average_precision.average_precision(values, of_relation(asked))
 
 
 def robust_scores(asked: pd.DataFrame, values: Tensor) -> Float64[Tensor, "relation neuron"]:
@@ -75,8 +71,8 @@ def robust_scores(asked: pd.DataFrame, values: Tensor) -> Float64[Tensor, "relat
     folds = [
         mine & torch.tensor((asked["template"] == p).tolist()) for p in range(planted.N_PARAPHRASES)
     ]
-    per_fold = [scores.average_precision(values, f, ignore=mine & ~f) for f in folds]
-    return scores.template_robust(torch.stack(per_fold), "min")
+    per_fold = [average_precision.average_precision(values, f, ignore=mine & ~f) for f in folds]
+    return average_precision.template_robust(torch.stack(per_fold), "min")
 
 
 def switched_off(
@@ -88,8 +84,8 @@ def switched_off(
         query(lm, r.prompt, tokens.answers(r.prompt, r.separator, r.candidate_labels))
         for r in asked.itertuples()
     ]
-    edits = ablation.arms(sets, torch.zeros(1, lm.n_layers, lm.n_neurons))
-    return scoring.log_probabilities(
+    edits = ablation.edits_of(sets, torch.zeros(1, lm.n_layers, lm.n_neurons))
+    return log_probability.log_probabilities(
         lm,
         queries,
         arms=[range(len(sets))] * len(queries),
@@ -108,7 +104,10 @@ def accuracy(asked: pd.DataFrame, found: Sequence[np.ndarray]) -> np.ndarray:
     """Return whether the answer beats every other candidate, [prompt, arm]."""
     right = [np.isin(r.candidates, r.objects) for r in asked.itertuples()]
     return np.array(
-        [[recall.judge(row, ok).rank == 1 for row in v] for v, ok in zip(found, right, strict=True)]
+        [
+            [answers.judge(row, ok).rank == 1 for row in v]
+            for v, ok in zip(found, right, strict=True)
+        ]
     )
 
 
@@ -116,8 +115,8 @@ def test_every_fact_is_known_with_the_probability_worked_out_by_hand(
     planted_model: LanguageModel, table: pd.DataFrame
 ) -> None:
     for shots in (0, 2):
-        asked = recall.with_demonstrations(table, shots=shots, seed=0)
-        scored = recall.score(planted_model, asked)
+        asked = answers.with_demonstrations(table, shots=shots, seed=0)
+        scored = answers.score(planted_model, asked)
         assert scored["correct"].all()
         expected = scored["relation"].map(STRENGTH).map(planted.log_probability)
         np.testing.assert_allclose(scored["log_probability"], expected, atol=1e-5)
@@ -127,7 +126,7 @@ def test_units_have_the_values_that_their_weights_give_them(
     asked: pd.DataFrame, values: Tensor
 ) -> None:
     def of(name: str) -> np.ndarray:
-        return values[:, neurons.to_flat([planted.NEURONS[name]], planted.N_NEURONS)[0]].numpy()
+        return values[:, addresses.to_flat([planted.NEURONS[name]], planted.N_NEURONS)[0]].numpy()
 
     relation, subject, template = (asked[c] for c in ("relation", "subject", "template"))
     for name, expected in {
@@ -149,10 +148,13 @@ def test_exactly_the_planted_units_come_out_on_top(
     chosen = (asked["split"] == split).tolist()
     found = robust_scores(asked[chosen], values[torch.tensor(chosen)])
     for r, row in zip(RELATIONS, found, strict=True):
-        top = neurons.top_k(scores.rank(row), planted.M)
+        top = addresses.top_k(average_precision.rank(row), planted.M)
         assert np.sort(top).tolist() == planted.planted(r).tolist()
         own = planted.planted(r)[
-            [n != planted.SHARED for n in neurons.to_neurons(planted.planted(r), planted.N_NEURONS)]
+            [
+                n != planted.SHARED
+                for n in addresses.to_neurons(planted.planted(r), planted.N_NEURONS)
+            ]
         ]
         assert (row[own] == 1).all()
         assert (row < 1).sum() == len(row) - len(own)  # nothing else is perfect
@@ -163,7 +165,7 @@ def test_a_unit_of_one_wording_is_chance_over_wordings_but_not_without_folds(
 ) -> None:
     robust, plain = robust_scores(asked, values), plain_scores(asked, values)
     for i, r in enumerate(RELATIONS):
-        traps = neurons.to_flat(sorted(planted.TRAPS[r]), planted.N_NEURONS)
+        traps = addresses.to_flat(sorted(planted.TRAPS[r]), planted.N_NEURONS)
         assert len(traps) == planted.N_PARAPHRASES + 1
         chance = 1 / (1 + planted.N_PARAPHRASES * (len(RELATIONS) - 1))
         torch.testing.assert_close(
@@ -171,8 +173,8 @@ def test_a_unit_of_one_wording_is_chance_over_wordings_but_not_without_folds(
         )
         assert (plain[i, traps] > 2 * 0.2).all()  # positive control: the trap works; chance is 0.2
     for r in ("gamma", "delta"):  # and it even displaces the shared unit
-        top = neurons.top_k(scores.rank(plain[RELATIONS.index(r)]), planted.M)
-        named = neurons.to_neurons(top, planted.N_NEURONS)
+        top = addresses.top_k(average_precision.rank(plain[RELATIONS.index(r)]), planted.M)
+        named = addresses.to_neurons(top, planted.N_NEURONS)
         assert planted.SHARED not in named
         assert planted.NEURONS[f"loud trap:{r}"] in named
 
@@ -201,7 +203,7 @@ def test_interference_is_the_inhibitor_s_alone(
     planted_model: LanguageModel, asked: pd.DataFrame
 ) -> None:
     rows = asked[asked["relation"] == "beta"]
-    inhibitor = neurons.to_flat([planted.INHIBITOR], planted.N_NEURONS)
+    inhibitor = addresses.to_flat([planted.INHIBITOR], planted.N_NEURONS)
     rest = np.setdiff1d(planted.planted("alpha"), inhibitor)
     logp = of_answer(rows, switched_off(planted_model, rows, [rest, inhibitor]))
     np.testing.assert_allclose(logp[:, 0], planted.log_probability(2.5), atol=1e-5)
@@ -227,7 +229,7 @@ def test_matched_random_sets_are_silent(
     every = np.concatenate([planted.planted(r) for r in RELATIONS])
     rng = np.random.default_rng(0)
     for r in RELATIONS:
-        draws = neurons.matched_random(planted.planted(r), size, rng=rng, n_draws=5, exclude=every)
+        draws = controls.matched_random(planted.planted(r), size, rng=rng, n_draws=5, exclude=every)
         found = switched_off(planted_model, some, [np.empty(0, np.int64), *draws])
         for v in found:
             np.testing.assert_array_equal(v[1:], np.broadcast_to(v[0], v[1:].shape))
@@ -247,15 +249,18 @@ def test_random_units_of_all_layers_are_not_silent(
 def test_the_saved_folder_and_tables_are_what_the_stages_read(
     planted_model: LanguageModel, tmp_path: Path
 ) -> None:
-    lm = model.load(planted.save(tmp_path / "model"), device="cpu")
+    lm = language_model.load(planted.save(tmp_path / "model"), device="cpu")
     for a, b in zip(
         lm.network.state_dict().values(), planted_model.network.state_dict().values(), strict=True
     ):
         assert torch.equal(a, b)
     planted.write_facts(tmp_path / "facts")
-    tables = {code: facts.read(tmp_path / f"facts/{code}.parquet") for code in planted.LANGUAGES}
-    asked = recall.with_demonstrations(tables["xb"], shots=1, seed=3)
-    assert recall.score(lm, asked)["correct"].all()
+    tables = {
+        code: fact_table.read_facts(tmp_path / f"facts/{code}.parquet")
+        for code in planted.LANGUAGES
+    }
+    asked = answers.with_demonstrations(tables["xb"], shots=1, seed=3)
+    assert answers.score(lm, asked)["correct"].all()
     same = ["fact", "objects", "split", "template"]
     assert tables["xa"][same].equals(tables["xc"][same])
     assert not set(tables["xa"]["prompt"]) & set(tables["xc"]["prompt"])

@@ -8,21 +8,19 @@ import pandas as pd
 import pytest
 
 import planted
-from neuron_atlas import (
-    arms,
-    conclusions,
-    effects,
-    extraction,
-    fact_prompts,
-    facts,
-    found_sets,
-    interference,
-    model,
-    recall,
-    relation_neurons,
-    store,
-)
-from neuron_atlas.candidates import CandidateTokens
+from neuron_atlas.activations import extraction
+from neuron_atlas.facts import fact_table
+from neuron_atlas.findings import effects
+from neuron_atlas.findings.interference import conclude
+from neuron_atlas.interventions import arms, interference
+from neuron_atlas.model import language_model
+from neuron_atlas.neurons import relation_sets
+from neuron_atlas.pipeline import store
+from neuron_atlas.recall import answers
+from neuron_atlas.relation_neurons import build as relation_neurons_build
+from neuron_atlas.relation_neurons.build import How, Sets
+from neuron_atlas.scoring import prompt_choice
+from neuron_atlas.scoring.candidates import CandidateTokens
 from planted import RELATIONS, STRENGTH
 from test_planted import CHANGE
 
@@ -36,9 +34,9 @@ class Run:
     folder: Path
 
     @property
-    def sets(self) -> dict[str, relation_neurons.Sets]:
-        names = [*planted.LANGUAGES, found_sets.POOLED]
-        return {name: found_sets.read_sets(self.folder / "sets" / name).sets for name in names}
+    def sets(self) -> dict[str, Sets]:
+        names = [*planted.LANGUAGES, relation_sets.POOLED]
+        return {name: relation_sets.read_sets(self.folder / "sets" / name).sets for name in names}
 
     @property
     def summary(self) -> pd.DataFrame:
@@ -48,15 +46,15 @@ class Run:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("planted")
-    lm = model.load(planted.save(folder / "model"), device="cpu")
+    lm = language_model.load(planted.save(folder / "model"), device="cpu")
     planted.write_facts(folder / "facts")
     for code in planted.LANGUAGES:
-        asked = recall.with_demonstrations(
-            facts.read(folder / "facts" / f"{code}.parquet"), shots=1, seed=0
+        asked = answers.with_demonstrations(
+            fact_table.read_facts(folder / "facts" / f"{code}.parquet"), shots=1, seed=0
         )
-        scored = recall.with_known(recall.score(lm, asked))
+        scored = answers.with_known(answers.score(lm, asked))
         store.write_table(folder / "recall" / f"{code}.parquet", scored)
-        prompts = fact_prompts.known_prompts(
+        prompts = prompt_choice.known_prompts(
             store.read_table(folder / "recall" / f"{code}.parquet")
         )
         out, place = folder / "activations" / code, folder / "work" / code
@@ -65,8 +63,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return Run(folder)
 
 
-def build(folder: Path, how: relation_neurons.How, out: Path) -> None:
-    relation_neurons.build(
+def build(folder: Path, how: How, out: Path) -> None:
+    relation_neurons_build.build(
         {code: folder / "activations" / code for code in planted.LANGUAGES},
         out,
         k=planted.M,
@@ -92,7 +90,7 @@ def test_every_source_finds_exactly_the_planted_sets(run: Run) -> None:
 def test_the_mean_over_templates_falls_into_the_trap(run: Run, tmp_path: Path) -> None:
     """Positive control: a unit of two wordings of three beats the unit that two relations share."""
     build(run.folder, "mean", tmp_path / "sets")
-    found = found_sets.read_sets(tmp_path / "sets" / "pooled").sets
+    found = relation_sets.read_sets(tmp_path / "sets" / "pooled").sets
     for r in ("gamma", "delta"):
         trap = planted.NEURONS[f"loud trap:{r}"]
         assert trap.layer * planted.N_NEURONS + trap.index in found[r]
@@ -119,17 +117,17 @@ def test_the_overlap_is_the_shared_unit(run: Run) -> None:
 def measure(run: Run, code: str, plan: list[arms.Arm]) -> pd.DataFrame:
     """Ask one language's held-out facts under each arm."""
     recalled = store.read_table(run.folder / "recall" / f"{code}.parquet")
-    rows = fact_prompts.held_out(recalled, max_facts=3, seed=0)
+    rows = prompt_choice.held_out(recalled, max_facts=3, seed=0)
     value = interference.replacement(run.folder / "activations" / code, RELATIONS, "zero")
-    lm = model.load(run.folder / "model", device="cpu")
+    lm = language_model.load(run.folder / "model", device="cpu")
     setup = interference.experiment(lm, plan, value, site="hidden", everywhere=False)
     return interference.measure(setup, rows, CandidateTokens(lm)).assign(language=code)
 
 
-def sources(run: Run) -> dict[str, found_sets.RelationSets]:
+def sources(run: Run) -> dict[str, relation_sets.RelationSets]:
     """All sources' sets; no control may be any relation's planted unit."""
     every = np.concatenate([planted.planted(r) for r in RELATIONS])
-    found = {s: found_sets.read_sets(run.folder / "sets" / s) for s in run.sets}
+    found = {s: relation_sets.read_sets(run.folder / "sets" / s) for s in run.sets}
     return {name: replace(source, banned=every) for name, source in found.items()}
 
 
@@ -138,7 +136,7 @@ def measurements(run: Run) -> pd.DataFrame:
     controls = arms.Controls(n_draws=N_DRAWS, n_dose_draws=2, doses=(0.3, 0.7))
     found = sources(run)
     parts = [
-        measure(run, code, arms.interference(code, found[code], controls=controls, seed=0))
+        measure(run, code, arms.interference_arms(code, found[code], controls=controls, seed=0))
         for code in ("xa", "xb")
     ]
     return pd.concat(parts, ignore_index=True)
@@ -146,7 +144,7 @@ def measurements(run: Run) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def transfers(run: Run) -> pd.DataFrame:
-    plan = arms.transfer(sources(run), n_draws=2, seed=0)
+    plan = arms.transfer_arms(sources(run), n_draws=2, seed=0)
     return pd.concat([measure(run, code, plan) for code in ("xa", "xb")], ignore_index=True)
 
 
@@ -252,7 +250,7 @@ def test_the_verdicts_are_those_of_the_planted_model(
     sets = run.folder / "sets"
     store.write_table(tmp_path / "transfer.parquet", transfers)
     moved = tmp_path / "transfer.parquet"
-    conclusions.draw(
+    conclude(
         files,
         moved,
         sets,

@@ -14,9 +14,13 @@ import pytest
 from transformers import AutoConfig
 
 import check
-from neuron_atlas import checks, line_files, lre, mlama, page, params, pararel, weights
-from neuron_atlas.model import LanguageModel
-from neuron_atlas.weights import Source, fetch
+from neuron_atlas import checks
+from neuron_atlas.model import weights
+from neuron_atlas.model.language_model import LanguageModel
+from neuron_atlas.model.weights import ModelSource, fetch
+from neuron_atlas.pipeline import params
+from neuron_atlas.report import page
+from neuron_atlas.sources import lre, mlama, text_files
 from saved import save
 
 ROOT = Path(__file__).parents[1]
@@ -203,7 +207,7 @@ def hostile(lm: LanguageModel, folder: Path, **config: object) -> Path:
 
 def brought_in(folder: Path) -> Path:
     out = folder.parent / "made" / "model"
-    fetch(Source("path", str(folder)), out, sha256=None, dtype="float32")
+    fetch(ModelSource("path", str(folder)), out, sha256=None, dtype="float32")
     return out
 
 
@@ -305,7 +309,7 @@ def test_nothing_is_parsed_before_the_checksum_is_compared(
     right = weights.file_sha256(folder / "model.safetensors")
     for sha256, error, message in (("0" * 64, ValueError, right), (right, RuntimeError, "parsed")):
         with pytest.raises(error, match=message):
-            fetch(Source("path", str(folder)), tmp_path / "m", sha256=sha256, dtype="float32")
+            fetch(ModelSource("path", str(folder)), tmp_path / "m", sha256=sha256, dtype="float32")
 
 
 # Archives: read where they are, up to a bound.
@@ -319,7 +323,7 @@ FILES = {
     "p/en/P1.jsonl": PATTERN,
     "l/r.json": LINEAR,
 }
-READERS = {"m": mlama.read, "p": pararel.read, "l": lre.read}
+READERS = {"m": mlama.read, "p": mlama.read_patterns, "l": lre.read}
 OUTSIDE = [
     *("../evil.jsonl", "/evil.jsonl", "m/../../evil.jsonl", "..\\evil.jsonl", "C:evil.jsonl"),
     *("C:\\evil.jsonl", "m/..", "evil.jsonl\0.txt", "//host/evil.jsonl"),
@@ -372,15 +376,15 @@ def test_an_archive_that_unpacks_to_too_much_is_refused_before_it_is_read(
 ) -> None:
     bomb = packed(tmp_path / "bomb.zip", kind, more={"zeros": bytes(2**22)})
     assert bomb.stat().st_size < 2**14
-    monkeypatch.setattr(line_files, "MAX_UNPACKED", 2**22)
+    monkeypatch.setattr(text_files, "MAX_UNPACKED", 2**22)
     with pytest.raises(ValueError, match=r"bomb.zip: expected at most 4194304 bytes when unpacked"):
         READERS[kind](bomb, "en", None)
-    monkeypatch.setattr(line_files, "MAX_UNPACKED", 2**23)
+    monkeypatch.setattr(text_files, "MAX_UNPACKED", 2**23)
     assert READERS[kind](bomb, "en", None)
 
 
 def test_an_archive_s_bound_leaves_room_for_the_sources() -> None:
-    assert 2**29 <= line_files.MAX_UNPACKED <= 2**31  # mLAMA unpacks to some hundred megabytes
+    assert 2**29 <= text_files.MAX_UNPACKED <= 2**31  # mLAMA unpacks to some hundred megabytes
 
 
 def test_a_file_that_states_too_small_a_size_gives_no_more_than_that(tmp_path: Path) -> None:
@@ -392,7 +396,7 @@ def test_a_file_that_states_too_small_a_size_gives_no_more_than_that(tmp_path: P
     (tmp_path / "x.zip").write_bytes(data.replace(size, (30).to_bytes(4, "little")))
     read: list[object] = []
     with (
-        line_files.opened(tmp_path / "x.zip") as found,
+        text_files.opened(tmp_path / "x.zip") as found,
         pytest.raises(ValueError, match="expected a readable file, got BadZipFile"),
     ):
         read.extend(found.records("lines.jsonl"))
@@ -400,10 +404,10 @@ def test_a_file_that_states_too_small_a_size_gives_no_more_than_that(tmp_path: P
 
 
 def test_a_bomb_in_a_line_is_never_held(tmp_path: Path) -> None:
-    stream = io.BytesIO(b" " * (line_files.MAX_LINE + 1))
+    stream = io.BytesIO(b" " * (text_files.MAX_LINE + 1))
     with pytest.raises(ValueError, match="expected at most 1048576 bytes, got a longer line"):
-        list(line_files.records(stream, "f"))
-    assert stream.tell() == line_files.MAX_LINE + 1
+        list(text_files.records(stream, "f"))
+    assert stream.tell() == text_files.MAX_LINE + 1
     assert list(tmp_path.iterdir()) == []
 
 
@@ -478,7 +482,7 @@ def test_credentials_go_where_git_does_not_look() -> None:
 
 
 def test_a_hub_id_is_read_at_a_commit_only() -> None:
-    assert weights.parse_source("hub:a/b", "0" * 40) == Source("hub", "a/b", "0" * 40)
+    assert weights.parse_source("hub:a/b", "0" * 40) == ModelSource("hub", "a/b", "0" * 40)
     for revision in (None, "main", "v1.0", "0" * 39):
         with pytest.raises(ValueError, match="must be the 40-digit commit"):
             weights.parse_source("hub:a/b", revision)

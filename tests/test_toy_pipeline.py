@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from neuron_atlas.model import LanguageModel
+from neuron_atlas.model.language_model import LanguageModel
 from repository import LANGUAGES, copied, run
 from saved import save
 

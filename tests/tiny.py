@@ -7,8 +7,8 @@ import torch
 import transformers as tr
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
-from neuron_atlas.architectures import architecture
-from neuron_atlas.model import LanguageModel
+from neuron_atlas.model.architectures import architecture
+from neuron_atlas.model.language_model import LanguageModel
 
 WORDS = ["<pad>", "<bos>", "<eos>", "[MASK]", "[UNK]", *"abcdefghijklmnopqrstuvwxyz"]
 VOCABULARY = {word: i for i, word in enumerate(WORDS)}

@@ -12,10 +12,13 @@ from tokenizers import models as tokenizer_models
 from torch import Tensor
 from transformers import BertConfig, BertForMaskedLM, LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
-from neuron_atlas import builtin, facts, templates
-from neuron_atlas.architectures import architecture
-from neuron_atlas.limits import Limits
-from neuron_atlas.model import LanguageModel, continuation, encode
+from neuron_atlas.builtin_facts import builtin
+from neuron_atlas.facts.fact_table import build
+from neuron_atlas.model.architectures import architecture
+from neuron_atlas.model.language_model import LanguageModel
+from neuron_atlas.model.tokens import continuation, encode
+from neuron_atlas.sources.limits import Limits
+from neuron_atlas.wording import templates
 
 LANGUAGES = ("en", "fr", "de")
 RELATIONS = ("capital", "continent", "day_after", "month_after", "script_of_language")
@@ -45,7 +48,7 @@ def fact_table(language: str) -> pd.DataFrame:
     )
     texts = templates.load(language)
     chosen = {r: texts.templates[r][:N_TEMPLATES] for r in RELATIONS}
-    return facts.build(found, chosen, separator=texts.separator)
+    return build(found, chosen, separator=texts.separator)
 
 
 def every_fact() -> pd.DataFrame:

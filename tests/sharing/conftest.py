@@ -8,7 +8,7 @@ import pytest
 
 import servers
 from ledger import Ledger
-from neuron_atlas.model import LanguageModel
+from neuron_atlas.model.language_model import LanguageModel
 from repository import FEWER, Clone, cloned, copied, run
 from saved import save
 

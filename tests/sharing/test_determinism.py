@@ -14,34 +14,31 @@ import pytest
 import torch
 
 from killing import contents, out, removed, stage, workspace
-from neuron_atlas import (
-    activations,
-    arms,
-    attributions,
-    extraction,
-    fact_prompts,
-    found_sets,
-    interference,
-    layer_files,
-    model,
-    recall,
-    store,
-)
-from neuron_atlas.candidates import CandidateTokens
-from neuron_atlas.model import LanguageModel
+from neuron_atlas.activations import extraction, files
+from neuron_atlas.attributions import strongest
+from neuron_atlas.interventions import arms, interference
+from neuron_atlas.model import language_model
+from neuron_atlas.model.language_model import LanguageModel
+from neuron_atlas.neurons import relation_sets
+from neuron_atlas.pipeline import store
+from neuron_atlas.recall import answers
+from neuron_atlas.scoring import prompt_choice
+from neuron_atlas.scoring.candidates import CandidateTokens
 from repository import run
 
 SIZES = (1, 7, 32)  # prompts of a batch
 TOKENS = 20  # of a prompt, about
 DIGITS = 4  # of a shown number
 NATS, ACTIVATION, SHARE = 2e-5, 2e-6, 1e-4  # what float32 leaves open
-PLAN = attributions.Plan("occlusion", "graded", 3, 0.01, "midpoint", 5, "log_probability", 20, 0.1)
+PLAN = strongest.AttributionPlan(
+    "occlusion", "graded", 3, 0.01, "midpoint", 5, "log_probability", 20, 0.1
+)
 Step = Callable[[pd.DataFrame], pd.DataFrame]
 
 
 @pytest.fixture(scope="module")
 def lm(origin: Path) -> LanguageModel:
-    return model.load(origin / "data" / "model")
+    return language_model.load(origin / "data" / "model")
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +54,7 @@ def two_threads() -> Iterator[None]:
 
 
 def cut(table: pd.DataFrame, step: Step, size: int) -> pd.DataFrame:
-    """Do the work in parts, as `work.in_parts` does."""
+    """Do the work in parts, as `checkpoints.in_parts` does."""
     parts = [step(table.iloc[i : i + size]) for i in range(0, len(table), size)]
     return pd.concat(parts, ignore_index=True)
 
@@ -73,28 +70,28 @@ def compare(found: pd.DataFrame, expected: pd.DataFrame, **values: float) -> Non
 
 
 def scored(lm: LanguageModel, recalled: pd.DataFrame, size: int) -> pd.DataFrame:
-    return cut(recalled[recall.COLUMNS], partial(recall.score, lm), size)
+    return cut(recalled[answers.COLUMNS], partial(answers.score, lm), size)
 
 
 def attributed(lm: LanguageModel, recalled: pd.DataFrame, size: int) -> pd.DataFrame:
-    rows = fact_prompts.first_known(recalled, max_facts=1).assign(checked=True)
-    table = cut(rows, lambda part: attributions.measure(lm, part, PLAN, None), size)
+    rows = prompt_choice.first_known(recalled, max_facts=1).assign(checked=True)
+    table = cut(rows, lambda part: strongest.attribute(lm, part, PLAN, None), size)
     table = table.sort_values(["fact", "template", "method", "neuron"], ignore_index=True)
     return table.drop(columns="rank")  # equal scores may change places
 
 
 def interfered(lm: LanguageModel, recalled: pd.DataFrame, origin: Path, size: int) -> pd.DataFrame:
-    found = found_sets.read_sets(origin / "data" / "relation_neurons" / "en")
-    plan = arms.interference("en", found, controls=arms.Controls(2, 2, (0.5,)), seed=0)
+    found = relation_sets.read_sets(origin / "data" / "relation_neurons" / "en")
+    plan = arms.interference_arms("en", found, controls=arms.Controls(2, 2, (0.5,)), seed=0)
     value = torch.zeros(1, lm.n_layers, lm.n_neurons)
     setup = interference.experiment(lm, plan, value, site="hidden", everywhere=False)
-    facts = fact_prompts.held_out(recalled, max_facts=2, seed=0)
+    facts = prompt_choice.held_out(recalled, max_facts=2, seed=0)
     return cut(facts, lambda part: interference.measure(setup, part, CandidateTokens(lm)), size)
 
 
 def extracted(lm: LanguageModel, recalled: pd.DataFrame, folder: Path, size: int) -> Path:
     """Extract in batches of about `size` prompts."""
-    known, out_folder = fact_prompts.known_prompts(recalled), folder / str(size) / "en"
+    known, out_folder = prompt_choice.known_prompts(recalled), folder / str(size) / "en"
     extraction.save(
         lm,
         known,
@@ -147,10 +144,10 @@ def test_extraction_in_other_batches(
     folder = extracted(lm, recalled, tmp_path, size)
     whole = origin / out("activations", "en")
     for layer in range(lm.n_layers):
-        found, expected = (layer_files.read_layer(f, layer) for f in (folder, whole))
+        found, expected = (files.read_layer(f, layer) for f in (folder, whole))
         torch.testing.assert_close(found, expected, rtol=0, atol=ACTIVATION)
         assert expected.abs().max() > 0.1  # positive control
-    for name in (activations.INDEX, activations.META):
+    for name in (files.INDEX, files.META):
         assert (folder / name).read_bytes() == (whole / name).read_bytes()
     assert len(contents(folder)) == len(contents(whole))
 

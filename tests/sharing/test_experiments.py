@@ -16,7 +16,7 @@ import pytest
 
 import remotes
 from ledger import Ledger
-from neuron_atlas import params
+from neuron_atlas.pipeline import params
 from remotes import connect_as
 from repository import Clone, cloned, environment, ran, run
 

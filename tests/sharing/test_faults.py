@@ -77,7 +77,7 @@ def test_a_disk_that_is_full_for_dvc_itself(clone: Clone, ledger: Ledger) -> Non
     with ledger.attempt("no room for DVC's own files"):
         done = tried(folder, *LIMITED, "file", "40000", *repeat)
         assert done.returncode != 0
-        run(folder, "env", "PYTHONPATH=src", "python", "-m", "neuron_atlas.mend")
+        run(folder, "env", "PYTHONPATH=src", "python", "tools/mend.py")
         run(folder, "dvc", "repro")
         assert file.read_bytes() == whole
         assert json.loads(run(folder, "dvc", "status", "--json")) == {}

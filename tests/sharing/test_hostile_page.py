@@ -13,7 +13,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 import results
 import toy
-from neuron_atlas import page, params, plots, records, summary
+from neuron_atlas.pipeline import params
+from neuron_atlas.report import metrics, page, plot_data, plots
 from repository import ROOT, copied, run
 from saved import save
 
@@ -160,10 +161,10 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     drawn = {
         name: plots.svg(name, rows, templates=ROOT / plots.TEMPLATES)
-        for name, rows in records.of(given).items()
+        for name, rows in plot_data.plot_records(given).items()
     }
     folder = tmp_path_factory.mktemp("rendered")
-    content = summary.metrics(given)["summary"]
+    content = metrics.metrics(given)["summary"]
     whole = page.render(given, content, drawn, title=TITLE, top_neurons=3)
     (folder / "index.html").write_text(whole, encoding="utf-8")
     card = page.render_card(given, title=TITLE)

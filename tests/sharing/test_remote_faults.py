@@ -9,7 +9,7 @@ import pytest
 import remotes
 import servers
 from ledger import Ledger
-from neuron_atlas import params
+from neuron_atlas.pipeline import params
 from remotes import CONFIG, NAME, Remote, connect_as
 from repository import Clone, run, tried
 from wire import Wire, wire

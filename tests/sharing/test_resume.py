@@ -13,6 +13,7 @@ import pytest
 from dvc.lock import make_lock
 from ruamel.yaml import YAML
 
+import mend
 from killing import (
     Clone,
     contents,
@@ -27,11 +28,11 @@ from killing import (
     workspace,
 )
 from ledger import Ledger
-from neuron_atlas import mend, store
+from neuron_atlas.pipeline import store
 from repository import ran, run, tried
 
 KILLS, SEED = 20, 5
-MEND = ("env", "PYTHONPATH=src", "python", "-m", "neuron_atlas.mend")
+MEND = ("env", "PYTHONPATH=src", "python", "tools/mend.py")
 WHOLE = {"attributions": "scores.parquet", "interference": ""}  # the table of a result
 VALUE = {"attributions": "score", "interference": "effect"}
 POISON = 1000.0

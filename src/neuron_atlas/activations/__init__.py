@@ -1,0 +1,1 @@
+"""Stage `activations`: neuron values at the answer, on disk."""

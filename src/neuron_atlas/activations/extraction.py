@@ -1,0 +1,215 @@
+"""Neuron values of many prompts, all layers from one pass a prompt."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from tqdm import tqdm
+
+from neuron_atlas.activations.files import INDEX, INDEX_COLUMNS, META, LayerWriter, Places
+from neuron_atlas.model import hooks
+from neuron_atlas.model.language_model import LanguageModel, Site, site_modules
+from neuron_atlas.model.tokens import tokenise
+from neuron_atlas.pipeline import store
+from neuron_atlas.scoring.packing import UNEDITED, Row, Segment, batches, pack, rows, tokens
+from neuron_atlas.scoring.trees import AnswerTree, Ints
+
+Pooling = Literal["answer", "mean", "subject"]
+N_TOKENS = 4096  # of a padded batch
+SEQUENCE = 192  # tokens of a sequence in which prompts share their beginning; a matter of speed
+NONE = np.empty(0, dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A tokenised prompt and the positions whose values are averaged."""
+
+    ids: tuple[int, ...]
+    where: tuple[int, ...]
+
+
+def reading(lm: LanguageModel, prompt: str, subject: tuple[int, int], pooling: Pooling) -> Reading:
+    """Tokenise a prompt and choose the positions that `pooling` reads.
+
+    `answer` is the last prompt token of a decoder and the mask of an encoder; `mean` averages all
+    tokens of the prompt, the beginning-of-sequence token included (Liu et al. 2025, section 3.1);
+    `subject` averages the tokens that overlap the subject.
+
+    Raises:
+        ValueError: no token overlaps the subject's characters.
+    """
+    (before, after), spans = tokenise(lm, prompt)
+    masks = (int(lm.mask_id or 0),) if lm.architecture.encoder else ()
+    ids = (*before, *masks, *after)
+    last = len(before) + len(masks) - 1
+    if pooling == "answer":
+        return Reading(ids, (last,))
+    if pooling == "mean":
+        return Reading(ids, tuple(range(len(ids))))
+    start, end = subject
+    placed = [*spans[0], *[(0, 0)] * len(masks), *spans[1]]
+    where = tuple(i for i, (a, b) in enumerate(placed) if a < end and b > start)
+    if not where:
+        raise ValueError(f"no token of {prompt!r} overlaps the subject at characters {subject}")
+    return Reading(ids, where)
+
+
+@torch.no_grad()
+def extract(
+    lm: LanguageModel,
+    readings: Sequence[Reading],
+    *,
+    site: Site = "hidden",
+    n_tokens: int = N_TOKENS,
+    skip: Callable[[Places], bool] | None = None,
+) -> Iterator[tuple[Places, Float[Tensor, "prompt layer neuron"]]]:
+    """Yield the pooled values of all layers, batch by batch, from one pass a prompt.
+
+    A decoder's prompts that begin alike, with the same demonstrations, share that beginning; the
+    head over the vocabulary never runs.
+
+    Args:
+        lm: The model.
+        readings: The prompts.
+        site: Which values of the MLP are neurons; see `language_model.site_modules`.
+        n_tokens: Tokens of a padded batch; a matter of memory only.
+        skip: Says of a batch's places that its values are not wanted.
+
+    Yields:
+        Places of the batch's prompts in `readings`, and their values in the model's precision.
+
+    Raises:
+        ValueError: a value is NaN or infinite; the message names the layer and the prompt.
+    """
+    encoder, modules = lm.architecture.encoder, site_modules(lm, site)
+    laid_out = [_block(r, encoder=encoder) for r in readings]
+    parts = [Segment(i, block, 0, (UNEDITED,)) for i, block in enumerate(laid_out)]
+    packable = rows(parts, shareable=not encoder, everywhere=False, target=SEQUENCE)
+    for batch in batches(list(packable), n_tokens=n_tokens):
+        places = np.array([part.owner for row in batch for part in row.segments])
+        if skip is not None and skip(places):
+            continue
+        values = _run(lm, batch, readings, modules)
+        if not torch.isfinite(values).all():
+            raise _not_finite(lm, batch, readings, modules)
+        yield places, values.cpu()
+
+
+def _run(
+    lm: LanguageModel, batch: Sequence[Row], readings: Sequence[Reading], modules: hooks.Modules
+) -> Float[Tensor, "prompt layer neuron"]:
+    packed = pack(batch, encoder=lm.architecture.encoder)
+    width = packed.ids.shape[1]
+    where = [
+        i * width + at[list(readings[part.owner].where)]
+        for i, row in enumerate(batch)
+        for part, at in tokens(row)
+    ]
+    pool = _pool(where, lm.device)
+    inputs = (x.to(lm.device) for x in (packed.ids, packed.positions, packed.visible))
+    with hooks.record(modules, pool) as values:
+        lm.hidden(*inputs)
+    return torch.stack([values[i] for i in range(lm.n_layers)], 1)
+
+
+def _not_finite(
+    lm: LanguageModel, batch: Sequence[Row], readings: Sequence[Reading], modules: hooks.Modules
+) -> ValueError:
+    """Name the first prompt with a bad value; in a shared sequence it spoils its neighbours'."""
+    for part in (part for row in batch for part in row.segments):
+        alone = Row((part,), len(part.block.prefix), everywhere=False)
+        bad = ~torch.isfinite(_run(lm, [alone], readings, modules)).all(-1)
+        if bad.any():
+            layer = int(bad.nonzero()[0, 1])
+            return ValueError(
+                f"activations of layer {layer} are NaN or infinite for prompt {part.owner}; "
+                "try model.dtype: float32"
+            )
+    return ValueError("activations are NaN or infinite in a batch; try model.dtype: float32")
+
+
+def _block(asked: Reading, *, encoder: bool) -> AnswerTree:
+    """Lay a prompt out with nothing asked: a decoder's beginning and last token, or all of it."""
+    ids = np.array(asked.ids, dtype=np.int64)
+    own = len(ids) if encoder else 1
+    return AnswerTree(
+        prefix=ids[: len(ids) - own],
+        ids=ids[len(ids) - own :],
+        depth=np.arange(own),
+        visible=np.ones((own, own), dtype=np.bool_),
+        answer=np.zeros(own, dtype=np.bool_),
+        edge_row=NONE,
+        edge_token=NONE,
+        incidence=np.zeros((0, 0)),
+        answers=NONE,
+    )
+
+
+def _pool(where: Sequence[Ints], device: torch.device) -> hooks.Change:
+    """Return the mean over each prompt's positions, counted through the whole batch."""
+    at = torch.from_numpy(np.concatenate(where)).to(device)
+    if len(at) == len(where):
+        return lambda x: x.flatten(0, 1)[at]
+    owner = torch.tensor([i for i, w in enumerate(where) for _ in w], device=device)
+    weight = torch.tensor([1 / len(w) for w in where for _ in w], device=device)
+
+    def run(x: Tensor) -> Tensor:
+        total = torch.zeros(len(where), x.shape[-1], device=device)
+        values = x.flatten(0, 1)[at].float() * weight[:, None]
+        return total.index_add_(0, owner, values).to(x.dtype)
+
+    return run
+
+
+def save(
+    lm: LanguageModel,
+    prompts: pd.DataFrame,
+    out: Path,
+    *,
+    site: Site,
+    pooling: Pooling,
+    place: Path,
+    n_tokens: int = N_TOKENS,
+) -> None:
+    """Extract the values of `prompts` into a folder: one file a layer, and `index.parquet`.
+
+    The folder `out` appears only when it is complete. Until then its files grow in `place`, from
+    where a killed run goes on with the batch in flight.
+    """
+    readings = [
+        reading(lm, row["prompt"], (row["subject_start"], row["subject_end"]), pooling)
+        for row in store.records(prompts)
+    ]
+    folder = place / "values"
+    with (
+        closing(_writer(lm, readings, site, folder, place / "journal")) as writer,
+        tqdm(total=len(readings), unit="prompt", desc="extract") as bar,
+    ):
+
+        def held(places: Places) -> bool:
+            there = writer.holds(places)
+            bar.update(len(places) * there)
+            return there
+
+        for places, values in extract(lm, readings, site=site, n_tokens=n_tokens, skip=held):
+            writer.write(places, values)
+            bar.update(len(places))
+    store.write_table(folder / INDEX, prompts[INDEX_COLUMNS])
+    store.write_json(folder / META, {"site": site, "pooling": pooling, "n_layers": lm.n_layers})
+    store.move(folder, out)
+
+
+def _writer(
+    lm: LanguageModel, readings: Sequence[Reading], site: Site, folder: Path, journal: Path
+) -> LayerWriter:
+    """Open the files; one prompt is run for its values' shape and precision."""
+    _, values = next(extract(lm, readings[:1], site=site))
+    shape = (len(readings), *values.shape[1:])
+    return LayerWriter(folder, shape=shape, dtype=values.dtype, journal=journal)

@@ -1,0 +1,150 @@
+"""Neuron values on disk: which prompt each row is of, and one mappable file per layer."""
+
+import json
+import struct
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float, Int, UInt8
+from safetensors import safe_open
+from torch import Tensor
+
+from neuron_atlas.pipeline import store
+
+INDEX, META = "index.parquet", "meta.json"
+INDEX_COLUMNS = ["fact", "relation", "subject", "split", "template", "correct"]
+
+
+def read_index(folder: Path) -> pd.DataFrame:
+    """Read which prompt each row of the layers' values is."""
+    return store.read_table(folder / INDEX, INDEX_COLUMNS)
+
+
+def read_meta(folder: Path) -> dict[str, Any]:
+    """Read which site and pooling the values are of, and how many layers there are."""
+    return store.read_json(folder / META)
+
+
+NAME = "values"
+SAFETENSORS_DTYPE = {torch.bfloat16: "BF16", torch.float16: "F16", torch.float32: "F32"}
+Places = Int[np.ndarray, " prompt"]
+
+
+class LayerWriter:
+    """Fills one file a layer, row by row, without holding a layer in memory.
+
+    Each batch is noted in a journal, with a checksum, once its rows are in the files. A writer of
+    the same folder and journal that comes after a kill knows from there what it `holds`.
+    """
+
+    def __init__(
+        self, folder: Path, *, shape: tuple[int, int, int], dtype: torch.dtype, journal: Path
+    ) -> None:
+        """Open files for values of `shape` [prompt, layer, neuron], new ones where there are none.
+
+        Args:
+            folder: Where the files are; it holds nothing else while they are written.
+            shape: Of all values; the files' size does not grow.
+            dtype: Of the values.
+            journal: The file that notes what was written.
+        """
+        n_prompts, n_layers, n_neurons = shape
+        folder.mkdir(parents=True, exist_ok=True)
+        header = _header((n_prompts, n_neurons), dtype)
+        self._start, self._width = len(header), dtype.itemsize * n_neurons
+        size = n_prompts * self._width
+        self._files = [_opened(folder / file_name(i), header, size) for i in range(n_layers)]
+        self._journal = journal.open("a+", encoding="ascii", errors="replace")
+        self._journal.seek(0)
+        lines = (line.rpartition(" ") for line in self._journal)
+        self._noted = {name: checksum.strip() for name, _, checksum in lines}
+
+    def holds(self, places: Places) -> bool:
+        """Return whether a batch's rows are in the files, unharmed."""
+        noted = self._noted.get(_batch_name(places))
+        return noted is not None and noted == _checksum(
+            [self._rows(f, places) for f in self._files]
+        )
+
+    def write(self, places: Places, values: Float[Tensor, "prompt layer neuron"]) -> None:
+        """Store a batch's values at their places."""
+        layers = [
+            values[:, i].contiguous().view(torch.uint8).numpy() for i in range(values.shape[1])
+        ]
+        for file, rows in zip(self._files, layers, strict=True):
+            for place, row in zip(places.tolist(), rows, strict=True):
+                file.seek(self._start + place * self._width)
+                file.write(row.data)
+            file.flush()
+        self._journal.write(f"{_batch_name(places)} {_checksum(layers)}\n")
+        self._journal.flush()
+
+    def close(self) -> None:
+        """Close every file."""
+        for file in self._files:
+            file.close()
+        self._journal.close()
+
+    def _rows(self, file: BinaryIO, places: Places) -> UInt8[np.ndarray, "prompt byte"]:
+        found = np.empty((len(places), self._width), np.uint8)
+        for row, place in zip(found, places.tolist(), strict=True):
+            file.seek(self._start + place * self._width)
+            file.readinto(row.data)  # type: ignore[attr-defined]
+        return found
+
+
+def file_name(layer: int) -> str:
+    """Return the name of a layer's file."""
+    return f"layer_{layer:03d}.safetensors"
+
+
+def read_layer(folder: Path, layer: int) -> Float[Tensor, "prompt neuron"]:
+    """Map one layer's values; no other layer's file is touched.
+
+    Raises:
+        ValueError: the file is missing.
+    """
+    path = folder / file_name(layer)
+    if not path.exists():
+        raise ValueError(f"{path} does not exist; run `dvc repro` or `dvc pull` first")
+    with safe_open(path, framework="pt") as file:
+        values: Tensor = file.get_tensor(NAME)
+    return values
+
+
+def _batch_name(places: Places) -> str:
+    """Name a batch: prompts run in a fixed order, so its first one and their number tell all."""
+    return f"{places[0]} {len(places)}"
+
+
+def _checksum(layers: Sequence[UInt8[np.ndarray, "prompt byte"]]) -> str:
+    total = 0
+    for rows in layers:
+        total = zlib.crc32(np.ascontiguousarray(rows).data, total)
+    return str(total)
+
+
+def _header(shape: tuple[int, int], dtype: torch.dtype) -> bytes:
+    size = shape[0] * shape[1] * dtype.itemsize
+    entry = {"dtype": SAFETENSORS_DTYPE[dtype], "shape": list(shape), "data_offsets": [0, size]}
+    text = json.dumps({"__metadata__": {"axes": "prompt neuron"}, NAME: entry}).encode()
+    text += b" " * (-len(text) % 8)
+    return struct.pack("<Q", len(text)) + text
+
+
+def _opened(path: Path, header: bytes, size: int) -> BinaryIO:
+    """Open a file of the right form as it is; make a new one otherwise.
+
+    Rows are written by seek and write, not through a map: on a full disk that is an error, where
+    a map is a bus error.
+    """
+    if not path.exists() or path.stat().st_size != len(header) + size:
+        with path.open("wb") as file:
+            file.write(header)
+            file.truncate(len(header) + size)
+    return path.open("r+b")

@@ -1,0 +1,1 @@
+"""Stage `attributions`: integrated gradients of answers with respect to neurons."""

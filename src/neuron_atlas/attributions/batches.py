@@ -1,0 +1,80 @@
+"""Points of whole questions, grouped so that they run together."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from neuron_atlas.attributions.questions import Point, Question, points, words
+from neuron_atlas.model.language_model import LanguageModel
+from neuron_atlas.model.tokens import Text
+
+NODES = 8  # rows that a point has in each layer at a time, at least
+N_ROWS = 2048  # tokens of a batch's rows, all layers together; a matter of memory
+
+
+class Batch(NamedTuple):
+    """Points of whole questions, run together."""
+
+    places: tuple[int, ...]  # questions
+    owner: tuple[int, ...]  # of each point, its place among the batch's questions
+    points: tuple[Point, ...]
+    words: tuple[Sequence[Text], ...]  # of each point; as many in all points
+
+
+def batches(lm: LanguageModel, questions: Sequence[Question], *, by_words: bool) -> Iterator[Batch]:
+    """Group questions of as many words and similar length."""
+    laid, hidden = _laid(lm, questions, by_words)
+    order = sorted(range(len(laid)), key=lambda i: _size(laid[i], hidden[i]))
+    tokens = max(1, N_ROWS // (NODES * lm.n_layers))
+    group: list[int] = []
+    for i in order:
+        full = sum(len(laid[j]) * _width(lm, laid[j]) for j in [*group, i]) > tokens
+        if group and (full or len(hidden[i]) != len(hidden[group[0]])):
+            yield _batch(group, laid, hidden)
+            group = []
+        group.append(i)
+    if group:
+        yield _batch(group, laid, hidden)
+
+
+def sizes(
+    lm: LanguageModel, questions: Sequence[Question], *, by_words: bool
+) -> list[tuple[int, int]]:
+    """Return the words and tokens of each question: those of the same size make full batches."""
+    return [_size(*one) for one in zip(*_laid(lm, questions, by_words), strict=True)]
+
+
+def nodes_at_once(lm: LanguageModel, batch: Batch) -> int:
+    """Return how many rows of each layer a point may have at a time: more where points are few."""
+    tokens = sum(_width(lm, [point]) for point in batch.points) * lm.n_layers
+    return max(NODES, N_ROWS // tokens)
+
+
+def _laid(
+    lm: LanguageModel, questions: Sequence[Question], by_words: bool
+) -> tuple[list[list[Point]], list[list[Text]]]:
+    return [points(lm, q) for q in questions], [
+        words(lm, q) if by_words else [()] for q in questions
+    ]
+
+
+def _size(laid: Sequence[Point], hidden: Sequence[Text]) -> tuple[int, int]:
+    return len(hidden), len(laid[0].ids)
+
+
+def _width(lm: LanguageModel, laid: Sequence[Point]) -> int:
+    """Return the tokens of one row: the answer position alone, or an encoder's whole sequence."""
+    return len(laid[0].ids) if lm.architecture.encoder else 1
+
+
+def _batch(
+    group: Sequence[int],
+    laid: Sequence[Sequence[Point]],
+    hidden: Sequence[Sequence[Text]],
+) -> Batch:
+    pairs = [(k, point) for k, i in enumerate(group) for point in laid[i]]
+    return Batch(
+        places=tuple(group),
+        owner=tuple(k for k, _ in pairs),
+        points=tuple(point for _, point in pairs),
+        words=tuple(hidden[group[k]] for k, _ in pairs),
+    )

@@ -1,0 +1,103 @@
+"""Neuron values when one word of the query is hidden: the architecture-adapted baselines."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from neuron_atlas.attributions.questions import Point
+from neuron_atlas.model import hooks
+from neuron_atlas.model.language_model import LanguageModel, site_modules
+from neuron_atlas.model.tokens import Text
+
+
+def filler(lm: LanguageModel) -> int:
+    """Return the token that hides a word: the mask in an encoder, end of sequence in a decoder.
+
+    Raises:
+        ValueError: the decoder's configuration names no end-of-sequence token.
+    """
+    if lm.architecture.encoder:
+        return int(lm.mask_id or 0)
+    token = lm.network.config.eos_token_id
+    if isinstance(token, list | tuple):
+        token = token[0]
+    if token is None:
+        raise ValueError(
+            "the model's config.json names no eos_token_id, with which a decoder's words are "
+            "occluded; use attributions.baseline: zero or mean"
+        )
+    return int(token)
+
+
+@torch.no_grad()
+def values(
+    lm: LanguageModel, batch: Sequence[Point], words: Sequence[Sequence[Text]]
+) -> Float[Tensor, "point word layer neuron"]:
+    """Return the hidden units at the answer position with each word hidden in turn.
+
+    w' of Chen et al. 2024 (arXiv 2308.13198, equation 3), one for each word. In a decoder the
+    tokens before the first word are run once for all words: the variants stand behind them in one
+    sequence, each seeing only itself and what it shares.
+
+    Args:
+        lm: The model.
+        batch: The points.
+        words: Of each point, the positions of the words; as many for every point.
+    """
+    if lm.architecture.encoder:
+        return _whole(lm, batch, words)
+    rows = [_variants(lm, p, w) for p, w in zip(batch, words, strict=True)]
+    width = max(len(ids) for ids, _, _, _ in rows)
+    ids = torch.zeros(len(rows), width, dtype=torch.long)
+    places = torch.zeros(len(rows), width, dtype=torch.long)
+    visible = torch.eye(width, dtype=torch.bool).repeat(len(rows), 1, 1)
+    for i, (tokens, where, sight, _) in enumerate(rows):
+        n = len(tokens)
+        ids[i, :n], places[i, :n], visible[i, :n, :n] = tokens, where, sight
+    read = torch.stack([r for _, _, _, r in rows]).to(lm.device)
+    first = torch.arange(len(rows), device=lm.device)[:, None]
+    with hooks.record(site_modules(lm, "hidden"), lambda x: x[first, read]) as found:
+        lm.hidden(ids.to(lm.device), places.to(lm.device), visible.to(lm.device))
+    return torch.stack([found[i] for i in range(lm.n_layers)], 2)
+
+
+def _variants(
+    lm: LanguageModel, point: Point, words: Sequence[Text]
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Lay out a point's variants in one sequence: tokens, positions, sight, answer positions."""
+    shared = min(min(w) for w in words)
+    own = len(point.ids) - shared
+    variants = []
+    for word in words:
+        hidden = torch.tensor(point.ids)
+        hidden[list(word)] = filler(lm)
+        variants.append(hidden[shared:])
+    ids = torch.cat([torch.tensor(point.ids[:shared], dtype=torch.long), *variants])
+    inside = torch.arange(shared, len(point.ids)).repeat(len(words))
+    places = torch.cat([torch.arange(shared), inside])
+    sight = torch.ones(len(ids), len(ids), dtype=torch.bool).tril()
+    block = torch.kron(torch.eye(len(words)), torch.ones(own, own)).bool()
+    sight[shared:, shared:] &= block
+    read = shared + own * torch.arange(len(words)) + point.position - shared
+    return ids, places, sight, read
+
+
+def _whole(
+    lm: LanguageModel, batch: Sequence[Point], words: Sequence[Sequence[Text]]
+) -> Float[Tensor, "point word layer neuron"]:
+    """Run an encoder on every variant as a sequence of its own."""
+    n_words, width = len(words[0]), max(len(p.ids) for p in batch)
+    ids = torch.tensor([[*p.ids, *[0] * (width - len(p.ids))] for p in batch])
+    there = torch.arange(width) < torch.tensor([len(p.ids) for p in batch])[:, None]
+    ids, there = ids.repeat_interleave(n_words, 0), there.repeat_interleave(n_words, 0)
+    for i, word in enumerate(w for point in words for w in point):
+        ids[i, list(word)] = filler(lm)
+    row = torch.arange(len(ids), device=lm.device)
+    position = torch.tensor([p.position for p in batch], device=lm.device)
+    read = position.repeat_interleave(n_words)
+    with hooks.record(site_modules(lm, "hidden"), lambda x: x[row, read]) as found:
+        lm.hidden(ids.to(lm.device), torch.zeros_like(ids, device=lm.device), there.to(lm.device))
+    stacked = torch.stack([found[i] for i in range(lm.n_layers)], 1)
+    return stacked.view(len(batch), n_words, *stacked.shape[1:])

@@ -1,0 +1,208 @@
+"""Which facts are attributed, and the table of their strongest neurons."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from neuron_atlas.attributions import batches, clean_pass, gradients, tolerance
+from neuron_atlas.attributions.clean_pass import Attributed
+from neuron_atlas.attributions.gradients import Baseline, Mean
+from neuron_atlas.attributions.quadrature import RULES, Quadrature, RuleName
+from neuron_atlas.attributions.questions import question_of
+from neuron_atlas.attributions.targets import Target
+from neuron_atlas.model.language_model import LanguageModel
+from neuron_atlas.neurons.knowledge_sets import COLUMNS, META, PROMPTS, SCORES
+from neuron_atlas.pipeline import store
+from neuron_atlas.scoring.candidates import CandidateTokens
+
+SAMPLE = 6  # prompts on which the number of evaluations is settled
+PROMPT_COLUMNS = ["fact", "relation", "subject", "template", "correct"]
+
+
+@dataclass(frozen=True)
+class AttributionPlan:
+    """How facts are attributed, and how much of the result is stored."""
+
+    baseline: Baseline
+    rule: RuleName
+    steps: int | None  # evaluations of a path; None takes the fewest within the tolerance
+    tolerance: float  # of the completeness error, a share
+    zero_rule: RuleName  # of the zero-baseline scores that the others are compared with
+    zero_steps: int
+    target: Target
+    keep: int  # neurons of a prompt and method that are stored at least
+    floor: float  # all above this share of the prompt's largest score are stored
+
+    @property
+    def quadrature(self) -> Quadrature:
+        """The rule with its steps.
+
+        Raises:
+            ValueError: the steps are not settled yet.
+        """
+        if self.steps is None:
+            raise ValueError("the plan has no steps; expected one that `settled` returned")
+        return RULES[self.rule](self.steps)
+
+    @property
+    def zero_quadrature(self) -> Quadrature:
+        """The same for the zero baseline's scores."""
+        return RULES[self.zero_rule](self.zero_steps)
+
+
+def baseline_mean(lm: LanguageModel, rows: pd.DataFrame, baseline: Baseline) -> Mean | None:
+    """Return the mean of each neuron at the answer position over the prompts, if it is needed."""
+    if baseline != "mean":
+        return None
+    tokens = CandidateTokens(lm)
+    questions = [question_of(tokens, row) for row in store.records(rows)]
+    total = torch.zeros(lm.n_layers, lm.n_neurons, dtype=torch.float64)
+    for part in gradients.own_values(lm, questions):
+        total += part.scores.double().sum(0)
+    return (total / len(questions)).float()
+
+
+def settled(
+    lm: LanguageModel, rows: pd.DataFrame, plan: AttributionPlan, mean: Mean | None
+) -> AttributionPlan:
+    """Return the plan with the fewest evaluations that a few of the checked prompts need.
+
+    Raises:
+        ValueError: the tolerance cannot be met.
+    """
+    checked = rows[rows["checked"]]
+    some = checked.iloc[np.linspace(0, len(checked) - 1, min(SAMPLE, len(checked))).astype(int)]
+    tokens = CandidateTokens(lm)
+    steps = tolerance.fewest(
+        lm,
+        [question_of(tokens, row) for row in store.records(some)],
+        baseline=plan.baseline,
+        make=RULES[plan.rule],
+        target=plan.target,
+        tolerance=plan.tolerance,
+        mean=mean,
+    )
+    return replace(plan, steps=steps)
+
+
+def by_size(lm: LanguageModel, rows: pd.DataFrame, plan: AttributionPlan) -> pd.DataFrame:
+    """Return the prompts with those of one size together, the largest first.
+
+    Parts of the work then make full batches, whose rows come in few shapes; and what takes too much
+    memory does so at once.
+    """
+    tokens = CandidateTokens(lm)
+    questions = [question_of(tokens, row) for row in store.records(rows)]
+    sizes = batches.sizes(lm, questions, by_words=plan.baseline == "occlusion")
+    keys = [(*size, checked) for size, checked in zip(sizes, rows["checked"], strict=True)]
+    return rows.iloc[sorted(range(len(rows)), key=lambda i: keys[i], reverse=True)]
+
+
+def attribute(
+    lm: LanguageModel, rows: pd.DataFrame, plan: AttributionPlan, mean: Mean | None
+) -> pd.DataFrame:
+    """Attribute prompts by every method, and keep each prompt's strongest neurons.
+
+    Returns:
+        One row a stored neuron, `knowledge_sets.COLUMNS`, with the prompt's `value` (the target
+        at the neurons' own values) and `completeness`, the error of `completeness_error`; NaN where
+        the prompt is not `checked`.
+    """
+    tokens = CandidateTokens(lm)
+    parts = []
+    for checked, some in rows.groupby("checked", sort=True):
+        listed = store.records(some)
+        questions = [question_of(tokens, row) for row in listed]
+        methods = _methods(lm, plan, mean, check=bool(checked))
+        by_words = plan.baseline == "occlusion"
+        for found in clean_pass.together(lm, questions, methods, by_words=by_words):
+            for method, part in found.items():
+                parts += _kept(method, part, listed, plan)
+    return pd.concat(parts, ignore_index=True)
+
+
+def _methods(
+    lm: LanguageModel, plan: AttributionPlan, mean: Mean | None, *, check: bool
+) -> dict[str, clean_pass.Run]:
+    rule, target = plan.quadrature, plan.target
+    return {
+        "attribution": gradients.paths(
+            lm, baseline=plan.baseline, rule=rule, target=target, mean=mean, check=check
+        ),
+        "zero_ig": gradients.paths(
+            lm, baseline="zero", rule=plan.zero_quadrature, target=target, check=check
+        ),
+        "gradient_activation": gradients.slopes(target=target),
+        "activation": _sizes,
+    }
+
+
+def _sizes(clean: clean_pass.Pass) -> clean_pass.Scored:
+    values, value, difference = gradients.own(clean)
+    return values.abs(), value, difference
+
+
+def _kept(
+    method: str, part: Attributed, listed: Sequence[Mapping[str, Any]], plan: AttributionPlan
+) -> list[pd.DataFrame]:
+    """Return the strongest neurons of each prompt of a batch."""
+    error = gradients.completeness_error(part.scores, part.difference).tolist()
+    tables = []
+    for k, i in enumerate(part.places.tolist()):
+        info = {name: listed[i][name] for name in PROMPT_COLUMNS}
+        kept = _strongest(part.scores[k].flatten(), keep=plan.keep, floor=plan.floor)
+        tables.append(
+            kept.assign(method=method, value=float(part.value[k]), completeness=error[k], **info)
+        )
+    return tables
+
+
+def _strongest(scores: Float[Tensor, " n"], *, keep: int, floor: float) -> pd.DataFrame:
+    """Return the `keep` best neurons, and all above `floor` of the best one, best first."""
+    n = max(keep, int((scores > floor * scores.max()).sum()))
+    least = scores.topk(min(n, len(scores))).values[-1]
+    high = (scores >= least).nonzero()[:, 0]  # few, so that little is sorted
+    best = high[scores[high].argsort(descending=True, stable=True)][:n]
+    return pd.DataFrame(
+        {
+            "rank": np.arange(len(best), dtype=np.int32),
+            "neuron": best.numpy().astype(np.int64),
+            "score": scores[best].numpy().astype(np.float32),
+        }
+    )
+
+
+def write(table: pd.DataFrame, out: Path, *, plan: AttributionPlan, lm: LanguageModel) -> None:
+    """Write the stored scores, the prompts and what they were made with to the folder `out`."""
+    table = table.sort_values(["fact", "template", "method", "rank"], ignore_index=True)
+    prompts = _prompts(table, "attribution")
+    about = {
+        **asdict(plan),
+        "dtype": str(lm.dtype).removeprefix("torch."),
+        "n_layers": lm.n_layers,
+        "n_neurons": lm.n_neurons,
+        "n_facts": int(prompts["fact"].nunique()),
+        "completeness": _error(prompts),
+        "zero_completeness": _error(_prompts(table, "zero_ig")),
+    }
+    with store.whole(out) as folder:
+        store.write_table(folder / SCORES, table[COLUMNS])
+        columns = [*PROMPT_COLUMNS, "value", "completeness"]
+        store.write_table(folder / PROMPTS, prompts[columns].reset_index(drop=True))
+        store.write_json(folder / META, about)
+
+
+def _prompts(table: pd.DataFrame, method: str) -> pd.DataFrame:
+    return table[table["method"] == method].drop_duplicates(["fact", "template"])
+
+
+def _error(prompts: pd.DataFrame) -> dict[str, float]:
+    error = prompts["completeness"]
+    return {"median": float(error.median()), "p95": float(error.quantile(0.95))}

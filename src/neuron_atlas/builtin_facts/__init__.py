@@ -1,0 +1,1 @@
+"""Stage `facts`: the built-in facts, from CLDR and GeoNames."""

@@ -1,0 +1,1 @@
+"""Stage `degenerate_neurons`: neurons that stand in for one another; fact checking with them."""

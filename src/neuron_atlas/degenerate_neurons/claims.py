@@ -1,0 +1,123 @@
+"""True and false claims about facts, known to the model or not, split by subject."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from neuron_atlas.pipeline import store
+
+CLAIMS, META = "claims.parquet", "meta.json"
+NEURONS = ("degenerate", "knowledge", "random")  # detectors by neurons, and by probability
+DETECTORS = (*NEURONS, "claim_probability", "candidate_log_odds", "always_true")
+ClaimSplit = Literal["train", "validation", "test"]
+COLUMNS = ["fact", "relation", "subject", "split", "template", "place", "claimed", "label"]
+
+
+@dataclass(frozen=True)
+class ClaimPlan:
+    """How claims are made.
+
+    Attributes:
+        n_facts: Facts of a relation, at most, about which claims are made.
+        n_negatives: False claims beside each true one, at most.
+        train: Share of the attributed subjects whose neurons the detectors may use.
+        validation: Share of all other subjects on which thresholds and weights are fitted.
+        seed: Of splits and draws.
+    """
+
+    n_facts: int
+    n_negatives: int
+    train: float
+    validation: float
+    seed: int
+
+
+def split_subjects(
+    subjects: Iterable[str], attributed: Iterable[str], plan: ClaimPlan
+) -> dict[str, ClaimSplit]:
+    """Deal the subjects out by a hash of their names, so that no subject is in two splits.
+
+    Neurons are collected from facts that have attributions, few and costly; claims can be made
+    about all facts. So `train` holds most of the attributed subjects and no other; the rest of them
+    and all other subjects are parted into `validation` and `test`.
+    """
+    known = set(attributed)
+    return {
+        subject: "train"
+        if subject in known and _uniform(plan.seed, "train", subject) < plan.train
+        else "validation"
+        if _uniform(plan.seed, "validation", subject) < plan.validation
+        else "test"
+        for subject in sorted(set(subjects))
+    }
+
+
+def make(recalled: pd.DataFrame, splits: Mapping[str, ClaimSplit], plan: ClaimPlan) -> pd.DataFrame:
+    """Claim one true and some false answers of each fact outside `train`.
+
+    The facts need not be known to the model: of known ones, whose right answer beats all others,
+    every claim could be told by the candidates' probabilities. Each is asked in its first template.
+    False answers are candidates of the relation that are none of the fact's correct objects, nor
+    named like one; a fact without such a candidate is left out. A relation's facts are dealt to
+    validation and test by `plan.validation`, so that a few facts a relation suffice for both.
+
+    Args:
+        recalled: The recall table, all facts.
+        splits: Of each subject.
+        plan: How many claims.
+
+    Returns:
+        `fact`, `relation`, `subject`, `split`, `template`, `place` (of the answer among the
+        candidates), `claimed` (its id), `label` (whether it is true), by relation and fact.
+    """
+    first = recalled.sort_values(["relation", "fact", "template"]).drop_duplicates("fact")
+    open_facts = first[first["subject"].map(splits) != "train"]
+    order = open_facts["fact"].map(lambda fact: _uniform(plan.seed, "fact", str(fact)))
+    chosen = open_facts.assign(order=order, split=open_facts["subject"].map(splits))
+    chosen = chosen.sort_values(["relation", "order", "fact"])
+    chosen = chosen[chosen.groupby(["relation", "split"]).cumcount() < _room(chosen["split"], plan)]
+    rows = [claim for row in store.records(chosen) for claim in _of_fact(row, splits, plan)]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _room(split: pd.Series, plan: ClaimPlan) -> pd.Series:
+    """Return how many facts of a relation each row's split may have: few facts reach both."""
+    validation = math.ceil(plan.n_facts * plan.validation)
+    room: pd.Series = split.map({"validation": validation, "test": plan.n_facts - validation})
+    return room
+
+
+def _of_fact(
+    row: Mapping[str, Any], splits: Mapping[str, ClaimSplit], plan: ClaimPlan
+) -> list[tuple[Any, ...]]:
+    rng = np.random.default_rng([plan.seed, *row["fact"].encode()])
+    right, wrong = _sides(row)
+    if not right or not wrong:
+        return []
+    places = [int(rng.choice(right)), *rng.permutation(wrong)[: plan.n_negatives].tolist()]
+    info = (row["fact"], row["relation"], row["subject"], splits[row["subject"]], row["template"])
+    return [(*info, p, row["candidates"][p], p == places[0]) for p in places]
+
+
+def _sides(row: Mapping[str, Any]) -> tuple[list[int], list[int]]:
+    """Return the places of the right candidates and of those that are surely wrong."""
+    right = [i for i, c in enumerate(row["candidates"]) if c in set(row["objects"])]
+    named = {label.strip().casefold() for label in row["object_labels"]}
+    named |= {row["candidate_labels"][i].strip().casefold() for i in right}
+    wrong = [
+        i
+        for i, label in enumerate(row["candidate_labels"])
+        if i not in right and label.strip().casefold() not in named
+    ]
+    return right, wrong
+
+
+def _uniform(seed: int, purpose: str, name: str) -> float:
+    """Return a number in [0, 1) that depends on the arguments alone."""
+    digest = sha256(f"{seed}:{purpose}:{name}".encode()).digest()
+    return int.from_bytes(digest[:6], "big") / 2**48

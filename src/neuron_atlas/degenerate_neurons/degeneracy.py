@@ -1,0 +1,226 @@
+"""When neurons stand in for one another: interactions, the rule for sets, and its null."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float, Float64
+from sklearn.metrics import cohen_kappa_score
+
+PAIRS, SETS = "pairs.parquet", "sets.parquet"
+Members = tuple[int, ...]  # flat neuron indices, rising
+Drops = Mapping[Members, float]
+
+
+@dataclass(frozen=True)
+class DegeneracyRule:
+    """What makes a set of neurons degenerate.
+
+    Attributes:
+        small: Largest drop, nats, of any proper subset.
+        negligible: Least surplus, nats, whatever the null.
+        null_quantile: Quantile of the random sets' surplus that a set must exceed.
+        published_low: Largest relative drop of any proper subset (Chen et al. 2024, equation 9).
+        published_high: Relative drop that the whole set must exceed (equation 10).
+    """
+
+    small: float
+    negligible: float
+    null_quantile: float
+    published_low: float
+    published_high: float
+
+
+def interaction(drops: Drops, a: int, b: int) -> float:
+    """Return I(A, B) = d(AB) - d(A) - d(B), nats.
+
+    Positive where the two together matter more than their sum, as neurons do of which either
+    suffices; 0 where their effects on the log-probability add up; the same for (A, B) and (B, A).
+    """
+    return drops[_sorted(a, b)] - (drops[(a,)] + drops[(b,)])
+
+
+def log_odds(log_probability: Float[np.ndarray, "*shape"]) -> Float64[np.ndarray, "*shape"]:
+    """Return log p / (1 - p) of log p, both in nats.
+
+    Two neurons that each move the answer's logit and no other add up in log-odds; in
+    log-probability the saturation of the softmax alone makes them interact.
+    """
+    clipped = np.minimum(np.asarray(log_probability, dtype=np.float64), -1e-12)
+    return np.asarray(clipped - np.log(-np.expm1(clipped)))
+
+
+def parts(members: Members) -> list[Members]:
+    """Return the proper subsets that are not empty, small ones first."""
+    return [p for size in range(1, len(members)) for p in combinations(members, size)]
+
+
+def surplus(drops: Drops, members: Members) -> float:
+    """Return how far the whole's drop exceeds what any two parts of it account for, nats.
+
+    d(S) less the largest d+(T) + d+(S without T) over the splits of S in two, d+ = max(d, 0). Of a
+    pair it is the interaction, except that a neuron whose suppression helps accounts for nothing;
+    so a positive surplus says that the whole drops, and drops more than the sum.
+    """
+    rest = {p: tuple(n for n in members if n not in p) for p in parts(members)}
+    split = max(max(drops[p], 0.0) + max(drops[q], 0.0) for p, q in rest.items())
+    return drops[members] - split
+
+
+def describe(drops: Drops) -> pd.DataFrame:
+    """Return a row for each measured set of two or more: its drop, its parts' and its surplus.
+
+    Returns:
+        `members`, `size`, `drop`, `largest` (drop of a proper subset), `surplus`; nats.
+    """
+    rows = [
+        (s, len(s), drops[s], max(drops[p] for p in parts(s)), surplus(drops, s))
+        for s in sorted(drops, key=lambda s: (len(s), s))
+        if len(s) > 1
+    ]
+    return pd.DataFrame(rows, columns=["members", "size", "drop", "largest", "surplus"])
+
+
+def grown(
+    drops: Drops, neurons: Iterable[int], *, size: int, small: float, beam: int
+) -> list[Members]:
+    """Return the sets to measure in search of degenerate sets of `size`, missing parts included.
+
+    Greedy: of the sets one smaller, whole and parts of which drop at most `small`, the `beam` ones
+    with the largest surplus are joined by each other neuron. With a large beam it is exhaustive.
+
+    Args:
+        drops: What has been measured, with all subsets of each set.
+        neurons: Those that may join.
+        size: Of the sets wanted, above 2.
+        small: Largest drop, nats, of what can be part of a degenerate set.
+        beam: Sets to grow.
+    """
+    pool = [s for s in drops if len(s) == size - 1 and _stays_small(drops, (s, *parts(s)), small)]
+    pool.sort(key=lambda s: (-surplus(drops, s), s))
+    joined = {_sorted(*s, n) for s in pool[:beam] for n in neurons if n not in s}
+    wanted = {s for s in joined if _stays_small(drops, parts(s), small)}
+    missing = {p for s in wanted for p in (s, *parts(s)) if p not in drops}
+    return sorted(missing, key=lambda s: (len(s), s))
+
+
+def _stays_small(drops: Drops, sets: Iterable[Members], small: float) -> bool:
+    """Tell whether no measured one of the sets drops more than `small`."""
+    return all(drops.get(s, small) <= small for s in sets)
+
+
+def _sorted(*members: int) -> Members:
+    return tuple(sorted(members))
+
+
+def halves(facts: Sequence[str], *, seed: int) -> dict[str, int]:
+    """Deal the facts out to two halves of equal size, or nearly so.
+
+    Raises:
+        ValueError: there are fewer than two facts.
+    """
+    names = sorted(set(facts))
+    if len(names) < 2:
+        raise ValueError(
+            f"expected at least 2 facts, so that one gives the other's threshold, got {names}; "
+            "raise attributions.max_facts"
+        )
+    order = np.random.default_rng(seed).permutation(len(names))
+    return {names[i]: place % 2 for place, i in enumerate(order.tolist())}
+
+
+def judge(sets: pd.DataFrame, rule: DegeneracyRule, *, seed: int) -> pd.DataFrame:
+    """Apply the rule, and the published one, to real and random sets alike.
+
+    A set is found if none of its proper subsets drops more than `small` and its surplus exceeds
+    a threshold: the null quantile of the surplus of random sets of its size whose subsets stay
+    small too, taken from the other half of the facts, or `negligible` if that is more. So random
+    sets are judged by thresholds that they had no part in. Where the other half has no such random
+    set, nothing can be told and nothing is found.
+
+    Args:
+        sets: `fact`, `random` (a control's set) and the columns of `describe`.
+        rule: The rule.
+        seed: Of the halves.
+
+    Returns:
+        `sets` with `small` (all proper subsets stay small), `threshold` (nats), `found` and
+        `published`.
+    """
+    half = sets["fact"].map(halves(sets["fact"].tolist(), seed=seed))
+    small = sets["largest"] <= rule.small
+    null = sets["random"] & small
+    threshold = pd.Series(np.inf, index=sets.index)
+    for (_, own), rows in sets.groupby(["size", half.rename("half")]):
+        same = sets["size"] == rows["size"].iloc[0]
+        others = sets.loc[null & same & (half != own), "surplus"].to_numpy(np.float64)
+        if len(others):
+            limit = np.quantile(others, rule.null_quantile, method="higher")
+            threshold[rows.index] = max(float(limit), rule.negligible)
+    return sets.assign(
+        small=small,
+        threshold=threshold,
+        found=small & (sets["surplus"] > threshold),
+        published=published(
+            sets["largest"].to_numpy(np.float64), sets["drop"].to_numpy(np.float64), rule
+        ),
+    )
+
+
+def published(
+    largest: Float[np.ndarray, " item"], drop: Float[np.ndarray, " item"], rule: DegeneracyRule
+) -> Bool[np.ndarray, " item"]:
+    """Apply the rule of Chen et al. 2024 (arXiv 2308.13198, equations 9-10).
+
+    A drop of d nats is a relative drop of the probability of 1 - exp(-d). Two neurons that know
+    nothing of each other pass it when each alone drops 13.4 to 20 %: 1 - (1 - 0.134)^2 = 0.25.
+
+    Args:
+        largest: Largest drop of a proper subset, nats.
+        drop: Drop of the whole set, nats.
+        rule: Has the two limits.
+    """
+    low, high = -np.expm1(-largest), -np.expm1(-drop)
+    return np.asarray((low <= rule.published_low) & (high > rule.published_high))
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far two rules pick the same sets; None where it is not defined.
+
+    Attributes:
+        kappa: Cohen's kappa (Cohen 1960): 1 the same, 0 as by chance. Not defined if both rules
+            pick everything, or nothing.
+        jaccard: Sets that both pick among those that either picks. Not defined if neither picks.
+    """
+
+    kappa: float | None
+    jaccard: float | None
+
+
+def agreement(ours: Bool[np.ndarray, " item"], theirs: Bool[np.ndarray, " item"]) -> Agreement:
+    """Compare the picks of two rules on the same sets."""
+    either, both = int((ours | theirs).sum()), int((ours & theirs).sum())
+    jaccard = both / either if either else None
+    same = len(np.unique(np.concatenate([ours, theirs]))) < 2
+    return Agreement(None if same else float(cohen_kappa_score(ours, theirs)), jaccard)
+
+
+def matters(
+    own: Float[np.ndarray, "neuron fact"],
+    random: Float[np.ndarray, "neuron draw fact"],
+    *,
+    negligible: float,
+) -> Bool[np.ndarray, " neuron"]:
+    """Tell whether a neuron's largest drop over facts exceeds all of its random neurons'.
+
+    Args:
+        own: Drop of each neuron alone on each fact, nats.
+        random: The same of the random neurons matched to each; the maximum is over facts and
+            draws, so that of n draws one neuron in n + 1 passes by chance.
+        negligible: The largest drop must exceed this, nats, too.
+    """
+    limit = np.maximum(random.max((1, 2)), negligible)
+    return np.asarray(own.max(1) > limit)

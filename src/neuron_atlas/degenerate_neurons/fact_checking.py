@@ -1,0 +1,228 @@
+"""Scores that should be higher for true claims: of neurons, and of the answers' probabilities."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Float64, Int
+from scipy.special import logsumexp
+
+from neuron_atlas.attributions import gradients
+from neuron_atlas.attributions.quadrature import Quadrature
+from neuron_atlas.attributions.questions import Question, question_of
+from neuron_atlas.attributions.targets import Target
+from neuron_atlas.degenerate_neurons import claims
+from neuron_atlas.degenerate_neurons.claims import NEURONS
+from neuron_atlas.model.language_model import LanguageModel
+from neuron_atlas.neurons import knowledge_sets
+from neuron_atlas.neurons.relation_sets import RelationSets
+from neuron_atlas.pipeline import checkpoints, store
+from neuron_atlas.scoring.candidates import CandidateTokens
+
+METHOD = "attribution"
+PART = 64  # claims scored at a time: what a kill can cost
+Sets = Mapping[str, Int[np.ndarray, "_"]]  # by fact or relation
+
+
+def collected(sets: Sets, relations: Mapping[str, str], *, share: float) -> Sets:
+    """Return each relation's neurons: those in many enough of its facts' sets.
+
+    Chen et al. 2024 (arXiv 2308.13198, section 5): kept are the neurons that occur in more than
+    `share` of the maximum count, the count of the relation's most frequent neuron.
+
+    Args:
+        sets: Each training fact's neurons.
+        relations: Each training fact's relation.
+        share: Share of the maximum count.
+
+    Returns:
+        By relation, rising; relations none of whose facts has a neuron are missing.
+    """
+    found = {}
+    for relation in sorted(set(relations.values())):
+        own = [sets[f] for f, r in sorted(relations.items()) if r == relation and f in sets]
+        counts = np.unique(np.concatenate([np.empty(0, np.int64), *own]), return_counts=True)
+        if len(counts[0]):
+            found[relation] = counts[0][counts[1] > share * counts[1].max()]
+    return found
+
+
+@dataclass(frozen=True)
+class Collection:
+    """How the detectors' neurons are collected from training facts.
+
+    Attributes:
+        share: Of the maximum count that a relation's neuron must exceed.
+        tau: Of a prompt's largest attribution that a knowledge neuron must exceed.
+        refine: Share of the paraphrases in which it must do so.
+        n_draws: Random sets, over which their detector's score is averaged.
+        rule: Where a claim's gradient is evaluated.
+        target: What a claim's attributions explain.
+        seed: Of the draws.
+    """
+
+    share: float
+    tau: float
+    refine: float
+    n_draws: int
+    rule: Quadrature
+    target: Target
+    seed: int
+
+
+@dataclass(frozen=True)
+class Checked:
+    """Claims with the score of every detector, and what the detectors had to go by.
+
+    Attributes:
+        claims: `claims.make` with a column a detector.
+        meta: Subjects and training facts, and the relations without degenerate neurons.
+    """
+
+    claims: pd.DataFrame
+    meta: dict[str, Any]
+
+
+def check(
+    lm: LanguageModel,
+    recalled: pd.DataFrame,
+    sets: pd.DataFrame,
+    scores: pd.DataFrame,
+    source: RelationSets,
+    *,
+    plan: claims.ClaimPlan,
+    how: Collection,
+    key: str,
+) -> Checked:
+    """Make claims outside the training subjects, and score them with every detector.
+
+    Args:
+        lm: The model.
+        recalled: The recall table, all facts.
+        sets: Found sets, as `search.find` gives them.
+        scores: Stored attributions, whose subjects can be training subjects.
+        source: Activation sizes, which random neurons match.
+        plan: Splits and claims.
+        how: How neurons are collected and attributed.
+        key: Names the work.
+    """
+    subjects = recalled.drop_duplicates("fact").set_index("fact")["subject"]
+    attributed = scores.drop_duplicates("fact").set_index("fact")["relation"]
+    splits = claims.split_subjects(subjects, subjects[attributed.index], plan)
+    train = attributed[subjects[attributed.index].map(splits).to_numpy() == "train"]
+    found = detectors(degenerate_members(sets), scores, train.to_dict(), source, how)
+    made = by_probability(claims.make(recalled, splits, plan), recalled)
+    scored = checkpoints.in_parts(
+        made, lambda part: by_neurons(lm, part, recalled, found, how), key=key, size=PART
+    )
+    relations = sorted(made["relation"].unique())
+    meta = {
+        "n_training_facts": len(train),
+        "n_subjects": {
+            split: list(splits.values()).count(split) for split in get_args(claims.ClaimSplit)
+        },
+        "relations": relations,
+        "relations_without": [r for r in relations if r not in found["degenerate"]],
+    }
+    return Checked(scored, meta)
+
+
+def degenerate_members(sets: pd.DataFrame) -> Sets:
+    """Return the neurons of each fact's degenerate sets, of all sizes."""
+    own = sets[sets["degenerate"] & ~sets["random"]]
+    return {
+        str(fact): np.array(sorted({int(n) for s in rows["members"] for n in s}), dtype=np.int64)
+        for fact, rows in own.groupby("fact")
+    }
+
+
+def detectors(
+    degenerate: Sets,
+    scores: pd.DataFrame,
+    facts: Mapping[str, str],
+    source: RelationSets,
+    how: Collection,
+) -> dict[str, Sets]:
+    """Collect each detector's neurons, by relation, from training facts alone.
+
+    Args:
+        degenerate: By fact, the neurons of its degenerate sets.
+        scores: Stored attributions.
+        facts: Each training fact's relation.
+        source: Activation sizes, which the random neurons match.
+        how: Shares and draws.
+
+    Returns:
+        By detector and relation. Random neurons match the degenerate ones in layer and size; their
+        draws stand in one array.
+    """
+    knowledge = knowledge_sets.select(scores, method=METHOD, tau=how.tau, share=how.refine)
+    found = {
+        "degenerate": collected(degenerate, facts, share=how.share),
+        "knowledge": collected(knowledge, facts, share=how.share),
+    }
+    random = {}
+    for relation, chosen in found["degenerate"].items():
+        rng = np.random.default_rng([how.seed, *relation.encode()])
+        random[relation] = source.matched(chosen, n_draws=how.n_draws, rng=rng).ravel()
+    return {**found, "random": random}
+
+
+def by_neurons(
+    lm: LanguageModel,
+    made: pd.DataFrame,
+    recalled: pd.DataFrame,
+    found: Mapping[str, Sets],
+    how: Collection,
+) -> pd.DataFrame:
+    """Add the mean attribution of each detector's neurons for the claimed answer.
+
+    Attributions are integrated gradients from a baseline of 0, in the unit of `target`. A relation
+    for which a detector has no neurons gets 0 for all its claims: no evidence either way, so that
+    all detectors are compared on the same claims.
+    """
+    questions = _questions(lm, made, recalled)
+    scores = np.zeros((len(made), len(NEURONS)))
+    relations = made["relation"].tolist()
+    for batch in gradients.integrated_gradients(
+        lm, questions, baseline="zero", rule=how.rule, target=how.target, check=False
+    ):
+        for place, values in zip(batch.places.tolist(), batch.scores.flatten(1), strict=True):
+            scores[place] = _means(values.double().numpy(), relations[place], found)
+    return made.assign(**dict(zip(NEURONS, scores.T, strict=True)))
+
+
+def _means(
+    values: Float[np.ndarray, " neuron"], relation: str, found: Mapping[str, Sets]
+) -> Float64[np.ndarray, " detector"]:
+    sets = [found[name].get(relation, np.empty(0, np.int64)) for name in NEURONS]
+    return np.array([values[chosen].mean() if len(chosen) else 0.0 for chosen in sets])
+
+
+def _questions(lm: LanguageModel, made: pd.DataFrame, recalled: pd.DataFrame) -> Sequence[Question]:
+    tokens, rows = CandidateTokens(lm), _prompts(made, recalled)
+    asked = zip(store.records(rows), made["place"].tolist(), strict=True)
+    return [question_of(tokens, row, answer=place) for row, place in asked]
+
+
+def by_probability(made: pd.DataFrame, recalled: pd.DataFrame) -> pd.DataFrame:
+    """Add the detectors that need no neurons, from the recall table's log-probabilities.
+
+    `claim_probability` is log p of the claimed answer, `candidate_log_odds` that less the
+    log of the other candidates' summed probabilities, nats; `always_true` is 1.
+    """
+    values = _prompts(made, recalled)["log_probabilities"]
+    own, odds = [], []
+    for candidates, place in zip(values, made["place"].tolist(), strict=True):
+        log_p = np.asarray(candidates, dtype=np.float64)
+        own.append(float(log_p[place]))
+        odds.append(float(log_p[place] - logsumexp(np.delete(log_p, place))))
+    return made.assign(claim_probability=own, candidate_log_odds=odds, always_true=1.0)
+
+
+def _prompts(made: pd.DataFrame, recalled: pd.DataFrame) -> pd.DataFrame:
+    """Return the recall table's row of each claim."""
+    rows = recalled.set_index(["fact", "template"])
+    return rows.loc[pd.MultiIndex.from_frame(made[["fact", "template"]])].reset_index()

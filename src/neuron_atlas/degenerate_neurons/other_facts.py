@@ -1,0 +1,95 @@
+"""Whether neurons that stand in for one another also matter to other facts.
+
+Two neurons that do the same and nothing else are redundant; degenerate ones have uses of their own
+(Edelman & Gally 2001, PNAS 98; Chen et al. 2024, arXiv 2308.13198, section 1).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Int
+
+from neuron_atlas.degenerate_neurons import degeneracy
+from neuron_atlas.degenerate_neurons.degeneracy import DegeneracyRule, Members
+from neuron_atlas.degenerate_neurons.suppression import Bench, Request
+from neuron_atlas.neurons.relation_sets import RelationSets
+
+
+@dataclass(frozen=True)
+class Use:
+    """How neurons are tried on other facts.
+
+    Attributes:
+        n_facts: Other facts.
+        n_draws: Matched random neurons beside each neuron.
+        seed: Of facts and draws.
+    """
+
+    n_facts: int
+    n_draws: int
+    seed: int
+
+
+def both_matter(
+    bench: Bench,
+    asked: pd.DataFrame,
+    sets: pd.DataFrame,
+    source: RelationSets,
+    *,
+    rule: DegeneracyRule,
+    use: Use,
+) -> pd.Series:
+    """Tell of each degenerate pair whether each of its neurons alone matters to other facts.
+
+    Args:
+        bench: The model and its prompts.
+        asked: `fact` and `template` of the prompts to try.
+        sets: Judged sets: `fact`, `members`, `size`, `degenerate`.
+        source: Activation sizes, which the random neurons match.
+        rule: Has what is negligible.
+        use: How many facts and random neurons.
+
+    Returns:
+        A truth value a set; false for all but degenerate pairs.
+    """
+    pairs = sets[sets["degenerate"] & (sets["size"] == 2)]
+    useful: set[tuple[str, int]] = set()
+    for name, own in pairs.groupby("fact"):
+        fact, others = str(name), asked[asked["fact"] != name]
+        members = np.array(sorted({n for s in own["members"] for n in s}), dtype=np.int64)
+        found = _matter(bench, members, others, source, rule=rule, use=use, fact=fact)
+        useful |= {(fact, n) for n in members[found].tolist()}
+    both = [
+        all((fact, n) in useful for n in members)
+        for fact, members in zip(pairs["fact"], pairs["members"], strict=True)
+    ]
+    return pd.Series(both, index=pairs.index, dtype=bool).reindex(sets.index, fill_value=False)
+
+
+def _matter(
+    bench: Bench,
+    members: Int[np.ndarray, " neuron"],
+    others: pd.DataFrame,
+    source: RelationSets,
+    *,
+    rule: DegeneracyRule,
+    use: Use,
+    fact: str,
+) -> Bool[np.ndarray, " neuron"]:
+    """Compare each neuron's largest drop over some other facts with its random neurons'."""
+    rng = np.random.default_rng([use.seed, *fact.encode()])
+    some = others.iloc[np.sort(rng.permutation(len(others))[: use.n_facts])]
+    tried = np.concatenate([members[:, None], _draws(members, source, use.n_draws, rng)], 1)
+    sets: list[Members] = [(n,) for n in np.unique(tried).tolist()]
+    wanted = [Request(f, int(t), sets) for f, t in zip(some["fact"], some["template"], strict=True)]
+    seen = [one.drops for one in bench.suppress(wanted)]
+    drop = np.array([[[one[(n,)] for one in seen] for n in row] for row in tried.tolist()])
+    return degeneracy.matters(drop[:, 0], drop[:, 1:], negligible=rule.negligible)
+
+
+def _draws(
+    members: Int[np.ndarray, " neuron"], source: RelationSets, n: int, rng: np.random.Generator
+) -> Int[np.ndarray, "neuron draw"]:
+    """Draw random neurons that match each member in layer and size."""
+    return np.stack([source.matched(m[None], n_draws=n, rng=rng)[:, 0] for m in members])

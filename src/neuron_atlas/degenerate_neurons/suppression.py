@@ -1,0 +1,96 @@
+"""What an answer loses when sets of neurons are suppressed at the answer position."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+
+from neuron_atlas.degenerate_neurons.degeneracy import Members
+from neuron_atlas.model.language_model import LanguageModel
+from neuron_atlas.pipeline import store
+from neuron_atlas.scoring import ablation
+from neuron_atlas.scoring.candidates import CandidateTokens, asked_for
+from neuron_atlas.scoring.log_probability import log_probabilities
+from neuron_atlas.scoring.packing import UNEDITED
+from neuron_atlas.scoring.trees import Query, query
+
+GROUP = 32  # prompts whose sets are laid out together; a matter of memory
+SEQUENCE = 512  # tokens of a sequence; long ones share the prompt among more sets
+Prompt = tuple[str, int]  # fact and template
+
+
+class Request(NamedTuple):
+    """Sets to suppress for one prompt."""
+
+    fact: str
+    template: int
+    sets: Sequence[Members]
+
+
+@dataclass(frozen=True)
+class Suppressed:
+    """What one prompt's answer loses.
+
+    Attributes:
+        clean: Log-probability of the answer with all neurons on, nats.
+        drops: By suppressed set, the drop of the answer's log-probability, nats; negative where
+            the answer gains.
+    """
+
+    clean: float
+    drops: dict[Members, float]
+
+
+def up_to_pairs(members: Sequence[int]) -> list[Members]:
+    """Return all singles and pairs of the members, each set in rising order."""
+    rising = sorted(members)
+    return [s for size in (1, 2) for s in combinations(rising, size)]
+
+
+class Bench:
+    """A model and the prompts of its facts, on which sets of neurons can be suppressed."""
+
+    def __init__(self, lm: LanguageModel, recalled: pd.DataFrame) -> None:
+        """Take the rows of the recall table whose prompts may be asked."""
+        tokens, self._lm = CandidateTokens(lm), lm
+        self._queries = {
+            (str(row["fact"]), int(row["template"])): query(
+                lm, row["prompt"], [tokens.candidate(row, asked_for(row))]
+            )
+            for row in store.records(recalled)
+        }
+
+    def suppress(self, requests: Sequence[Request]) -> Iterator[Suppressed]:
+        """Yield what each request's answer loses, in order.
+
+        The answer is teacher-forced, all of its tokens; the neurons (hidden units) are set to 0 at
+        the answer position, in a decoder also where the answer's own tokens are read.
+        """
+        for start in range(0, len(requests), GROUP):
+            group = requests[start : start + GROUP]
+            yield from _together(
+                self._lm, group, [self._queries[r.fact, r.template] for r in group]
+            )
+
+
+def _together(
+    lm: LanguageModel, requests: Sequence[Request], queries: Sequence[Query]
+) -> Iterator[Suppressed]:
+    sets = [np.array(s, dtype=np.int64) for r in requests for s in r.sets]
+    ends = np.cumsum([len(r.sets) for r in requests])
+    arms = [range(end - len(r.sets), end) for r, end in zip(requests, ends.tolist(), strict=True)]
+    edits = ablation.edits_of(sets, torch.zeros(1, lm.n_layers, lm.n_neurons))
+    found = log_probabilities(
+        lm,
+        queries,
+        arms=[(UNEDITED, *own) for own in arms],
+        intervene=ablation.intervention(lm, edits),
+        sequence=SEQUENCE,
+    )
+    for request, values in zip(requests, found, strict=True):
+        drop = values[0, 0] - values[1:, 0]
+        yield Suppressed(float(values[0, 0]), dict(zip(request.sets, drop.tolist(), strict=True)))

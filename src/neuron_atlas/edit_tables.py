@@ -1,8 +1,0 @@
-"""What an editing experiment writes: its files, its arms, and the places it measures."""
-
-from neuron_atlas.knowledge_arms import RANDOM
-
-EFFECTS, EDITS, SETS, META = "effects.parquet", "edits.parquet", "sets.parquet", "meta.json"
-INDEPENDENT, MONOLINGUAL, JOINT, SEQUENTIAL = "independent", "monolingual", "joint", "sequential"
-ARMS = (INDEPENDENT, MONOLINGUAL, JOINT, SEQUENTIAL, RANDOM)
-WHERE = ("same_language", "paraphrase", "other_languages", "unrelated")

@@ -1,0 +1,1 @@
+"""Stage `editing`: facts changed through the value vectors of neurons."""

@@ -1,0 +1,160 @@
+"""Finding value edits: a few steps downhill, one token a prompt, for many sets of neurons at once.
+
+While an edit is looked for it acts at the answer position alone, where a row of `resume.climb`
+costs one token through the layers above the lowest edited neuron. What it does as a real edit, at
+all positions, is measured afterwards.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from neuron_atlas.attributions.questions import Point
+from neuron_atlas.attributions.resume import climb
+from neuron_atlas.attributions.targets import score
+from neuron_atlas.attributions.trace import Trace, trace
+from neuron_atlas.editing.value_edits import columns
+from neuron_atlas.model import hooks
+from neuron_atlas.model.language_model import LanguageModel, site_modules
+
+
+@dataclass(frozen=True)
+class Descent:
+    """How an edit is looked for.
+
+    Attributes:
+        steps: Steps of gradient descent.
+        rate: Length of a step at most, as a share of the length of all edited vectors together.
+        margin: Nats by which the new answer's first token is to exceed the old one's; where it
+            does, a prompt pulls no more.
+        max_norm: Largest change of a value vector, as a share of its length.
+    """
+
+    steps: int
+    rate: float
+    margin: float
+    max_norm: float
+
+
+@dataclass(frozen=True)
+class Task:
+    """Prompts to be answered anew, and the sets of neurons that each are to do it alone.
+
+    Attributes:
+        prompts: For each prompt a point whose token is the new answer's first and whose choices
+            are that and the old answer's first.
+        fact: Of each prompt, whose sets are edited.
+        neurons: Flat indices; all sets have one size.
+        train: Which vectors may change.
+        use: Which prompts each set is fitted to.
+    """
+
+    prompts: Sequence[Point]
+    fact: Int[Tensor, " point"]
+    neurons: Int[Tensor, "fact set m"]
+    train: Bool[Tensor, "fact set m"]
+    use: Bool[Tensor, "point set"]
+
+
+def search(
+    lm: LanguageModel,
+    task: Task,
+    how: Descent,
+    *,
+    start: Float[Tensor, "fact set m d_model"] | None = None,
+) -> Float[Tensor, "fact set m d_model"]:
+    """Return, for each set, what to add to its value vectors.
+
+    Minimises the sum over a set's prompts of max(0, margin - (log p(new) - log p(old))) at the
+    answer's first token, by gradient descent with each vector held to `max_norm`. A step is as long
+    as would bring a linear loss to 0 (Polyak 1987, section 5.3.2), so that an edit is no larger
+    than it must be, whatever the model's scale. Nothing in it is random.
+
+    Args:
+        lm: The model, frozen.
+        task: What is to be answered, and with which neurons.
+        how: Steps and bounds.
+        start: An edit that is in force already; what `train` does not hold of it stays.
+
+    Returns:
+        float32; 0 (or `start`) where `train` is False.
+    """
+    clean = trace(lm, task.prompts)
+    length = _lengths(lm, task.neurons)
+    shape = (*task.neurons.shape, columns(lm, 0).shape[1])
+    delta = torch.zeros(shape, device=lm.device) if start is None else start.clone()
+    held, train = delta.clone(), task.train.to(lm.device)[..., None]
+    reach = (length * train[..., 0]).norm(dim=2)
+    for _ in range(how.steps):
+        loss, slope = _loss(lm, clean, task, delta, how.margin)
+        slope = slope * train
+        steep = slope.flatten(2).norm(dim=2).clamp_min(1e-30)
+        move = torch.minimum(loss / steep, how.rate * reach) / steep
+        moved = delta - held - move[..., None, None] * slope
+        allowed = how.max_norm * length / moved.norm(dim=3).clamp_min(1e-30)
+        delta = held + moved * allowed.clamp_max(1.0)[..., None]
+    return delta
+
+
+def _lengths(lm: LanguageModel, neurons: Tensor) -> Float[Tensor, "fact set m"]:
+    every = torch.stack([columns(lm, i).float().norm(dim=1) for i in range(lm.n_layers)])
+    return every.flatten()[neurons.to(lm.device)]
+
+
+def _loss(
+    lm: LanguageModel, clean: Trace, task: Task, delta: Tensor, margin: float
+) -> tuple[Float[Tensor, "fact set"], Float[Tensor, "fact set m d_model"]]:
+    """Return each set's loss and its gradient; sets do not see one another, so one sum serves."""
+    leaf = delta.detach().requires_grad_()
+    with torch.enable_grad():
+        short = (margin - gaps(lm, clean, task, leaf)).clamp_min(0)
+        short = short * task.use.to(short)
+        (slope,) = torch.autograd.grad(short.sum(), leaf)
+    loss = torch.zeros(task.neurons.shape[:2], device=delta.device)
+    return loss.index_add_(0, task.fact.to(loss.device), short.detach()), slope
+
+
+def gaps(
+    lm: LanguageModel, clean: Trace, task: Task, delta: Float[Tensor, "fact set m d_model"]
+) -> Float[Tensor, "point set"]:
+    """Return log p(new) - log p(old) at the answer's first token with each set edited, nats."""
+    lowest = int(task.neurons.min()) // lm.n_neurons
+    n_sets = task.neurons.shape[1]
+    inside = site_modules(lm, "hidden")
+    both = [*inside, *((module, False) for module, _ in inside)]
+    changes: dict[int, hooks.Change] = {}
+    for layer in range(lowest, lm.n_layers):
+        writer = _Writer(lm, task, delta, layer)
+        changes |= {layer: writer.read, lm.n_layers + layer: writer.write}
+    with hooks.edit(both, changes):
+        output = climb(lm, clean, [None] * lm.n_layers, whole=(lowest, n_sets))
+    new, old = task.prompts, [_other(p) for p in task.prompts]
+    return score(lm, output, new, "candidates") - score(lm, output, old, "candidates")
+
+
+def _other(point: Point) -> Point:
+    return point._replace(token=next(c for c in point.choices if c != point.token))
+
+
+class _Writer:
+    """Adds to one layer's output what edited vectors write beyond the old: value times delta."""
+
+    def __init__(self, lm: LanguageModel, task: Task, delta: Tensor, layer: int) -> None:
+        neurons, owner = task.neurons.to(lm.device), task.fact.to(lm.device)
+        here = (neurons // lm.n_neurons == layer)[owner]
+        self._index = (neurons % lm.n_neurons)[owner] * here
+        self._delta = (delta.index_select(0, owner) * here[..., None]).to(lm.dtype)
+        self._values = delta
+
+    def read(self, x: Tensor) -> Tensor:
+        rows = x.view(*self._index.shape[:2], -1, x.shape[-1])
+        index = self._index[:, :, None].expand(-1, -1, rows.shape[2], -1)
+        self._values = rows.gather(3, index)
+        return x
+
+    def write(self, output: Tensor) -> Tensor:
+        added = torch.einsum("prtm,prmd->prtd", self._values, self._delta)
+        return output + added.reshape(output.shape)

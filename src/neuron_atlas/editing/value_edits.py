@@ -1,0 +1,74 @@
+"""Edits of value vectors: what a neuron writes, changed in the weights and changed back."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from neuron_atlas.model.language_model import LanguageModel, site_modules
+from neuron_atlas.neurons.addresses import check_set
+
+
+@dataclass(frozen=True)
+class ValueEdit:
+    """What is added to the value vectors of some neurons.
+
+    A neuron's value vector is its column of the down-projection: Geva et al. 2021 (arXiv
+    2012.14913, section 2), Dai et al. 2022 (arXiv 2104.08696, section 5).
+
+    Attributes:
+        neurons: Flat indices, each once.
+        delta: What is added to the value vector of each.
+    """
+
+    neurons: Int[np.ndarray, " m"]
+    delta: Float[Tensor, "m d_model"]
+
+
+def columns(lm: LanguageModel, layer: int) -> Float[Tensor, "neuron d_model"]:
+    """Return a view of a layer's value vectors, one a row.
+
+    GPT-2's Conv1D stores its weight [in, out], nn.Linear [out, in]; the view is the same.
+    """
+    down = site_modules(lm, "hidden")[layer][0]
+    weight = down.get_parameter("weight")
+    return weight if hasattr(down, "nx") else weight.T
+
+
+def vectors(lm: LanguageModel, neurons: Int[np.ndarray, " m"]) -> Float[Tensor, "m d_model"]:
+    """Return a copy of the neurons' value vectors, in the model's precision."""
+    found = [columns(lm, i // lm.n_neurons)[i % lm.n_neurons] for i in neurons.tolist()]
+    return torch.stack(found)
+
+
+@contextmanager
+def applied(lm: LanguageModel, edit: ValueEdit) -> Iterator[None]:
+    """Add an edit to the loaded weights while open; then put back the very bits that were there.
+
+    Edits nest. The model on disk is not touched.
+
+    Raises:
+        ValueError: a neuron is out of range or twice in the edit, or the edit is not finite.
+    """
+    check_set(edit.neurons, lm.n_layers * lm.n_neurons)
+    if not torch.isfinite(edit.delta).all():
+        raise ValueError("an edit must be finite, got NaN or infinity; lower editing.rate")
+    kept = vectors(lm, edit.neurons)
+    changed = (kept.float() + edit.delta.to(kept.device).float()).to(kept.dtype)
+    try:
+        _write(lm, edit.neurons, changed)
+        yield
+    finally:
+        _write(lm, edit.neurons, kept)
+
+
+@torch.no_grad()
+def _write(
+    lm: LanguageModel, neurons: Int[np.ndarray, " m"], values: Float[Tensor, "m d_model"]
+) -> None:
+    for i, value in zip(neurons.tolist(), values, strict=True):
+        columns(lm, i // lm.n_neurons)[i % lm.n_neurons] = value

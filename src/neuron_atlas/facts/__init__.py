@@ -1,0 +1,1 @@
+"""The fact table that the stages share, and the split of its subjects."""

@@ -1,0 +1,1 @@
+"""Stages `consistency`, `effects` and `knowledge`: estimates, tests and verdicts."""

@@ -1,0 +1,185 @@
+"""How many pairs of neurons stand in for one another, against random pairs: all languages."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from neuron_atlas.degenerate_neurons import degeneracy
+from neuron_atlas.degenerate_neurons.degeneracy import PAIRS, SETS
+from neuron_atlas.findings.verdict import Finding, Verdict, gain
+from neuron_atlas.pipeline import store
+from neuron_atlas.statistics.paired import Contrast, contrast
+
+ITEM = ["language", "fact"]
+N_BINS = 40  # of the histogram of interactions
+COLUMNS = [
+    "fact", "relation", "random", "held_out", "small", "threshold", "interaction",
+    "log_odds_interaction", "found", "confirmed", "degenerate", "published", "elsewhere",
+]  # fmt: skip
+
+
+def summarise_degenerate(
+    folders: Mapping[str, Path],
+    *,
+    negligible: float,
+    negligible_rate: float,
+    n_resamples: int,
+    seed: int,
+) -> Finding:
+    """Sum degenerate pairs up over all languages; facts are clusters.
+
+    `rate` is the share of tested pairs that are found on one paraphrase and confirmed on another
+    (`degenerate`), `null_rate` that of the matched random pairs by the same rule; `found_rate` asks
+    for the first paraphrase alone, `strict_rate` also that both neurons matter to other facts. The
+    published rule looks at one paraphrase, so its agreement is with what is found there.
+    `opposite_rate` is the share of pairs of small drops that interact as strongly the other way: if
+    it is as large as `found_rate`, what is found may be the tail of what neurons do to each other.
+
+    Args:
+        folders: Each language's folder, as the stage `degenerate_neurons` writes it.
+        negligible: Interaction, nats, that is too small to matter.
+        negligible_rate: Difference of rates that is too small to matter.
+        n_resamples: Bootstrap samples and random signs.
+        seed: Of both.
+    """
+    pairs, sets = _read(folders, PAIRS, COLUMNS), _read(folders, SETS)
+    pairs = pairs.assign(strict=pairs["degenerate"] & pairs["elsewhere"])
+    tested = contrast(
+        *_excess(pairs, "degenerate"), rng=np.random.default_rng(seed), n_resamples=n_resamples
+    )
+    summary = {
+        **_counts(pairs, sets),
+        **_agreement(pairs[~pairs["random"]]),
+        "p_value": tested.p_value,
+        "excess": tested.effect.as_dict(),
+        **_beyond_saturation(pairs, negligible),
+    }
+    verdict = _verdict(tested, summary, negligible_rate)
+    return Finding(
+        "degenerate",
+        summary,
+        {"degenerate_neurons_exist": verdict},
+        {"degenerate": _by_language(pairs, sets), "interactions": interactions(pairs)},
+    )
+
+
+def _read(folders: Mapping[str, Path], name: str, columns: list[str] | None = None) -> pd.DataFrame:
+    tables = [
+        store.read_table(folder / name, columns).assign(language=language)
+        for language, folder in folders.items()
+    ]
+    return pd.concat(tables, ignore_index=True)
+
+
+def _excess(pairs: pd.DataFrame, outcome: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return each item's rate less its random pairs' rate, and its fact."""
+    rates = pairs.groupby([*ITEM, "random"])[outcome].mean().unstack("random")
+    facts = rates.index.get_level_values("fact").to_numpy(str)
+    return (rates[False] - rates[True]).to_numpy(np.float64), facts
+
+
+def _counts(pairs: pd.DataFrame, sets: pd.DataFrame) -> dict[str, Any]:
+    own, random = pairs[~pairs["random"]], pairs[pairs["random"]]
+    found = own[own["found"]]
+    held_out = bool((pairs["held_out"] >= 0).any())
+    return {
+        "n_facts": int(own["fact"].nunique()),
+        "n_pairs_tested": len(own),
+        "n_null_pairs": len(random),
+        "n_degenerate": int(own["degenerate"].sum()),
+        "n_strict": int(own["strict"].sum()),
+        "rate": _mean(own["degenerate"]),
+        "null_rate": _mean(random["degenerate"]),
+        "found_rate": _mean(own["found"]),
+        "null_found_rate": _mean(random["found"]),
+        "opposite_rate": _mean(own["small"] & (own["interaction"] < -own["threshold"])),
+        "strict_rate": _mean(own["strict"]),
+        "null_strict_rate": _mean(random["strict"]),
+        "published_rule_rate": _mean(own["published"]),
+        "null_published_rate": _mean(random["published"]),
+        **_larger(sets),
+        **_optional("confirmed", found["confirmed"] if held_out else found["confirmed"][:0]),
+        **_optional("elsewhere", own.loc[own["degenerate"], "elsewhere"]),
+    }
+
+
+def _larger(sets: pd.DataFrame) -> dict[str, int]:
+    larger = sets[(sets["size"] > 2) & sets["degenerate"]]
+    return {
+        "n_larger": int((~larger["random"]).sum()),
+        "null_n_larger": int(larger["random"].sum()),
+    }
+
+
+def _agreement(own: pd.DataFrame) -> dict[str, float]:
+    """Compare our rule with the published one on the same pairs; what is not defined is absent."""
+    found = degeneracy.agreement(
+        own["found"].to_numpy(np.bool_), own["published"].to_numpy(np.bool_)
+    )
+    both = {"agreement": found.kappa, "agreement_jaccard": found.jaccard}
+    return {name: value for name, value in both.items() if value is not None}
+
+
+def _beyond_saturation(pairs: pd.DataFrame, negligible: float) -> dict[str, float]:
+    """Return the share of degenerate pairs that interact in log-odds too.
+
+    The others may be no more than two additive contributions to a logit, seen through the softmax.
+    """
+    own = pairs[~pairs["random"] & pairs["degenerate"]]
+    return _optional("beyond_saturation", own["log_odds_interaction"] > negligible)
+
+
+def _optional(name: str, values: pd.Series) -> dict[str, float]:
+    return {name: _mean(values)} if len(values) else {}
+
+
+def _mean(values: pd.Series) -> float:
+    return float(values.to_numpy(np.float64).mean())
+
+
+def _verdict(tested: Contrast, summary: Mapping[str, Any], negligible: float) -> Verdict:
+    because = (
+        f"Of {summary['n_pairs_tested']} pairs of a fact's strongest neurons "
+        f"{100 * summary['rate']:.2f} % are degenerate (found on one wording, confirmed on "
+        f"another), of matched random pairs {100 * summary['null_rate']:.2f} %; "
+        f"{summary['n_strict']} of {summary['n_degenerate']} are of two neurons that each matter "
+        f"to other facts. The published rule takes {100 * summary['published_rule_rate']:.2f} %."
+    )
+    word = gain(tested.effect, tested.p_value, negligible=negligible)
+    return Verdict(word, tested.effect, tested.p_value, because)
+
+
+def _by_language(pairs: pd.DataFrame, sets: pd.DataFrame) -> pd.DataFrame:
+    """Return one row a language; a share of nothing is NaN."""
+    shown = [
+        "n_facts", "n_pairs_tested", "n_degenerate", "rate", "null_rate", "published_rule_rate",
+        "null_published_rate", "confirmed", "elsewhere",
+    ]  # fmt: skip
+    rows = []
+    for language in pairs["language"].unique():
+        own = sets[sets["language"] == language]
+        found = _counts(pairs[pairs["language"] == language], own)
+        row = {name: found.get(name, np.nan) for name in shown}
+        rows.append({"language": language, **row, "larger": found["n_larger"]})
+    return pd.DataFrame(rows)
+
+
+def interactions(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Return the histogram of the interaction of real and of random pairs.
+
+    Bins are equal and symmetric about 0, and reach to the 99.5 % quantile of the size; the
+    outermost hold all that lies beyond, so that each kind's shares sum to 1.
+    """
+    values = pairs["interaction"].to_numpy(np.float64)
+    reach = max(float(np.quantile(np.abs(values), 0.995)), 1e-3)
+    edges = np.linspace(-reach, reach, N_BINS + 1)
+    tables = []
+    for kind, chosen in (("pair", ~pairs["random"]), ("random pair", pairs["random"])):
+        counts, _ = np.histogram(np.clip(values[chosen.to_numpy(np.bool_)], -reach, reach), edges)
+        centres = (edges[1:] + edges[:-1]) / 2
+        shares = counts / max(counts.sum(), 1)
+        tables.append(pd.DataFrame({"kind": kind, "interaction": centres, "share": shares}))
+    return pd.concat(tables, ignore_index=True)

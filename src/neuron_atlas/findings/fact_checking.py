@@ -1,0 +1,161 @@
+"""Do degenerate neurons tell true claims from false ones? All detectors on the same claims."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from neuron_atlas.degenerate_neurons.claims import CLAIMS, DETECTORS, META
+from neuron_atlas.findings.verdict import Finding, Verdict, gain
+from neuron_atlas.pipeline import store
+from neuron_atlas.statistics import discrimination
+from neuron_atlas.statistics.discrimination import Resamples
+
+COLUMNS = ["fact", "relation", "subject", "split", "label", *DETECTORS]
+MIN_FACTS = 2  # of the test, to resample
+PLAIN, TESTED = "claim_probability", "degenerate"
+
+
+def summarise_fact_checking(
+    folders: Mapping[str, Path], *, negligible_auroc: float, n_resamples: int, seed: int
+) -> Finding:
+    """Compare the detectors on the test claims of all languages together.
+
+    Thresholds, and the weights of the combination of `claim_probability` and `degenerate`, come
+    from validation claims alone: the neurons were chosen on training facts, whose attributions
+    would flatter them. Intervals resample facts, in all their languages.
+
+    Args:
+        folders: Each language's folder, as the stage `degenerate_neurons` writes it.
+        negligible_auroc: Gain of the area under the curve that is too small to matter.
+        n_resamples: Bootstrap samples of facts.
+        seed: Of the bootstrap.
+
+    Returns:
+        No verdict but the reason where too few facts are left to measure one.
+    """
+    claims = pd.concat(
+        [store.read_table(f / CLAIMS, COLUMNS).assign(language=n) for n, f in folders.items()],
+        ignore_index=True,
+    )
+    test, validation = _part(claims, "test"), _part(claims, "validation")
+    n_facts = {"validation": validation["fact"].nunique(), "test": test["fact"].nunique()}
+    if n_facts["validation"] < 1 or n_facts["test"] < MIN_FACTS:
+        return Finding("fact_checking", {"n_claims": len(test), "reason": _reason(n_facts)})
+    rng = np.random.default_rng(seed)
+    samples = discrimination.resamples(test["fact"].to_numpy(str), rng=rng, n=n_resamples)
+    rows = pd.DataFrame([_row(name, test, validation, samples) for name in DETECTORS])
+    together = discrimination.combined(
+        _scores(validation), validation["label"].to_numpy(np.bool_), _scores(test)
+    )
+    summary = {
+        **_by_detector(rows),
+        "n_claims": len(test),
+        "n_facts": int(test["fact"].nunique()),
+        "n_validation_claims": len(validation),
+        "share_true": float(test["label"].mean()),
+        "n_relations_without": _without(folders),
+        **_differences(test, together, samples),
+    }
+    verdict = _verdict(test, together, samples, summary, negligible_auroc)
+    return Finding(
+        "fact_checking",
+        summary,
+        {"degenerate_neurons_help_fact_checking": verdict},
+        {"detectors": rows},
+    )
+
+
+def _part(claims: pd.DataFrame, split: str) -> pd.DataFrame:
+    return claims[claims["split"] == split].reset_index(drop=True)
+
+
+def _reason(n_facts: Mapping[str, int]) -> str:
+    return (
+        f"claims need a fact for validation and {MIN_FACTS} for the test, and there are "
+        f"{n_facts['validation']} and {n_facts['test']}; raise degenerate_neurons.claim_facts or "
+        "facts.max_per_relation"
+    )
+
+
+def _scores(claims: pd.DataFrame) -> Float[np.ndarray, "claim score"]:
+    return claims[[PLAIN, TESTED]].to_numpy(np.float64)
+
+
+def _row(
+    name: str, test: pd.DataFrame, validation: pd.DataFrame, samples: Resamples
+) -> dict[str, Any]:
+    labels, scores = test["label"].to_numpy(np.bool_), test[name].to_numpy(np.float64)
+    threshold = discrimination.best_threshold(
+        validation["label"].to_numpy(np.bool_), validation[name].to_numpy(np.float64)
+    )
+    area = discrimination.interval(
+        discrimination.auroc(labels, scores), samples.auroc(labels, scores)
+    )
+    return {
+        "detector": name,
+        "auroc": area.mean,
+        "auroc_low": area.low,
+        "auroc_high": area.high,
+        "average_precision": discrimination.average_precision(labels, scores),
+        "f1": discrimination.f1(labels, scores, threshold),
+        "threshold": threshold,
+        "n_claims": len(test),
+        "n_facts": int(test["fact"].nunique()),
+    }
+
+
+def _by_detector(rows: pd.DataFrame) -> dict[str, Any]:
+    found = rows.set_index("detector")
+    areas = {
+        str(name): {"mean": row["auroc"], "low": row["auroc_low"], "high": row["auroc_high"]}
+        for name, row in found.iterrows()
+    }
+    single = {name: found[name].to_dict() for name in ("average_precision", "f1", "threshold")}
+    return {"auroc": areas, **single}
+
+
+def _without(folders: Mapping[str, Path]) -> int:
+    """Count the relations, of all languages, that have claims but no degenerate neurons."""
+    return sum(len(store.read_json(f / META)["relations_without"]) for f in folders.values())
+
+
+def _differences(
+    test: pd.DataFrame, together: Float[np.ndarray, " claim"], samples: Resamples
+) -> dict[str, Any]:
+    """Return what stands beside the verdict: the combination, and the plain comparison."""
+    labels = test["label"].to_numpy(np.bool_)
+    area = discrimination.auroc(labels, together)
+    plain, tested = (test[name].to_numpy(np.float64) for name in (PLAIN, TESTED))
+    drawn = samples.auroc(labels, tested) - samples.auroc(labels, plain)
+    value = discrimination.auroc(labels, tested) - discrimination.auroc(labels, plain)
+    return {
+        "combined": discrimination.interval(area, samples.auroc(labels, together)).as_dict(),
+        "degenerate_minus_claim_probability": discrimination.interval(value, drawn).as_dict(),
+    }
+
+
+def _verdict(
+    test: pd.DataFrame,
+    together: Float[np.ndarray, " claim"],
+    samples: Resamples,
+    summary: Mapping[str, Any],
+    negligible: float,
+) -> Verdict:
+    labels, plain = test["label"].to_numpy(np.bool_), test[PLAIN].to_numpy(np.float64)
+    drawn = samples.auroc(labels, together) - samples.auroc(labels, plain)
+    value = discrimination.auroc(labels, together) - discrimination.auroc(labels, plain)
+    effect, p_value = discrimination.interval(value, drawn), discrimination.p_value(drawn)
+    areas = {name: one["mean"] for name, one in summary["auroc"].items()}
+    because = (
+        f"AUROC on {len(test)} claims about {summary['n_facts']} facts: claim probability alone "
+        f"{areas[PLAIN]:.3f}, with degenerate neurons {summary['combined']['mean']:.3f}; "
+        f"degenerate neurons alone {areas[TESTED]:.3f}, knowledge neurons "
+        f"{areas['knowledge']:.3f}, random neurons {areas['random']:.3f}, candidate log-odds "
+        f"{areas['candidate_log_odds']:.3f}."
+    )
+    word = gain(effect, p_value, negligible=negligible)
+    return Verdict(word, effect, p_value, because)

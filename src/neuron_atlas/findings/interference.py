@@ -1,0 +1,130 @@
+"""The tables and verdicts of an interference run over all languages."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from neuron_atlas.findings import effects, interference_verdicts
+from neuron_atlas.findings.verdict import ALPHA
+from neuron_atlas.neurons.relation_sets import POOLED
+from neuron_atlas.pipeline import store
+from neuron_atlas.statistics.estimates import Estimate
+
+SHARED = 0.05  # corrected p-value of an overlap
+
+
+def conclude(
+    files: Mapping[str, Path],
+    transfers: Path,
+    sets: Path,
+    out: Path,
+    *,
+    applied: Mapping[str, str],
+    negligible: float,
+    n_resamples: int,
+    seed: int,
+) -> None:
+    """Write `cells`, `doses`, `transfer`, `languages` (Parquet) and `summary.json` to `out`.
+
+    Args:
+        files: Each language's measured interventions.
+        transfers: The measured transfer between languages.
+        sets: Folder of the relation neurons, for how far their sets overlap.
+        out: The folder to make.
+        applied: How neurons were switched off, to be repeated beside the results.
+        negligible: Effects below this, in nats, do not matter.
+        n_resamples: Bootstrap samples of facts.
+        seed: Of the bootstrap.
+    """
+    table = pd.concat(
+        [store.read_table(path).assign(language=language) for language, path in files.items()],
+        ignore_index=True,
+    )
+    moved = store.read_table(transfers)
+    rng = np.random.default_rng(seed)
+    found, items = effects.cells(table), effects.dose_items(table)
+    with store.whole(out) as folder:
+        store.write_table(folder / "cells.parquet", found)
+        curves = effects.doses(items, rng=rng, n_resamples=n_resamples)
+        store.write_table(folder / "doses.parquet", curves)
+        store.write_table(folder / "transfer.parquet", effects.transfer(moved))
+        store.write_table(folder / "languages.parquet", effects.by_language(table))
+        summary = {
+            **applied,
+            **_estimates(table, moved, items, found, rng, n_resamples),
+            "n_random": int(table.loc[table["kind"] == "random", "draw"].nunique()),
+            "verdicts": _verdicts(table, moved, items, found, sets, negligible),
+        }
+        store.write_json(folder / "summary.json", summary)
+
+
+def _estimates(
+    table: pd.DataFrame,
+    moved: pd.DataFrame,
+    items: pd.DataFrame,
+    cells: pd.DataFrame,
+    rng: np.random.Generator,
+    n_resamples: int,
+) -> dict[str, Any]:
+    own: dict[str, effects.Mask] = {
+        "within": lambda t: (t["kind"] == "set") & (t["relation"] == t["measured"]),
+        "across": lambda t: (t["kind"] == "set") & (t["relation"] != t["measured"]),
+        "random": lambda t: (t["kind"] == "random") & (t["relation"] == t["measured"]),
+    }
+    between: dict[str, effects.Mask] = {
+        "within_language": lambda t: (t["kind"] == "transfer") & (t["source"] == t["language"]),
+        "across_language": lambda t: (
+            (t["kind"] == "transfer") & (t["source"] != t["language"]) & (t["source"] != POOLED)
+        ),
+        "pooled": lambda t: (t["kind"] == "transfer") & (t["source"] == POOLED),
+        "random": lambda t: t["kind"] == "transfer_random",
+    }
+    between = {name: mask for name, mask in between.items() if mask(moved).any()}
+    diagonal, sure = cells["relation"] == cells["measured"], cells["q_value"] < ALPHA
+    areas = effects.areas(items, rng=rng, n_resamples=n_resamples)
+    return {
+        "interference": {
+            **_plain(effects.means(table, own, rng=rng, n_resamples=n_resamples)),
+            "n_cells": len(cells),
+            "n_within_significant": int((diagonal & sure & (cells["excess"] < 0)).sum()),
+            "n_improved_significant": int((~diagonal & sure & (cells["excess"] > 0)).sum()),
+        },
+        "cumulativity": _plain(
+            {f"area_{'rank_order' if n == 'rank' else n}": a for n, a in areas.items()}
+        ),
+        "transfer": _plain(effects.means(moved, between, rng=rng, n_resamples=n_resamples)),
+    }
+
+
+def _verdicts(
+    table: pd.DataFrame,
+    moved: pd.DataFrame,
+    items: pd.DataFrame,
+    cells: pd.DataFrame,
+    sets: Path,
+    negligible: float,
+) -> dict[str, Any]:
+    pairs = store.read_json(sets / "summary.json")["overlap"]
+    beyond = [p for p in pairs if p["q_value"] < SHARED and p["count"] > p["expected_within_layer"]]
+    shared = (len(beyond), len(pairs))
+    found = {
+        "relation_neurons_exist": interference_verdicts.relation_neurons_exist(
+            table, negligible=negligible
+        ),
+        "cumulativity": interference_verdicts.cumulativity(items, table, negligible=negligible),
+        "versatility_relations": interference_verdicts.versatility_relations(
+            table, cells, shared, negligible=negligible
+        ),
+        "versatility_languages": interference_verdicts.versatility_languages(
+            moved, negligible=negligible
+        ),
+        "interference": interference_verdicts.interference(cells, negligible=negligible),
+    }
+    return {claim: verdict.as_dict() for claim, verdict in found.items() if verdict}
+
+
+def _plain(estimates: Mapping[str, Estimate]) -> dict[str, dict[str, float]]:
+    return {name: estimate.as_dict() for name, estimate in estimates.items()}

@@ -1,0 +1,94 @@
+"""What all languages together say of knowledge neurons: one summary, its verdicts and tables."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from neuron_atlas.findings import degenerate, editing, fact_checking, languages, selection
+from neuron_atlas.findings.verdict import Finding
+from neuron_atlas.neurons.knowledge_sets import META, PROMPTS
+from neuron_atlas.pipeline import store
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Where the stages left what is summed up; by language, or of all."""
+
+    attributions: Mapping[str, Path]
+    selection: Mapping[str, Path]
+    language_neurons: Path
+    degenerate_neurons: Mapping[str, Path]
+    editing: Path
+
+
+@dataclass(frozen=True)
+class Negligible:
+    """What is too small to matter.
+
+    Attributes:
+        nats: Of a change of log-probability.
+        neurons: Of neurons a fact.
+        rate: Of the share of pairs.
+        auroc: Of the area under the curve.
+    """
+
+    nats: float
+    neurons: float
+    rate: float
+    auroc: float
+
+
+def conclude(
+    measured: Measured, out: Path, *, limits: Negligible, n_resamples: int, seed: int
+) -> None:
+    """Write `summary.json` and the parts' tables to the folder `out`."""
+    again: dict[str, Any] = {"n_resamples": n_resamples, "seed": seed}
+    folders = measured.degenerate_neurons
+    parts = [
+        attribution(measured.attributions),
+        selection.summarise(measured.selection, negligible=limits.nats, **again),
+        languages.summarise(measured.language_neurons, negligible=limits.neurons, **again),
+        editing.summarise(measured.editing, negligible=limits.nats, **again),
+        degenerate.summarise_degenerate(
+            folders, negligible=limits.nats, negligible_rate=limits.rate, **again
+        ),
+        fact_checking.summarise_fact_checking(folders, negligible_auroc=limits.auroc, **again),
+    ]
+    with store.whole(out) as folder:
+        store.write_json(folder / "summary.json", gathered(parts))
+        for part in parts:
+            for name, table in part.tables.items():
+                store.write_table(folder / f"{name}.parquet", table)
+
+
+def gathered(parts: Sequence[Finding]) -> dict[str, Any]:
+    """Return the parts' sections by name, and all verdicts by claim."""
+    verdicts = {claim: v.as_dict() for part in parts for claim, v in part.verdicts.items()}
+    return {**{part.name: dict(part.summary) for part in parts}, "verdicts": verdicts}
+
+
+def attribution(folders: Mapping[str, Path]) -> Finding:
+    """Say how facts were attributed, and how complete the scores of all prompts are."""
+    about = [store.read_json(folder / META) for folder in folders.values()]
+    prompts = [store.read_table(folder / PROMPTS) for folder in folders.values()]
+    error = pd.concat(prompts, ignore_index=True)["completeness"]
+    summary = {key: about[0][key] for key in ("baseline", "rule", "target", "dtype")}
+    return Finding(
+        "attribution",
+        {
+            **summary,
+            "steps": max(one["steps"] for one in about),
+            "n_facts": sum(one["n_facts"] for one in about),
+            "n_prompts": len(error),
+            "n_checked": int(error.notna().sum()),
+            "completeness_median": float(error.median()),
+            "completeness_p95": float(error.quantile(0.95)),
+            "by_language": {
+                code: {"n_facts": one["n_facts"], "steps": one["steps"], **one["completeness"]}
+                for code, one in zip(folders, about, strict=True)
+            },
+        },
+    )

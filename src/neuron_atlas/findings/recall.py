@@ -1,0 +1,76 @@
+"""How much of the facts a model knows: by language, by relation, against always one answer."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+ALL = "all"  # the row of all relations together
+
+
+def recall_by_relation(
+    recall: Mapping[str, pd.DataFrame], paraphrase: Sequence[Mapping[str, Any]]
+) -> pd.DataFrame:
+    """Measure recall by language and relation, and over `ALL` relations.
+
+    Every share is a mean over evaluated (fact, paraphrase) rows, in [0, 1].
+
+    Args:
+        recall: Language to its recall table.
+        paraphrase: Agreement of the paraphrases by language and relation.
+
+    Returns:
+        `language`, `relation`, `n_facts`, `n_known`, `typed_accuracy`, `mrr` (mean 1 / rank),
+        `majority_baseline` (always giving each relation's most frequent answer),
+        `log_probability` (nats), `paraphrase_agreement` (mean over facts).
+    """
+    agreement = pd.DataFrame([dict(p) for p in paraphrase], columns=_PARAPHRASE)
+    rows = []
+    for language, table in recall.items():
+        measured = table.assign(majority=_majority(table))
+        own = agreement[agreement["language"] == language]
+        for relation in measured["relation"].unique():
+            part = measured[measured["relation"] == relation]
+            same = own[own["relation"] == relation]
+            rows.append({"language": language, "relation": relation, **_measure(part, same)})
+        rows.append({"language": language, "relation": ALL, **_measure(measured, own)})
+    return pd.DataFrame(rows)
+
+
+def n_aligned(recall: Mapping[str, pd.DataFrame]) -> int:
+    """Return the number of facts that every language has."""
+    return len(set.intersection(*(set(table["fact"]) for table in recall.values())))
+
+
+def relations(recall: Mapping[str, pd.DataFrame]) -> list[str]:
+    """Return the relations that are asked in some language, in the order of the tables."""
+    return list(dict.fromkeys(name for table in recall.values() for name in table["relation"]))
+
+
+_PARAPHRASE = ["language", "relation", "agreement", "n_facts"]
+
+
+def _majority(table: pd.DataFrame) -> pd.Series:
+    """Say of each row whether its relation's most frequent answer is right."""
+    best = {}
+    for relation, part in table.groupby("relation", sort=False):
+        counts = part["objects"].map(set).explode().value_counts()
+        best[relation] = min(counts[counts == counts.max()].index)
+    pairs = zip(table["relation"], table["objects"], strict=True)
+    return pd.Series([best[name] in set(objects) for name, objects in pairs], index=table.index)
+
+
+def _measure(rows: pd.DataFrame, agreement: pd.DataFrame) -> dict[str, Any]:
+    known = rows.drop_duplicates("fact")["known"]
+    weight = agreement["n_facts"].sum()
+    return {
+        "n_facts": len(known),
+        "n_known": int(known.sum()),
+        "typed_accuracy": float(rows["correct"].mean()),
+        "mrr": float((1 / rows["rank"]).mean()),
+        "majority_baseline": float(rows["majority"].mean()),
+        "log_probability": float(rows["log_probability"].mean()),
+        "paraphrase_agreement": float(
+            (agreement["agreement"] * agreement["n_facts"]).sum() / weight if weight else "nan"
+        ),
+    }

@@ -1,0 +1,178 @@
+"""Estimates, tests and the verdict of the comparison of selections."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from neuron_atlas.findings.verdict import Finding, Verdict, gain
+from neuron_atlas.interventions.neuron_sets import AMIG, METHODS, RANDOM
+from neuron_atlas.pipeline import store
+from neuron_atlas.statistics.estimates import (
+    Estimate,
+    benjamini_hochberg,
+    clustered_bootstrap,
+    excess_over_draws,
+)
+from neuron_atlas.statistics.paired import Contrast, contrast
+
+ITEM = ["language", "fact"]
+PLACES = ("related", "unrelated", "specific")
+OPERATIONS = ("suppress", "enhance", "both")
+COLUMNS = ["language", "fact", "method", "operation", "draw", "where", "measured", "effect"]
+
+
+def summarise(
+    files: Mapping[str, Path], *, negligible: float, n_resamples: int, seed: int
+) -> Finding:
+    """Sum the comparison up over all languages; facts are clusters.
+
+    Args:
+        files: Each language's measured operations.
+        negligible: Differences below this, in nats, do not matter.
+        n_resamples: Bootstrap samples and random signs.
+        seed: Of both.
+    """
+    table = pd.concat([store.read_table(f, COLUMNS) for f in files.values()], ignore_index=True)
+    rng = np.random.default_rng(seed)
+    found = items(table)
+    rows = _tested(_rows(found, rng, n_resamples), found)
+    rows = rows.assign(published_sr=_published(table, rows))
+    against = _against(found, rng, n_resamples)
+    summary: dict[str, Any] = {
+        str(method): {
+            str(r["where"]): {n: r[n] for n in ("mean", "low", "high")}
+            for r in store.records(part)
+            if r["operation"] == "both"
+        }
+        for method, part in rows.groupby("method")
+    }
+    summary["n_facts"] = int(found.index.get_level_values("fact").nunique())
+    summary["amig_minus"] = {
+        name: {**one.effect.as_dict(), "p_value": one.p_value} for name, one in against.items()
+    }
+    verdict = amig_beats_baselines(against, found, negligible=negligible)
+    return Finding("selection", summary, {"amig_beats_baselines": verdict}, {"selection": rows})
+
+
+def items(table: pd.DataFrame) -> pd.DataFrame:
+    """Return each set's effects on one fact in one language, nats.
+
+    Rows are (language, fact, method, draw), columns (operation, where). `specific` is the change on
+    the fact less the mean change on unrelated facts, and `both` is (enhance - suppress) / 2, so
+    that everywhere a positive number of `both` means that the neurons push the answer up.
+    """
+    means = table.pivot_table(
+        index=[*ITEM, "method", "draw"], columns=["operation", "where"], values="effect"
+    ).astype(np.float64)
+    for place in ("related", "unrelated"):
+        means["both", place] = (means["enhance", place] - means["suppress", place]) / 2
+    for operation in OPERATIONS:
+        means[operation, "specific"] = means[operation, "related"] - means[operation, "unrelated"]
+    return means.sort_index(axis=1)
+
+
+def _rows(found: pd.DataFrame, rng: np.random.Generator, n_resamples: int) -> pd.DataFrame:
+    rows = []
+    for method in (*METHODS, RANDOM):
+        own = found.xs(method, level="method").groupby(ITEM).mean()
+        facts = own.index.get_level_values("fact").to_numpy(str)
+        for operation in OPERATIONS:
+            for where in PLACES:
+                values = own[operation, where].to_numpy(np.float64)
+                one = clustered_bootstrap(values, facts, rng=rng, n_resamples=n_resamples)
+                rows.append(
+                    {
+                        "method": method,
+                        "operation": operation,
+                        "where": where,
+                        **one.as_dict(),
+                        "n_facts": len(np.unique(facts)),
+                    }
+                )
+    return pd.DataFrame(rows)
+
+
+def _tested(rows: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
+    """Add the p of each method's specific effects against matched random sets, and the q."""
+    tested = (rows["method"] != RANDOM) & (rows["where"] == "specific")
+    p_value, q_value = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
+    p_value[tested] = [
+        _beyond_random(found, row["method"], row["operation"])[1]
+        for row in store.records(rows[tested])
+    ]
+    q_value[tested] = benjamini_hochberg(p_value[tested])
+    return rows.assign(p_value=p_value, q_value=q_value)
+
+
+def _beyond_random(found: pd.DataFrame, method: str, operation: str) -> tuple[Estimate, float]:
+    effects = found[operation, "specific"].rename("effect").reset_index()
+    own = effects[effects["method"] == method].set_index(ITEM)["effect"]
+    draws = effects[effects["method"] == RANDOM].pivot_table(
+        index=ITEM, columns="draw", values="effect"
+    )
+    return excess_over_draws(
+        own.to_numpy(np.float64),
+        draws.reindex(own.index).to_numpy(np.float64).T,
+        own.index.get_level_values("fact").to_numpy(str),
+    )
+
+
+def _published(table: pd.DataFrame, rows: pd.DataFrame) -> pd.Series:
+    """Return the success rate of Chen et al. 2024 (arXiv 2308.13198, equation 11) by method.
+
+    Mean |relative change of the answer's probability| on the facts over that on unrelated facts,
+    each summed over both operations. For comparison with published numbers only: the ratio has no
+    bound, and what does nothing anywhere can have any value of it.
+    """
+    change = pd.Series(np.abs(np.expm1(table["effect"].to_numpy(np.float64))), index=table.index)
+    keys = [table["method"], table["operation"], table["where"]]
+    total = change.groupby(keys).mean().groupby(["method", "where"]).sum().unstack("where")
+    ratio = total["related"] / total["unrelated"].where(total["unrelated"] > 0)
+    shown = (rows["operation"] == "both") & (rows["where"] == "specific")
+    return rows["method"].map(ratio).where(shown)
+
+
+def _against(
+    found: pd.DataFrame, rng: np.random.Generator, n_resamples: int
+) -> dict[str, Contrast]:
+    """Compare the attribution with each other method on the same facts."""
+    effects = found["both", "specific"].rename("effect").reset_index()
+    wide = effects[effects["draw"] == -1].pivot(index=ITEM, columns="method", values="effect")
+    facts = wide.index.get_level_values("fact").to_numpy(str)
+    return {
+        other: contrast(
+            (wide[AMIG] - wide[other]).to_numpy(np.float64),
+            facts,
+            rng=rng,
+            n_resamples=n_resamples,
+        )
+        for other in METHODS
+        if other != AMIG
+    }
+
+
+def amig_beats_baselines(
+    against: Mapping[str, Contrast], found: pd.DataFrame, *, negligible: float
+) -> Verdict:
+    """Attribution selects neurons with a larger specific effect than every other method does.
+
+    Each other method is one comparison; the claim needs all of them to hold, so that the best of
+    the others need not be picked by looking. The p is the largest (that of the intersection-union
+    test, Berger 1982, equal to the largest Benjamini-Hochberg q), the effect the smallest.
+    """
+    hardest = min(against, key=lambda name: against[name].effect.mean)
+    effect = against[hardest].effect
+    p_value = max(one.p_value for one in against.values())
+    word = gain(effect, p_value, negligible=negligible)
+    if word == "supported" and min(one.effect.low for one in against.values()) <= 0:
+        word = "undecided"
+    means = found["both", "specific"].groupby("method").mean()
+    shown = ", ".join(f"{name} {means[name]:+.3f}" for name in (*METHODS, RANDOM))
+    because = (
+        "Effect of sets of equal size on the fact's own answer less that on unrelated answers, "
+        f"nats, (enhance - suppress) / 2: {shown}; the closest is {hardest}."
+    )
+    return Verdict(word, effect, p_value, because)

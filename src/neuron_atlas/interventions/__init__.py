@@ -1,0 +1,1 @@
+"""Stages `interference`, `transfer` and `selection`: neurons switched off, suppressed, enhanced."""

@@ -1,0 +1,209 @@
+"""What switching neurons off does to every relation's held-out facts."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from neuron_atlas.activations import files
+from neuron_atlas.interventions.arms import Arm, describe
+from neuron_atlas.model.language_model import LanguageModel, Site
+from neuron_atlas.model.tokens import Text
+from neuron_atlas.pipeline import store
+from neuron_atlas.scoring import ablation
+from neuron_atlas.scoring.candidates import CandidateTokens, asked_for
+from neuron_atlas.scoring.log_probability import Intervene, log_probabilities
+from neuron_atlas.scoring.packing import UNEDITED
+from neuron_atlas.scoring.trees import Query, query
+
+Value = Literal["zero", "mean", "other_mean"]
+EFFECT_COLUMNS = {
+    **dict.fromkeys(("kind", "source", "relation", "order", "fact", "measured"), "str"),
+    **dict.fromkeys(("k", "draw", "template"), "int64"),
+    **{"effect": "float32", "correct_before": "bool", "correct_after": "bool"},
+}
+
+
+def replacement(
+    folder: Path, relations: Sequence[str], how: Value
+) -> Float[Tensor, "kind layer neuron"]:
+    """Return the values that switched-off neurons take.
+
+    `zero` is Liu et al.'s (2025, section 3.2). `mean` is the language's mean over relations, and
+    `other_mean` that over the other relations, one table for each of `relations`: values that the
+    neuron does take. Means are over the right prompts of the identification half, at the positions
+    that the activations were pooled from; the answer's own tokens after the first get the same.
+    """
+    index = files.read_index(folder)
+    used = index[index["correct"] & (index["split"] == "identification")]
+    names = sorted(used["relation"].unique())
+    if not names:
+        raise ValueError(f"{folder} has no right prompt of an identification subject to average")
+    layers = []
+    for layer in range(int(files.read_meta(folder)["n_layers"])):
+        values = files.read_layer(folder, layer)
+        rows = [used.index[used["relation"] == name].to_numpy(copy=True) for name in names]
+        layers.append(torch.stack([values[r].float().mean(0) for r in rows]))
+    means = torch.stack(layers, 1)
+    if how == "zero":
+        return torch.zeros_like(means[:1])
+    if how == "mean" or not relations:
+        return means.mean(0, keepdim=True)
+    others = [[i for i, name in enumerate(names) if name != relation] for relation in relations]
+    if not all(others):
+        raise ValueError(f"{folder} knows {names} alone: no mean over other relations; use mean")
+    return torch.stack([means[keep].mean(0) for keep in others])
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A model, its arms, and how they are applied."""
+
+    lm: LanguageModel
+    arms: Sequence[Arm]
+    intervene: Intervene
+    everywhere: bool  # edit all positions of the prompt, not the answer position alone
+
+    def on(self, relation: str) -> list[int]:
+        """Numbers of the arms that are measured on facts of `relation`."""
+        return [i for i, a in enumerate(self.arms) if a.everywhere or a.relation == relation]
+
+    def ask(self, queries: Sequence[Query], arms: Sequence[Sequence[int]]) -> list[np.ndarray]:
+        """Return log-probabilities [arm, answer] of each query under its arms."""
+        return log_probabilities(
+            self.lm,
+            queries,
+            arms=arms,
+            intervene=self.intervene,
+            everywhere=self.everywhere,
+            sequence=256,
+        )
+
+
+def experiment(
+    lm: LanguageModel,
+    arms: Sequence[Arm],
+    value: Float[Tensor, "kind layer neuron"],
+    *,
+    site: Site,
+    everywhere: bool,
+) -> Experiment:
+    """Prepare the arms; with several replacement tables, a relation's arms use its own."""
+    relations = sorted({arm.relation for arm in arms})
+    kind = [relations.index(arm.relation) if len(value) > 1 else 0 for arm in arms]
+    edits = ablation.edits_of([arm.neurons for arm in arms], value, kind)
+    return Experiment(lm, arms, ablation.intervention(lm, edits, site=site), everywhere)
+
+
+@dataclass(frozen=True)
+class Item:
+    """One fact's prompt, with its tokenised candidates.
+
+    Attributes:
+        target: The correct answer that is most probable without intervention.
+    """
+
+    prompt: str
+    relation: str
+    candidates: tuple[Text, ...]
+    right: Bool[np.ndarray, " candidate"]
+    target: int
+
+
+def item(tokens: CandidateTokens, row: Mapping[str, Any]) -> Item:
+    """Make an item of a row of the recall table."""
+    prompt, labels = row["prompt"], row["candidate_labels"]
+    right = np.isin(row["candidates"], row["objects"])
+    texts = tokens.answers(prompt, row["separator"], labels)
+    return Item(prompt, row["relation"], tuple(texts), right, asked_for(row))
+
+
+def measure(setup: Experiment, rows: pd.DataFrame, tokens: CandidateTokens) -> pd.DataFrame:
+    """Measure every arm on every fact that it concerns.
+
+    Returns:
+        One row a (fact, arm): `effect` (change of the target answer's log-probability, nats;
+        negative is harm), and whether the typed prediction was right before and is right after.
+    """
+    if not setup.arms or rows.empty:
+        return nothing()
+    items = [item(tokens, row) for row in store.records(rows)]
+    arms = [[UNEDITED, *setup.on(it.relation)] for it in items]
+    target, right = _judge(setup, items, arms)
+    info = describe(setup.arms)
+    tables = []
+    for i, (row, chosen) in enumerate(zip(store.records(rows), arms, strict=True)):
+        part = info.iloc[chosen[1:]].reset_index(drop=True)
+        tables.append(
+            part.assign(
+                fact=row["fact"],
+                measured=row["relation"],
+                template=row["template"],
+                effect=(target[i][1:] - target[i][0]).astype(np.float32),
+                correct_before=bool(right[i][0]),
+                correct_after=right[i][1:],
+            )
+        )
+    return pd.concat(tables, ignore_index=True)
+
+
+def nothing() -> pd.DataFrame:
+    """Return the table of no measurement, with the columns and types of `measure`."""
+    return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in EFFECT_COLUMNS.items()})
+
+
+def _judge(
+    setup: Experiment, items: Sequence[Item], arms: Sequence[Sequence[int]]
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Return, by item, the target's log-probability and the typed correctness under each arm.
+
+    A wrong candidate's first token bounds its log-probability from above, and costs nothing; only
+    candidates whose bound reaches the best correct answer are scored whole. The outcome is exact.
+    """
+    target, right, open_items, open_arms, doubt = [], [], [], [], []
+    for it, values in zip(items, _first_pass(setup, items, arms), strict=True):
+        best = values[:, it.right].max(1)
+        above = values >= best[:, None]
+        above[:, it.right] = False
+        single = np.array([len(c) == 1 or setup.lm.architecture.encoder for c in it.candidates])
+        target.append(values[:, it.target])
+        right.append(~above[:, single].any(1))
+        unsure = np.flatnonzero((above & ~single).any(1) & right[-1])
+        if len(unsure):
+            open_items.append(len(right) - 1)
+            open_arms.append(unsure)
+            doubt.append((np.flatnonzero((above & ~single)[unsure].any(0)), best[unsure]))
+    queries = [
+        query(setup.lm, items[i].prompt, [items[i].candidates[c] for c in wrong])
+        for i, (wrong, _) in zip(open_items, doubt, strict=True)
+    ]
+    named = [[arms[i][int(a)] for a in some] for i, some in zip(open_items, open_arms, strict=True)]
+    for i, some, (_, best), values in zip(
+        open_items, open_arms, doubt, setup.ask(queries, named), strict=True
+    ):
+        right[i][some] = ~(values >= best[:, None]).any(1)
+    return target, right
+
+
+def _first_pass(
+    setup: Experiment, items: Sequence[Item], arms: Sequence[Sequence[int]]
+) -> list[Float[np.ndarray, "arm candidate"]]:
+    """Score correct answers whole and the others by their first token.
+
+    An encoder reads each answer length from its own masks, where a first token bounds nothing:
+    there all candidates are scored whole.
+    """
+    if setup.lm.architecture.encoder:
+        return setup.ask([query(setup.lm, it.prompt, it.candidates) for it in items], arms)
+    asked = [
+        tuple(c if ok else c[:1] for c, ok in zip(it.candidates, it.right, strict=True))
+        for it in items
+    ]
+    queries = [query(setup.lm, it.prompt, texts) for it, texts in zip(items, asked, strict=True)]
+    return setup.ask(queries, arms)

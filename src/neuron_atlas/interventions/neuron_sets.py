@@ -1,0 +1,105 @@
+"""Which sets of neurons are changed to test where a fact is kept: found ones and their controls."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Int
+
+from neuron_atlas.neurons import knowledge_sets
+from neuron_atlas.neurons.relation_sets import RelationSets
+
+AMIG, RANDOM = "amig", "random"
+METHODS = {
+    AMIG: "attribution",
+    "zero_ig": "zero_ig",
+    "gradient_activation": "gradient_activation",
+    "activation": "activation",
+}  # name in results: name in the stored scores
+
+
+@dataclass(frozen=True)
+class NeuronSet:
+    """The neurons that one way of choosing gives for one fact.
+
+    Attributes:
+        fact: Whose set it is.
+        relation: The fact's relation.
+        method: How it was chosen.
+        neurons: Flat indices, best first.
+        draw: Number of the random draw; -1 where nothing is drawn.
+    """
+
+    fact: str
+    relation: str
+    method: str
+    neurons: Int[np.ndarray, "_"]
+    draw: int = -1
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How large a fact's sets are: those above `tau` in a `share` of paraphrases, but not more."""
+
+    tau: float
+    share: float
+    max_neurons: int
+
+
+def compared(
+    scores: pd.DataFrame, source: RelationSets, *, sizes: Sizes, n_draws: int, seed: int
+) -> list[NeuronSet]:
+    """List each fact's sets by every method, all of one size, and their matched random sets.
+
+    The size is that of the attribution's set, at least 1; where a method has stored fewer neurons
+    with a positive score, all methods get as few, and a fact for which one has none is left out.
+
+    Args:
+        scores: One language's stored scores.
+        source: What random sets must match.
+        sizes: What decides the size.
+        n_draws: Random sets a fact.
+        seed: Of the draws.
+    """
+    chosen = knowledge_sets.select(
+        scores, method=METHODS[AMIG], tau=sizes.tau, share=sizes.share, k=sizes.max_neurons
+    )
+    ranked = {
+        name: knowledge_sets.ordered(scores, method=stored) for name, stored in METHODS.items()
+    }
+    relation = scores.drop_duplicates("fact").set_index("fact")["relation"]
+    found = []
+    for fact in sorted(chosen):
+        lists = {name: ranked[name].get(fact, chosen[fact][:0]) for name in METHODS}
+        if len(chosen[fact]):
+            lists[AMIG] = chosen[fact]
+        k = min(max(1, len(chosen[fact])), *map(len, lists.values()))
+        own = [NeuronSet(fact, str(relation[fact]), name, n[:k]) for name, n in lists.items()]
+        if k:
+            found += [*own, *matched(own[0], source, n_draws=n_draws, seed=seed)]
+    return found
+
+
+def matched(own: NeuronSet, source: RelationSets, *, n_draws: int, seed: int) -> list[NeuronSet]:
+    """Draw random sets that match a set in layers and activation sizes."""
+    rng = np.random.default_rng([seed, *own.fact.encode()])
+    draws = source.matched(own.neurons, n_draws=n_draws, rng=rng)
+    return [replace(own, method=RANDOM, neurons=d, draw=i) for i, d in enumerate(draws)]
+
+
+def describe(sets: Sequence[NeuronSet]) -> pd.DataFrame:
+    """Return the sets as a table, a row each, in their order."""
+    columns = ["fact", "relation", "method", "draw", "k"]
+    rows = [[s.fact, s.relation, s.method, s.draw, len(s.neurons)] for s in sets]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def members(sets: Iterable[NeuronSet]) -> pd.DataFrame:
+    """Return who is in which set: `fact`, `method`, `draw`, `rank`, `neuron`."""
+    rows = [
+        (s.fact, s.method, s.draw, rank, neuron)
+        for s in sets
+        for rank, neuron in enumerate(s.neurons.tolist())
+    ]
+    return pd.DataFrame(rows, columns=["fact", "method", "draw", "rank", "neuron"])

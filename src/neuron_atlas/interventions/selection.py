@@ -1,0 +1,68 @@
+"""Do the neurons that attribution selects matter more for their fact than other selections' do?"""
+
+import pandas as pd
+
+from neuron_atlas.interventions.neuron_sets import NeuronSet
+from neuron_atlas.interventions.suppress_enhance import experiment, measure
+from neuron_atlas.model.language_model import LanguageModel
+from neuron_atlas.pipeline import checkpoints
+from neuron_atlas.scoring import prompt_choice
+from neuron_atlas.scoring.candidates import CandidateTokens
+from neuron_atlas.scoring.prompt_choice import KEY
+
+
+def asked(prompts: pd.DataFrame, *, n_unrelated: int, seed: int) -> pd.DataFrame:
+    """List on which prompts each fact's sets are measured: its own and some unrelated facts'.
+
+    Args:
+        prompts: One prompt a fact, with `language`.
+        n_unrelated: Prompts of other facts, each of another relation.
+        seed: Of their choice.
+
+    Returns:
+        `fact`, `where` (`related` or `unrelated`) and the prompt's `KEY`.
+    """
+    place = prompts.set_index("fact")[["language", "template"]]
+    rows = []
+    for fact in prompts.to_dict("records"):
+        far = prompt_choice.unrelated(
+            prompts, {str(k): v for k, v in fact.items()}, n=n_unrelated, seed=seed
+        )
+        for where, name in [("related", fact["fact"]), *(("unrelated", f) for f in far)]:
+            rows.append((fact["fact"], where, place.at[name, "language"], name))
+    table = pd.DataFrame(rows, columns=["fact", "where", "language", "measured"])
+    return table.assign(template=place["template"].reindex(table["measured"]).to_numpy())
+
+
+def run(
+    lm: LanguageModel,
+    sets: list[NeuronSet],
+    prompts: pd.DataFrame,
+    *,
+    n_unrelated: int,
+    seed: int,
+    key: str,
+) -> pd.DataFrame:
+    """Suppress and enhance every set, on its fact's prompt and on unrelated ones.
+
+    Args:
+        lm: The model.
+        sets: From `neuron_sets.compared`, chosen on other paraphrases than those measured.
+        prompts: One prompt a fact, with `language`.
+        n_unrelated: Unrelated prompts a fact.
+        seed: Of their choice.
+        key: Names the work; see `checkpoints.key`.
+
+    Returns:
+        The rows of `suppress_enhance.measure`.
+    """
+    plan = asked(prompts, n_unrelated=n_unrelated, seed=seed)
+    setup, tokens = experiment(lm, sets), CandidateTokens(lm)
+    order = ["relation", "template", "fact"]  # prompts that begin alike are neighbours
+    items = prompts.sort_values(order).rename(columns={"fact": "measured"})
+    table = checkpoints.in_parts(
+        items, lambda part: measure(setup, part, plan, tokens), key=key, size=16
+    )
+    return table.sort_values(["fact", "method", "draw", "operation", "where", *KEY]).reset_index(
+        drop=True
+    )

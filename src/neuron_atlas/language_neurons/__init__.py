@@ -1,0 +1,1 @@
+"""Stage `language_neurons`: neurons that carry a fact in several languages."""

@@ -1,0 +1,222 @@
+"""How far two languages keep a fact in the same neurons, and what that goes with."""
+
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int
+from scipy.stats import spearmanr
+
+from neuron_atlas.neurons.knowledge_sets import SetsByFact
+from neuron_atlas.statistics.estimates import benjamini_hochberg
+
+SIGNIFICANT = 0.05
+FEW_PAIRS = 10  # fewer language pairs are described and not tested
+ROUNDING = 1e-12  # of means that are compared with the mean of a null
+
+
+def script(texts: Iterable[str]) -> str:
+    """Return the script of most letters, by the first word of their Unicode names.
+
+    Raises:
+        ValueError: there is no letter.
+    """
+    letters = Counter(c for text in texts for c in text if c.isalpha())
+    names: Counter[str] = Counter()
+    for letter, n in letters.items():
+        names[unicodedata.name(letter, "UNKNOWN").split(maxsplit=1)[0]] += n
+    if not names:
+        raise ValueError("expected text with letters, to tell its script")
+    return names.most_common(1)[0][0]
+
+
+def compare(
+    sets: Mapping[str, SetsByFact],
+    groups: Mapping[str, str],
+    scripts: Mapping[str, str],
+    *,
+    n_permutations: int,
+    rng: np.random.Generator,
+) -> pd.DataFrame:
+    """Compare each pair of languages on the facts that have a set in both.
+
+    Returns:
+        `a`, `b`, `value` (mean Jaccard index of a fact's two sets), `same_relation` and
+        `mismatched` (of the sets of two facts, of one relation and of any), `excess` (value less
+        mismatched), `p_value` (permutation of one language's facts), `q_value`, `significant`,
+        `same_script`, `n_facts`. Pairs with fewer than two common facts are left out.
+    """
+    rows = []
+    for a, b in combinations(sets, 2):
+        facts = sorted(set(sets[a]) & set(sets[b]))
+        if len(facts) < 2:
+            continue
+        index = jaccard_matrix([sets[a][f] for f in facts], [sets[b][f] for f in facts])
+        row = _pair(index, np.array([groups[f] for f in facts]), n_permutations, rng)
+        rows.append({"a": a, "b": b, **row, "same_script": scripts[a] == scripts[b]})
+    columns = ["a", "b", "value", "same_relation", "mismatched", "excess", "p_value", "n_facts"]
+    table = pd.DataFrame(rows, columns=[*columns, "same_script"])
+    p = table["p_value"].to_numpy(np.float64)
+    q = benjamini_hochberg(p) if len(p) else p
+    return table.assign(q_value=q, significant=q < SIGNIFICANT)
+
+
+def jaccard_matrix(
+    a: list[Int[np.ndarray, " _"]], b: list[Int[np.ndarray, " _"]]
+) -> Float[np.ndarray, "a b"]:
+    """Return the Jaccard index of each set of `a` with each of `b`; 0 for two empty sets."""
+    both, either = shared_matrix(a, b)
+    return np.asarray(np.divide(both, either, out=np.zeros_like(both), where=either > 0))
+
+
+def shared_matrix(
+    a: list[Int[np.ndarray, " _"]], b: list[Int[np.ndarray, " _"]]
+) -> tuple[Float[np.ndarray, "a b"], Float[np.ndarray, "a b"]]:
+    """Return how many neurons each set of `a` has in common with each of `b`, and together."""
+    used = np.unique(np.concatenate([*a, *b]))
+    x, y = (np.stack([np.isin(used, s) for s in side]).astype(np.float64) for side in (a, b))
+    both = x @ y.T
+    return both, x.sum(1)[:, None] + y.sum(1) - both
+
+
+def _pair(
+    index: Float[np.ndarray, "fact fact"],
+    group: np.ndarray,
+    n_permutations: int,
+    rng: np.random.Generator,
+) -> dict[str, Any]:
+    n = len(index)
+    other = ~np.eye(n, dtype=np.bool_)
+    sibling = other & (group[:, None] == group)
+    value = float(np.diag(index).mean())
+    dealt = rng.permuted(np.tile(np.arange(n), (n_permutations, 1)), axis=1)
+    null = index[np.arange(n), dealt].mean(1)
+    return {
+        "value": value,
+        "same_relation": float(index[sibling].mean()) if sibling.any() else None,
+        "mismatched": float(index[other].mean()),
+        "excess": value - float(index[other].mean()),
+        "p_value": float((1 + (null >= value - ROUNDING).sum()) / (1 + n_permutations)),
+        "n_facts": n,
+    }
+
+
+def siblings(
+    sets: Mapping[str, SetsByFact],
+    groups: Mapping[str, str],
+    *,
+    n_permutations: int,
+    rng: np.random.Generator,
+) -> tuple[pd.DataFrame, float]:
+    """Compare a fact's sets in two languages with the sets of two facts of its relation.
+
+    Tells neurons of the fact from neurons of its relation. Pairs of languages, and not k of n: with
+    few facts a relation, deals inside it bring k sets of one fact together again.
+
+    Returns:
+        `fact`, `relation`, `same_fact` and `same_relation` (mean neurons shared, over the pairs of
+        languages), of facts whose relation has another one; and the one-sided p that facts of a
+        relation are dealt at random in each language.
+    """
+    facts = sorted({fact for found in sets.values() for fact in found})
+    group = np.array([groups[fact] for fact in facts])
+    there = {code: np.array([f in found for f in facts]) for code, found in sets.items()}
+    deals = {code: _deals(group, mask, n_permutations, rng) for code, mask in there.items()}
+    none = np.array([], dtype=np.int64)
+    observed, null, parts = 0.0, np.zeros(n_permutations), []
+    for a, b in combinations(sets, 2):
+        chosen = ([sets[code].get(f, none) for f in facts] for code in (a, b))
+        both = shared_matrix(*chosen)[0]
+        slots = np.flatnonzero(there[a] & there[b])
+        observed += float(both[slots, slots].sum())
+        null += both[deals[a][:, slots], deals[b][:, slots]].sum(1)
+        alike = (group[:, None] == group) & np.outer(there[a], there[b])
+        parts.append(_beside(both, alike & ~np.eye(len(facts), dtype=np.bool_), slots))
+    rows = pd.DataFrame(np.concatenate(parts), columns=["place", "same_fact", "same_relation"])
+    means = rows.dropna().groupby("place").mean()
+    place = means.index.to_numpy(np.int64)
+    table = means.assign(fact=np.array(facts, dtype=object)[place], relation=group[place])
+    columns = ["fact", "relation", "same_fact", "same_relation"]
+    as_many = (null >= observed - ROUNDING).sum()
+    return table[columns].reset_index(drop=True), float((1 + as_many) / (1 + n_permutations))
+
+
+def _deals(
+    group: np.ndarray, there: np.ndarray, n: int, rng: np.random.Generator
+) -> Int[np.ndarray, "deal fact"]:
+    """Return, in each deal, whose set each fact gets: one of its group that has a set."""
+    dealt = np.tile(np.arange(len(group)), (n, 1))
+    for name in np.unique(group):
+        some = np.flatnonzero(there & (group == name))
+        dealt[:, some] = rng.permuted(dealt[:, some], axis=1)
+    return dealt
+
+
+def _beside(both: np.ndarray, other: np.ndarray, slots: np.ndarray) -> np.ndarray:
+    """Return place, neurons shared with itself, and with others (NaN without any) of each slot."""
+    n = other.sum(0) + other.sum(1)
+    total = (both * other).sum(0) + (both * other).sum(1)
+    mean = np.divide(total, n, out=np.full(len(n), np.nan), where=n > 0)
+    return np.stack([slots, both[slots, slots], mean[slots]], axis=1)
+
+
+def relate(
+    table: pd.DataFrame,
+    *,
+    scripts: Mapping[str, str],
+    accuracy: Mapping[str, float],
+    rng: np.random.Generator,
+) -> dict[str, Any]:
+    """Say how the languages' overlap goes with their scripts and with what the model knows.
+
+    Returns:
+        Mean excess of pairs of one script and of two (`script_p_value`: two-sided, scripts dealt
+        out anew to the languages, since pairs share languages; `script_p_least`: the share of
+        deals that pair the languages as they are, below which no p can come), and Spearman's rho
+        of the excess with the lower typed accuracy of the two languages. Neither p nor rho below
+        `FEW_PAIRS` pairs, where `note` says so.
+    """
+    excess, same = table["excess"].to_numpy(np.float64), table["same_script"].to_numpy(np.bool_)
+    lower = np.array(
+        [min(accuracy[a], accuracy[b]) for a, b in zip(table["a"], table["b"], strict=True)]
+    )
+    found: dict[str, Any] = {"n_pairs": len(table), "n_same_script": int(same.sum())}
+    if same.any() and (~same).any():
+        within, between = float(excess[same].mean()), float(excess[~same].mean())
+        found |= {"same_script": within, "different_script": between}
+        found |= {"script_gap": within - between}
+        if len(table) >= FEW_PAIRS:
+            found |= _script_test(table, scripts, rng)
+    if len(table) < FEW_PAIRS:
+        found["note"] = f"too few pairs of languages to test: {len(table)}, not {FEW_PAIRS}"
+    elif np.ptp(lower) > 0 and np.ptp(excess) > 0:
+        found["recall_rho"] = float(spearmanr(excess, lower).statistic)
+    return found
+
+
+def _script_test(
+    table: pd.DataFrame, scripts: Mapping[str, str], rng: np.random.Generator, n: int = 1000
+) -> dict[str, float]:
+    """Deal the scripts to the languages; dealt to the pairs, a language's level would pass."""
+    excess, same = table["excess"].to_numpy(np.float64), table["same_script"].to_numpy(np.bool_)
+    codes = sorted({*table["a"], *table["b"]})
+    a, b = (pd.Index(codes).get_indexer(table[side]) for side in ("a", "b"))
+    own = np.unique([scripts[code] for code in codes], return_inverse=True)[1]
+    dealt = rng.permuted(np.tile(own, (n, 1)), axis=1)
+    alike = dealt[:, a] == dealt[:, b]
+    alike = alike[alike.any(1) & ~alike.all(1)]  # pairs that are left out may leave one kind alone
+    null = _gaps(alike, excess)
+    as_large = np.abs(null) >= abs(float(_gaps(same[None], excess)[0])) - ROUNDING
+    return {
+        "script_p_value": float((1 + as_large.sum()) / (1 + len(alike))),
+        "script_p_least": float((1 + (alike == same).all(1).sum()) / (1 + len(alike))),
+    }
+
+
+def _gaps(alike: np.ndarray, excess: np.ndarray) -> np.ndarray:
+    """Return the mean excess of pairs that are alike less that of the others, for each row."""
+    return np.asarray((alike @ excess) / alike.sum(1) - (~alike @ excess) / (~alike).sum(1))

@@ -1,0 +1,1 @@
+"""Language models: loading them, reading text with them, hooking their neurons."""

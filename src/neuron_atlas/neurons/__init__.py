@@ -1,0 +1,1 @@
+"""Neurons, sets of them, and their matched random controls; no model is needed."""

@@ -1,0 +1,1 @@
+"""Stage `recall`: what the model knows, and which prompts later stages use."""

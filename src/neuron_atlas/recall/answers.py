@@ -1,0 +1,169 @@
+"""Does the model know a fact? Log-probability, rank and accuracy among typed candidates."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float
+
+from neuron_atlas.facts.fact_table import solved as solved_prompts
+from neuron_atlas.model.language_model import LanguageModel
+from neuron_atlas.pipeline.store import records
+from neuron_atlas.scoring.candidates import CandidateTokens
+from neuron_atlas.scoring.log_probability import log_probabilities
+from neuron_atlas.scoring.trees import query
+
+COLUMNS = [
+    "fact",
+    "relation",
+    "subject",
+    "split",
+    "template",
+    "prompt",
+    "subject_start",
+    "subject_end",
+    "separator",
+    "objects",
+    "candidates",
+    "candidate_labels",
+]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """How one prompt's candidates came out.
+
+    Attributes:
+        log_probability: Of the most probable correct answer, nats.
+        rank: 1 + the number of wrong candidates that are at least as probable (the filtered rank
+            of Bordes et al. 2013; other correct answers do not count against one).
+        predicted: Index of the most probable candidate; right exactly when the rank is 1.
+    """
+
+    log_probability: float
+    rank: int
+    predicted: int
+
+
+def judge(
+    values: Float[np.ndarray, " candidate"], right: Bool[np.ndarray, " candidate"]
+) -> Judgement:
+    """Rank the best correct candidate among the wrong ones.
+
+    Args:
+        values: Log-probability of each typed candidate, nats.
+        right: Which candidates are correct answers.
+
+    Raises:
+        ValueError: no candidate is correct, or a value is NaN.
+    """
+    if not right.any():
+        raise ValueError("no candidate is a correct answer; expected at least one of the objects")
+    if np.isnan(values).any():
+        raise ValueError(f"log-probabilities of {int(np.isnan(values).sum())} candidates are NaN")
+    best = values[right].max()
+    above = int((values[~right] >= best).sum())
+    predicted = np.lexsort((right, -values))[0]  # of equal candidates, a wrong one
+    return Judgement(float(best), 1 + above, int(predicted))
+
+
+def with_demonstrations(facts: pd.DataFrame, *, shots: int, seed: int) -> pd.DataFrame:
+    """Put `shots` solved development facts of the same relation and template before each prompt.
+
+    Development subjects are never evaluated, so no evaluated answer is shown. The two halves of the
+    subjects see different demonstrations, so that what holds on both is not owed to them; where a
+    relation has fewer than twice as many development facts, they see the same.
+
+    Returns:
+        The evaluated facts (identification and held-out) by relation and template, so that prompts
+        that begin alike are neighbours; prompts and subject spans moved by the demonstrations.
+
+    Raises:
+        ValueError: a relation has fewer development facts than `shots`.
+    """
+    evaluated = facts[facts["split"] != "development"]
+    evaluated = evaluated.sort_values(
+        ["relation", "template", "split"], kind="stable", ignore_index=True
+    )
+    if shots == 0:
+        return evaluated
+    solved = facts[facts["split"] == "development"]
+    contexts = {
+        key: _context(solved, key, shots=shots, seed=seed) for key in sorted(set(keys(evaluated)))
+    }
+    context = pd.Series(
+        [contexts[key] for key in keys(evaluated)], index=evaluated.index, dtype=object
+    )
+    return evaluated.assign(
+        prompt=context + evaluated["prompt"],
+        subject_start=evaluated["subject_start"] + context.str.len(),
+        subject_end=evaluated["subject_end"] + context.str.len(),
+    )
+
+
+def keys(facts: pd.DataFrame) -> list[tuple[str, int, str]]:
+    """Return what the demonstrations of each row depend on."""
+    return list(zip(facts["relation"], facts["template"], facts["split"], strict=True))
+
+
+def _context(solved: pd.DataFrame, key: tuple[str, int, str], *, shots: int, seed: int) -> str:
+    relation, template, split = key
+    pool = solved[(solved["relation"] == relation) & (solved["template"] == template)]
+    if len(pool) < shots:
+        raise ValueError(
+            f"recall.shots is {shots}, but relation {relation!r} has only {len(pool)} development "
+            "facts; lower recall.shots or raise facts.development_share"
+        )
+    order = np.random.default_rng([seed, template]).permutation(len(pool))
+    first = shots if split == "held_out" and len(pool) >= 2 * shots else 0
+    lines = pool.iloc[order[first : first + shots]]
+    texts = solved_prompts(lines["prompt"], lines["separator"], lines["answer"])
+    return "".join(f"{text}\n" for text in texts)
+
+
+def score(lm: LanguageModel, facts: pd.DataFrame) -> pd.DataFrame:
+    """Score every typed candidate of every prompt.
+
+    Args:
+        lm: The model.
+        facts: One row a prompt, with the columns `COLUMNS`.
+
+    Returns:
+        `facts` with `log_probabilities` (of the candidates, nats), `log_probability`, `rank`,
+        `predicted` (a candidate's id) and `correct`.
+    """
+    tokens, rows = CandidateTokens(lm), records(facts)
+    asked = [
+        query(lm, r["prompt"], tokens.answers(r["prompt"], r["separator"], r["candidate_labels"]))
+        for r in rows
+    ]
+    values = [v[0] for v in log_probabilities(lm, asked)]
+    right = [np.isin(r["candidates"], r["objects"]) for r in rows]
+    judged = [judge(v, ok) for v, ok in zip(values, right, strict=True)]
+    return facts.assign(
+        log_probabilities=[v.astype(np.float32) for v in values],
+        log_probability=np.array([j.log_probability for j in judged]),
+        rank=np.array([j.rank for j in judged]),
+        predicted=[c[j.predicted] for c, j in zip(facts["candidates"], judged, strict=True)],
+        correct=np.array([j.rank == 1 for j in judged]),
+    )
+
+
+def with_known(scored: pd.DataFrame) -> pd.DataFrame:
+    """Add `known`: the fact's typed prediction is right on more than half of its paraphrases."""
+    share = scored.groupby("fact")["correct"].transform("mean")
+    return scored.assign(known=share > 0.5)
+
+
+def with_reference(
+    scored: pd.DataFrame, reference: LanguageModel | None, *, n: int, seed: int
+) -> pd.DataFrame:
+    """Add `reference`: the answer's log-probability in float32 for `n` prompts, NaN for the others.
+
+    What the stored precision costs is measured here and reported; it is not assumed. None as the
+    `reference` says that the scores are float32's own.
+    """
+    chosen = np.random.default_rng(seed).permutation(len(scored))[:n]
+    some = scored.iloc[np.sort(chosen)]
+    exact = some if reference is None else score(reference, some)
+    return scored.assign(reference=exact["log_probability"].reindex(scored.index))

@@ -1,0 +1,190 @@
+"""From recorded activations of all languages to the sets of relation neurons and their summary."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Bool
+from safetensors.torch import save_file
+from torch import Tensor
+
+from neuron_atlas.activations import files
+from neuron_atlas.neurons import controls
+from neuron_atlas.neurons.relation_sets import POOLED, SETS, SIZE, SetsByRelation
+from neuron_atlas.pipeline import store
+from neuron_atlas.relation_neurons import best_sets
+from neuron_atlas.relation_neurons.scores import (
+    OverTemplates,
+    Scored,
+    Size,
+    eligible,
+    pool,
+    score_language,
+)
+
+ALONE = "the language has no other relation to compare it with"
+
+
+def build(
+    folders: Mapping[str, Path],
+    out: Path,
+    *,
+    k: int,
+    templates: OverTemplates,
+    min_facts: int,
+    massive: float,
+    exclude_massive: bool,
+    n_permutations: int,
+    n_null_neurons: int,
+    n_draws: int,
+    seed: int,
+) -> None:
+    """Write `summary.json` and, for each language and all pooled, its sets to the folder `out`.
+
+    Args:
+        folders: Each language's activations.
+        out: The folder to make.
+        k: Neurons of a set.
+        templates: Whether the least or the mean score over a relation's templates counts.
+        min_facts: Known facts that a relation needs in each half of the subjects.
+        massive: A unit is massive if its largest activation exceeds this many times its layer's
+            median largest activation (Sun et al. 2024 call such values massive activations).
+        exclude_massive: Leave massive units out of the sets.
+        n_permutations: Shufflings of the labels for the null of the score.
+        n_null_neurons: Neurons a layer on which that null is computed.
+        n_draws: Matched random sets whose held-out score stands beside each set's.
+        seed: Of shuffles and draws.
+
+    Raises:
+        ValueError: no language has two relations with enough known facts, or `k` is too large.
+    """
+    meta = files.read_meta(next(iter(folders.values())))
+    found: dict[str, ScoredSource] = {}
+    skipped: list[dict[str, Any]] = []
+    for language, folder in folders.items():
+        relations, short = eligible(files.read_index(folder), min_facts=min_facts)
+        if len(relations) < 2:
+            skipped += [_skip(language, r, n, ALONE) for r, n in relations.items()]
+            relations = {}
+        reason = f"fewer than {min_facts} known facts in a half of the subjects"
+        skipped += [_skip(language, r, n, reason) for r, n in short.items()]
+        if relations:
+            found[language] = ScoredSource(
+                *score_language(
+                    folder,
+                    list(relations),
+                    how=templates,
+                    n_layers=int(meta["n_layers"]),
+                    n_permutations=n_permutations,
+                    n_null_neurons=n_null_neurons,
+                    rng=np.random.default_rng([seed, *language.encode()]),
+                )
+            )
+    if not found:
+        raise ValueError(
+            f"no language of {list(folders)} has two relations with {min_facts} known facts in "
+            "each half; lower relation_neurons.min_facts"
+        )
+    found[POOLED] = _pooled(list(found.values()))
+    parts = {
+        source: _source(
+            source, one, k=k, factor=massive, exclude=exclude_massive, n_draws=n_draws, seed=seed
+        )
+        for source, one in found.items()
+    }
+    with store.whole(out) as folder:
+        _write(folder, parts, list(folders))
+        summary = {"k": k, "site": meta["site"], "pooling": meta["pooling"], "skipped": skipped}
+        summary |= _summary(parts, found[POOLED], list(folders))
+        store.write_json(folder / "summary.json", summary)
+
+
+@dataclass(frozen=True)
+class ScoredSource:
+    """Scores and activation sizes of one source."""
+
+    scored: Scored
+    size: Size
+
+
+@dataclass(frozen=True)
+class SelectedSource:
+    """What one source contributes: its sets, as arrays and as a table, and their summaries."""
+
+    sets: SetsByRelation
+    table: pd.DataFrame
+    rows: list[dict[str, Any]]
+    size: np.ndarray
+    massive: Bool[Tensor, "layer neuron"]
+    banned: Bool[Tensor, "layer neuron"]
+
+
+def _source(
+    source: str, one: ScoredSource, *, k: int, factor: float, exclude: bool, n_draws: int, seed: int
+) -> SelectedSource:
+    """Select one source's sets; nothing here depends on which other languages there are."""
+    size = one.size.mean.double().numpy()
+    massive = torch.from_numpy(controls.massive(one.size.largest.double().numpy(), factor))
+    banned = massive if exclude else torch.zeros_like(massive)
+    sets = best_sets.select(one.scored, k=k, exclude=banned)
+    rows = best_sets.describe(
+        one.scored,
+        sets,
+        source=source,
+        size=size,
+        massive=massive,
+        exclude=banned,
+        n_draws=n_draws,
+        rng=np.random.default_rng([seed, 1, *source.encode()]),
+    )
+    table = best_sets.table(one.scored, sets, source=source, massive=massive)
+    return SelectedSource(sets, table, rows, size, massive, banned)
+
+
+def _pooled(found: list[ScoredSource]) -> ScoredSource:
+    size = Size(
+        torch.stack([f.size.mean for f in found]).mean(0),
+        torch.stack([f.size.largest for f in found]).amax(0),
+    )
+    return ScoredSource(pool([f.scored for f in found]), size)
+
+
+def _write(folder: Path, parts: Mapping[str, SelectedSource], languages: list[str]) -> None:
+    """Write each source apart, so that a language's interference depends on its own sets alone."""
+    store.write_table(
+        folder / SETS, pd.concat([part.table for part in parts.values()], ignore_index=True)
+    )
+    empty = parts[POOLED]
+    for source in [*languages, POOLED]:
+        part = parts.get(source)
+        table = part.table if part else empty.table.iloc[:0]
+        store.write_table(folder / source / SETS, table)
+        shown = part or empty
+        tensors = {"size": torch.from_numpy(shown.size).float(), "banned": shown.banned}
+        with store.atomic(folder / source / SIZE) as temporary:
+            save_file(tensors, temporary, metadata={"axes": "layer neuron"})
+
+
+def _summary(
+    parts: Mapping[str, SelectedSource], pooled: ScoredSource, languages: list[str]
+) -> dict[str, Any]:
+    n_layers, n_neurons = pooled.size.mean.shape
+    own = {name: part.sets for name, part in parts.items() if name != POOLED}
+    return {
+        "n_layers": n_layers,
+        "n_neurons": n_neurons,
+        "relations": list(pooled.scored.relations),
+        "languages": languages,
+        "n_massive": int(parts[POOLED].massive.sum()),
+        "sets": [row for part in parts.values() for row in part.rows],
+        "overlap": best_sets.overlaps(parts[POOLED].sets, n_layers=n_layers, n_neurons=n_neurons),
+        "language_overlap": best_sets.language_overlaps(own, n_layers * n_neurons),
+    }
+
+
+def _skip(language: str, relation: str, n_facts: int, reason: str) -> dict[str, Any]:
+    return {"source": language, "relation": relation, "n_facts": n_facts, "reason": reason}

@@ -1,0 +1,1 @@
+"""Stage `report`: metrics, plots and pages."""

@@ -1,0 +1,93 @@
+"""What the earlier stages left, read for the report."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from neuron_atlas.pipeline import store
+
+RECALL = ["fact", "relation", "objects", "rank", "log_probability", "correct", "known"]
+
+
+@dataclass(frozen=True)
+class Results:
+    """What the earlier stages left.
+
+    Attributes:
+        provenance: data/model/provenance.json.
+        fact_source: `facts.source` of params.yaml.
+        facts: Language to data/facts_report/<language>.json.
+        recall: Language to its recall table; the keys give the order of the languages.
+        consistency: data/consistency.json.
+        found: data/relation_neurons/summary.json.
+        sets: data/relation_neurons/sets.parquet.
+        effects: data/effects/summary.json.
+        cells: data/effects/cells.parquet.
+        doses: data/effects/doses.parquet.
+        transfer: data/effects/transfer.parquet.
+        knowledge: data/knowledge/summary.json.
+        tables: The tables of data/knowledge by name; what was not measured is absent.
+    """
+
+    provenance: Mapping[str, Any]
+    fact_source: str
+    facts: Mapping[str, Mapping[str, Any]]
+    recall: Mapping[str, pd.DataFrame]
+    consistency: Mapping[str, Any]
+    found: Mapping[str, Any]
+    sets: pd.DataFrame
+    effects: Mapping[str, Any]
+    cells: pd.DataFrame
+    doses: pd.DataFrame
+    transfer: pd.DataFrame
+    knowledge: Mapping[str, Any]
+    tables: Mapping[str, pd.DataFrame]
+
+    @property
+    def verdicts(self) -> dict[str, Mapping[str, Any]]:
+        """The verdicts on relation neurons, then those on knowledge neurons, by claim."""
+        return {**self.effects["verdicts"], **self.knowledge["verdicts"]}
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where the earlier stages write; `consistency` is a file, and the rest are folders."""
+
+    model: Path
+    facts_report: Path
+    recall: Path
+    consistency: Path
+    relation_neurons: Path
+    effects: Path
+    knowledge: Path
+
+
+def read_results(folders: Folders, languages: Sequence[str], *, fact_source: str) -> Results:
+    """Read the outputs of every earlier stage.
+
+    Raises:
+        ValueError: a file is missing or unreadable; the message names it.
+    """
+    facts = store.by_language(folders.facts_report, languages, suffix=".json")
+    recall = store.by_language(folders.recall, languages, suffix=".parquet")
+    return Results(
+        provenance=store.read_json(folders.model / "provenance.json"),
+        fact_source=fact_source,
+        facts={language: store.read_json(path) for language, path in facts.items()},
+        recall={language: store.read_table(path, RECALL) for language, path in recall.items()},
+        consistency=store.read_json(folders.consistency),
+        found=store.read_json(folders.relation_neurons / "summary.json"),
+        sets=store.read_table(folders.relation_neurons / "sets.parquet"),
+        effects=store.read_json(folders.effects / "summary.json"),
+        cells=store.read_table(folders.effects / "cells.parquet"),
+        doses=store.read_table(folders.effects / "doses.parquet"),
+        transfer=store.read_table(folders.effects / "transfer.parquet"),
+        knowledge=store.read_json(folders.knowledge / "summary.json"),
+        tables={
+            path.stem: store.read_table(path)
+            for path in sorted(folders.knowledge.glob("*.parquet"))
+        },
+    )

@@ -1,0 +1,1 @@
+"""Log-probabilities of answers, many of them in one pass."""

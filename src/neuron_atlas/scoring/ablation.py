@@ -1,0 +1,105 @@
+"""Interventions on sets of neurons, many at once: an arm is a row's own set of edits."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from neuron_atlas.model import hooks
+from neuron_atlas.model.language_model import LanguageModel, Site, site_modules
+from neuron_atlas.scoring.packing import UNEDITED
+
+
+@dataclass(frozen=True)
+class Edits:
+    """Sets of neurons to overwrite, and with what.
+
+    Attributes:
+        chosen: True for the neurons that an arm edits.
+        value: What an edited neuron becomes, its own value times `scale` added; one table for each
+            kind of arm.
+        kind: Which table of `value` each arm uses.
+        scale: Share of its own value that an edited neuron keeps: 0 overwrites it, 2 doubles it.
+    """
+
+    chosen: Bool[Tensor, "arm layer neuron"]
+    value: Float[Tensor, "kind layer neuron"]
+    kind: Int[Tensor, " arm"]
+    scale: Float[Tensor, " kind"]
+
+    @property
+    def layers(self) -> list[int]:
+        """Layers that at least one arm edits."""
+        touched: list[int] = self.chosen.any(2).any(0).nonzero().flatten().tolist()
+        return touched
+
+
+def edits_of(
+    sets: Sequence[Int[np.ndarray, "_"]],
+    value: Float[Tensor, "kind layer neuron"],
+    kind: Sequence[int] | None = None,
+    *,
+    scale: Sequence[float] | None = None,
+) -> Edits:
+    """Make one arm of each set of flat neuron indices (layer * n_neurons + index).
+
+    Args:
+        sets: Neurons of each arm; an empty set edits nothing.
+        value: Tables of replacement values: zeros, means, means over other relations, ...
+        kind: The table that each arm uses; by default the first.
+        scale: Of each table, the share of its own value that an edited neuron keeps; by default 0.
+
+    Raises:
+        ValueError: an index or a kind is out of range, or a replacement value is not finite.
+    """
+    kinds = list(kind) if kind is not None else [0] * len(sets)
+    size = value[0].numel()
+    if not torch.isfinite(value).all():
+        raise ValueError("replacement values must be finite, got NaN or infinity")
+    chosen = torch.zeros(len(sets), size, dtype=torch.bool)
+    for i, members in enumerate(sets):
+        if len(members) and not 0 <= int(members.min()) <= int(members.max()) < size:
+            raise ValueError(
+                f"arm {i}: neurons must be in [0, {size}), got {members.min()}..{members.max()}"
+            )
+        chosen[i, torch.from_numpy(np.array(members, dtype=np.int64))] = True
+    if kinds and not 0 <= min(kinds) <= max(kinds) < len(value):
+        raise ValueError(f"kinds must be in [0, {len(value)}), got {min(kinds)}..{max(kinds)}")
+    kept = torch.tensor(list(scale) if scale is not None else [0.0] * len(value))
+    if len(kept) != len(value) or not torch.isfinite(kept).all():
+        raise ValueError(f"expected {len(value)} finite scales, one a table, got {kept.tolist()}")
+    return Edits(chosen.view(len(sets), *value.shape[1:]), value, torch.tensor(kinds), kept)
+
+
+def intervention(
+    lm: LanguageModel, edits: Edits, *, site: Site = "hidden"
+) -> Callable[[Int[Tensor, "batch position"]], AbstractContextManager[None]]:
+    """Return what `log_probabilities` opens around a batch to apply each row's arm."""
+    modules = site_modules(lm, site)
+    nobody = torch.zeros_like(edits.chosen[:1])  # the arm of `UNEDITED`, index -1
+    chosen = torch.cat([edits.chosen, nobody]).to(lm.device)
+    kind = torch.cat([edits.kind, torch.zeros(1, dtype=torch.long)]).to(lm.device)
+    value = edits.value.to(lm.device, lm.dtype)
+    scale, scaled = edits.scale.to(lm.device, lm.dtype), bool(edits.scale.any())
+    layers = edits.layers
+    assert UNEDITED == -1
+
+    @contextmanager
+    def opened(arm: Int[Tensor, "batch position"]) -> Iterator[None]:
+        def change(layer: int) -> hooks.Change:
+            def run(x: Tensor) -> Tensor:
+                new = value[0, layer] if len(value) == 1 else value[kind[arm], layer]
+                if scaled:
+                    new = torch.addcmul(new, scale[kind[arm]][..., None], x)
+                return torch.where(chosen[arm, layer], new, x)
+
+            return run
+
+        with hooks.edit(modules, {layer: change(layer) for layer in layers}):
+            yield
+
+    return opened

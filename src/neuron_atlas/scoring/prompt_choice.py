@@ -1,0 +1,140 @@
+"""Which prompts a stage works on: of known facts, of held-out ones, a fact's own, unrelated ones.
+
+A prompt is a row of the recall table; its key is (language, fact, template).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+KEY = ["language", "measured", "template"]
+
+
+def known_prompts(recalled: pd.DataFrame) -> pd.DataFrame:
+    """Return the prompts of the facts that the model knows, all paraphrases of each.
+
+    Raises:
+        ValueError: the model knows no fact.
+    """
+    known = recalled[recalled["known"]].reset_index(drop=True)
+    if known.empty:
+        raise ValueError(
+            f"the model knows none of {recalled['fact'].nunique()} facts; nothing to extract. "
+            "See the recall table; try recall.shots, other relations or another model"
+        )
+    return known
+
+
+def held_out(recalled: pd.DataFrame, *, max_facts: int, seed: int) -> pd.DataFrame:
+    """Choose the facts to measure: known, held-out, at most `max_facts` a relation.
+
+    Each comes in one of the paraphrases that were answered right; which one rotates over facts.
+    """
+    usable = recalled[recalled["known"] & recalled["correct"] & (recalled["split"] == "held_out")]
+    chosen: list[pd.DataFrame] = []
+    for _relation, rows in usable.groupby("relation", sort=True):
+        facts = np.random.default_rng(seed).permutation(np.sort(rows["fact"].unique()))
+        for i, fact in enumerate(facts[:max_facts]):
+            ways = rows[rows["fact"] == fact].sort_values("template")
+            chosen.append(ways.iloc[[i % len(ways)]])
+    picked: pd.DataFrame = pd.concat([usable.iloc[:0], *chosen], ignore_index=True)
+    return picked
+
+
+def first_known(recalled: pd.DataFrame, *, max_facts: int | None) -> pd.DataFrame:
+    """Return all paraphrases of the known facts that come first, at most `max_facts` a relation.
+
+    The order is that of all asked facts, known or not, alternating between the halves of the
+    subjects: the same in every language, so that the languages' facts are mostly the same ones.
+    `checked` marks one prompt a fact, on which the completeness error is measured.
+
+    Raises:
+        ValueError: the model knows no fact.
+    """
+    facts = recalled.drop_duplicates("fact")
+    place = facts.groupby(["relation", "split"]).cumcount()
+    ordered = facts.assign(place=place).sort_values(["relation", "place", "split"], kind="stable")
+    known = ordered[ordered["known"]]
+    if known.empty:
+        raise ValueError(
+            f"the model knows none of {len(facts)} facts; nothing to attribute. See the recall "
+            "table; try recall.shots, other relations or another model"
+        )
+    first = known if max_facts is None else known.groupby("relation").head(max_facts)
+    number = pd.Series(np.arange(len(first)), index=first["fact"])
+    kept = recalled[recalled["fact"].isin(number.index)]
+    order = kept.assign(number=kept["fact"].map(number)).sort_values(["number", "template"])
+    order = order.assign(checked=~order.duplicated("fact"))
+    return order.drop(columns="number").reset_index(drop=True)
+
+
+def measured(recalled: pd.DataFrame, facts: Sequence[str]) -> pd.DataFrame:
+    """Return one prompt a fact: a paraphrase that was answered right, rotating over the facts.
+
+    Wrong answers are left out, since what the model does not know cannot be found in it, and which
+    paraphrases are right is known before anything is changed.
+
+    Args:
+        recalled: One language's recall table.
+        facts: The facts, in an order that all languages share.
+
+    Returns:
+        Rows of `recalled` in the order of `facts`; a fact without a right answer is left out.
+    """
+    right = recalled[recalled["correct"] & recalled["fact"].isin(list(facts))]
+    ways = dict(list(right.sort_values("template").groupby("fact")))
+    chosen = [ways[f].iloc[[i % len(ways[f])]] for i, f in enumerate(facts) if f in ways]
+    return pd.concat([recalled.iloc[:0], *chosen], ignore_index=True)
+
+
+def attributed_prompts(
+    recalled: pd.DataFrame, scores: pd.DataFrame, *, language: str
+) -> pd.DataFrame:
+    """Return the measured prompt of each fact that was attributed, with `language`.
+
+    Facts come in the order in which they were chosen: the most prominent of each relation first.
+    """
+    order = first_known(recalled, max_facts=None)["fact"].drop_duplicates()
+    attributed = order[order.isin(scores["fact"].unique())]
+    return measured(recalled, attributed.tolist()).assign(language=language)
+
+
+def others(scores: pd.DataFrame, prompts: pd.DataFrame) -> pd.DataFrame:
+    """Return the scores of the paraphrases that `prompts` does not measure.
+
+    What was chosen on a prompt and measured on the same prompt would flatter itself. A fact that
+    has a single paraphrase has nothing to hold out, and keeps it.
+    """
+    held = pd.MultiIndex.from_frame(prompts[["fact", "template"]])
+    shown = pd.MultiIndex.from_frame(scores[["fact", "template"]]).isin(held)
+    single = scores.groupby("fact")["template"].transform("nunique") == 1
+    return scores[~shown | single]
+
+
+def unrelated(prompts: pd.DataFrame, fact: Mapping[str, Any], *, n: int, seed: int) -> list[str]:
+    """Draw at most `n` facts of other relations, with another subject and no answer in common.
+
+    Chen et al. 2024 (arXiv 2308.13198, section 4.2) take any other facts; those of the same
+    relation share its neurons, and those of the same subject or answer share the words.
+
+    Args:
+        prompts: The facts to draw from: `fact`, `relation`, `subject`, `objects`.
+        fact: The fact they must not be related to.
+        n: How many.
+        seed: Of the draw; with the fact's name it fixes the draw.
+
+    Raises:
+        ValueError: there is no such fact.
+    """
+    apart = (prompts["relation"] != fact["relation"]) & (prompts["subject"] != fact["subject"])
+    objects = set(fact["objects"])
+    free = [str(r.fact) for r in prompts[apart].itertuples() if objects.isdisjoint(r.objects)]
+    if not free:
+        raise ValueError(
+            f"fact {fact['fact']!r}: no known fact of another relation, subject and answer to "
+            "compare it with; add relations or raise attributions.max_facts"
+        )
+    rng = np.random.default_rng([seed, *str(fact["fact"]).encode()])
+    return [free[i] for i in rng.permutation(len(free))[:n].tolist()]

@@ -1,0 +1,1 @@
+"""Stage `facts`: readers of fact sources, and what is kept of them."""

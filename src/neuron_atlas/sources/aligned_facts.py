@@ -1,0 +1,251 @@
+"""From aligned triples to the facts of each language: limits, answers, splits and counts."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
+
+import pandas as pd
+
+from neuron_atlas.facts.fact_table import Fact
+from neuron_atlas.facts.splits import SPLITS, Split, split_subjects
+from neuron_atlas.sources.alignment import Aligned
+from neuron_atlas.sources.limits import Limits, Triple, among, candidates_of, within
+
+Pair = tuple[str, str]  # of a relation and a subject
+
+
+@dataclass(frozen=True)
+class FactPlan:
+    """How many facts are kept, and how their subjects are dealt.
+
+    Attributes:
+        limits: Of facts and answers of a relation.
+        min_facts: Facts of a relation; in a language that has fewer of it, it is left out.
+        min_development: The same for its development facts, which demonstrations need.
+        development_share: Of the subjects; the rest is halved.
+        seed: Of the order in which facts are kept, and of the splits.
+    """
+
+    limits: Limits
+    min_facts: int
+    min_development: int
+    development_share: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The facts of one relation that are kept, and its possible answers, in all languages."""
+
+    triples: tuple[Triple, ...]
+    candidates: tuple[str, ...]
+    n_over_limit: int
+
+
+@dataclass(frozen=True)
+class FactSets:
+    """Facts by language, and by language and relation what was counted."""
+
+    facts: Mapping[str, list[Fact]]
+    counts: Mapping[str, Mapping[str, Any]]
+
+
+def build(aligned: Aligned, plan: FactPlan) -> FactSets:
+    """Keep the facts that the limits allow, the same in every language that has them.
+
+    A fact is a relation and a subject with all its objects. Whatever any language holds to be true
+    of a subject, or of another one that is called the same in the language asked, counts as right
+    wherever it, or a namesake of it, is among the candidates: so none of it is taken for wrong.
+
+    Raises:
+        ValueError: no relation has enough facts.
+    """
+    kept = choose(aligned.tables, plan)
+    used = {name: one for name, one in kept.items() if len(one.triples) >= plan.min_facts}
+    subjects = {name: [t.subject for t in one.triples] for name, one in used.items()}
+    splits = split_subjects(
+        subjects, domain="subject", development_share=plan.development_share, seed=plan.seed
+    )
+    truths = _truths(aligned.read.values(), subjects)
+    facts, counts = {}, {}
+    for code, table in aligned.tables.items():
+        found, unanswered = {}, {}
+        for name, one in used.items():
+            labels = labelled(table, aligned.read[code], name)
+            found[name] = _facts(name, one, labels, truths, splits)
+            here = sum(t.subject in labels.triples for t in one.triples)
+            unanswered[name] = here - len(found[name])
+        large = {name: rows for name, rows in found.items() if _is_enough(rows, plan)}
+        facts[code] = [fact for rows in large.values() for fact in rows]
+        counts[code] = {
+            name: {**read, "n_aligned": aligned.n_aligned.get(name, 0)}
+            | _counts(kept.get(name), found.get(name), large.get(name, []))
+            | {"n_without_candidate": unanswered.get(name, 0)}
+            for name, read in aligned.counts[code].items()
+        }
+    return FactSets(facts, counts)
+
+
+def choose(tables: Mapping[str, pd.DataFrame], plan: FactPlan) -> dict[str, Kept]:
+    """Return the facts to keep by relation, drawn in an order that hashes of their names give.
+
+    Raises:
+        ValueError: no relation has `plan.min_facts` facts.
+    """
+    columns = ["relation", "subject", "object"]
+    every = pd.concat([t[columns] for t in tables.values()], ignore_index=True).drop_duplicates()
+    kept = {}
+    for relation, rows in every.groupby("relation", sort=True):
+        triples = _triples(str(relation), rows, plan.seed)
+        chosen = within(triples, plan.limits)
+        names = candidates_of(chosen, plan.limits.candidates)
+        kept[str(relation)] = Kept(tuple(chosen), names, len(triples) - len(chosen))
+    if all(len(one.triples) < plan.min_facts for one in kept.values()):
+        sizes = {
+            name: f"{len(k.triples)} of {len(k.triples) + k.n_over_limit}"
+            for name, k in kept.items()
+        }
+        raise ValueError(
+            f"no relation has facts.min_per_relation {plan.min_facts} facts left: "
+            f"{sizes or 'none has any'}; lower it or facts.min_languages, or raise "
+            "facts.max_majority_share, facts.max_candidates or facts.max_per_relation"
+        )
+    return kept
+
+
+def _triples(relation: str, rows: pd.DataFrame, seed: int) -> list[Triple]:
+    objects = defaultdict[str, list[str]](list)
+    for subject, thing in zip(rows["subject"].tolist(), rows["object"].tolist(), strict=True):
+        objects[subject].append(thing)
+    order = sorted(objects, key=lambda s: (_hash(seed, relation, s), s))
+    return [Triple(s, tuple(objects[s])) for s in order]
+
+
+def _hash(seed: int, relation: str, subject: str) -> bytes:
+    return blake2b(f"{seed}:{relation}:{subject}".encode(), digest_size=8).digest()
+
+
+def _truths(
+    read: Iterable[pd.DataFrame], subjects: Mapping[str, Sequence[str]]
+) -> dict[Pair, set[str]]:
+    """Return all objects of the kept facts that any language holds to be true."""
+    wanted = {(r, s) for r, names in subjects.items() for s in names}
+    found = defaultdict[Pair, set[str]](set)
+    for table in read:
+        columns = (table[name].tolist() for name in ("relation", "subject", "object"))
+        for relation, subject, thing in zip(*columns, strict=True):
+            if (relation, subject) in wanted:
+                found[relation, subject].add(thing)
+    return found
+
+
+@dataclass(frozen=True)
+class Labels:
+    """One relation in one language: what its subjects and objects are called, and what is true.
+
+    Attributes:
+        subjects: Label by id, of the aligned triples.
+        objects: The same of objects.
+        triples: Objects of each subject, of the aligned triples.
+        called: All labels, caseless, of each object as read.
+        same_name: Objects of all subjects as read, by the subject's label, caseless.
+    """
+
+    subjects: Mapping[str, str]
+    objects: Mapping[str, str]
+    triples: Mapping[str, set[str]]
+    called: Mapping[str, set[str]]
+    same_name: Mapping[str, set[str]]
+
+
+def labelled(table: pd.DataFrame, read: pd.DataFrame, relation: str) -> Labels:
+    """Gather one relation's labels from its aligned triples, and what is true from all read."""
+    rows, every = (t[t["relation"] == relation] for t in (table, read))
+    named = []
+    for thing in ("subject", "object"):
+        first = rows.drop_duplicates(thing)
+        named.append(dict(zip(first[thing], first[f"{thing}_label"].str.strip(), strict=True)))
+    low = {t: every[f"{t}_label"].str.strip().str.casefold() for t in ("subject", "object")}
+    return Labels(
+        subjects=named[0],
+        objects=named[1],
+        triples=_gathered(rows["subject"], rows["object"]),
+        called=_gathered(every["object"], low["object"]),
+        same_name=_gathered(low["subject"], every["object"]),
+    )
+
+
+def _gathered(keys: pd.Series, values: pd.Series) -> dict[str, set[str]]:
+    found = defaultdict[str, set[str]](set)
+    for key, value in zip(keys.tolist(), values.tolist(), strict=True):
+        found[key].add(value)
+    return found
+
+
+def _facts(
+    relation: str,
+    kept: Kept,
+    labels: Labels,
+    truths: Mapping[Pair, set[str]],
+    splits: Mapping[str, Split],
+) -> list[Fact]:
+    """Return the kept facts that one language has, and can answer with a candidate."""
+    candidates = among(kept.candidates, labels.objects)
+    names = tuple(labels.objects[c] for c in candidates)
+    low = dict(zip(candidates, (n.casefold() for n in names), strict=True))
+    found = []
+    for triple in kept.triples:
+        own = labels.triples.get(triple.subject, set())
+        canonical = [o for o in triple.objects if o in own and o in low]
+        if not canonical:
+            continue
+        label = labels.subjects[triple.subject]
+        true = truths[relation, triple.subject] | labels.same_name[label.casefold()]
+        said = {text for thing in true for text in labels.called.get(thing, ()) if text}
+        others = [c for c in candidates if c in true or low[c] in said]
+        objects = tuple(dict.fromkeys([*canonical, *others]))
+        found.append(
+            Fact(
+                relation=relation,
+                subject=triple.subject,
+                subject_label=label,
+                objects=objects,
+                object_labels=tuple(labels.objects[o] for o in objects),
+                candidates=candidates,
+                candidate_labels=names,
+                split=splits[triple.subject],
+            )
+        )
+    return found
+
+
+def _is_enough(rows: Sequence[Fact], plan: FactPlan) -> bool:
+    shown = sum(fact.split == "development" for fact in rows)
+    return len(rows) >= plan.min_facts and shown >= plan.min_development
+
+
+def _counts(
+    kept: Kept | None, found: Sequence[Fact] | None, rows: Sequence[Fact]
+) -> dict[str, Any]:
+    """Count a relation's facts: `found` in one language, None if all languages have too few."""
+    chosen = 0 if kept is None else len(kept.triples)
+    return {
+        "n_over_limit": 0 if kept is None else kept.n_over_limit,
+        "n_too_few": (chosen if found is None else len(found)) - len(rows),
+        **described(rows),
+    }
+
+
+def described(facts: Sequence[Fact]) -> dict[str, Any]:
+    """Count the facts of one relation and language; shares are fractions of facts, in [0, 1]."""
+    tested = Counter(f.objects[0] for f in facts if f.split != "development")
+    every = Counter(f.objects[0] for f in facts)
+    return {
+        "n_facts": len(facts),
+        "n_candidates": len(facts[0].candidates) if facts else 0,
+        "n_split": {split: sum(f.split == split for f in facts) for split in SPLITS},
+        "majority_share": max(every.values(), default=0) / max(1, len(facts)),
+        "majority_baseline": max(tested.values(), default=0) / max(1, tested.total()),
+    }

@@ -1,0 +1,108 @@
+"""The same facts in several languages: which triples enough of them have, and what that costs."""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from neuron_atlas.sources.cleaning import REASONS, REPEATED, counted, judge, repeated
+
+SEPARATOR = "\x1f"  # in no id
+DROPPED = (*REPEATED, "unaligned", *REASONS, "lost_elsewhere")
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """Clean triples of each language, and what became of the others.
+
+    Attributes:
+        tables: By language, triples of which at least the required number of languages has one.
+        read: By language, all triples as read: none of them, whatever became of it, may count as a
+            wrong answer.
+        n_aligned: By relation, the triples (ids) that enough languages have before any is judged.
+        counts: By language and relation: `n_read`, `dropped` with a number for each of `DROPPED`,
+            and `noted` with the triples that stay in spite of one of `REASONS`.
+    """
+
+    tables: Mapping[str, pd.DataFrame]
+    read: Mapping[str, pd.DataFrame]
+    n_aligned: Mapping[str, int]
+    counts: Mapping[str, Mapping[str, Any]]
+
+
+def align(
+    tables: Mapping[str, pd.DataFrame],
+    *,
+    at_least: int,
+    count_tokens: Callable[[str], int],
+    most_tokens: int | None,
+    allowed: Collection[str] = (),
+) -> Aligned:
+    """Keep the triples that `at_least` languages have, and have in a form that can be asked.
+
+    Ids decide: first which triples enough languages have, whatever their labels; then, of these,
+    which are fit to be asked (`cleaning.REASONS`) in enough languages. A triple that is unfit in
+    one language goes there; elsewhere it goes only if too few languages are left.
+
+    Args:
+        tables: By language, triples as read: `raw.COLUMNS`.
+        at_least: Languages that a triple needs, in [1, number of languages].
+        count_tokens: Number of tokens of an answer.
+        most_tokens: That an answer may have; None allows any number.
+        allowed: Reasons for which a triple stays, and is counted.
+
+    Raises:
+        ValueError: `at_least` is out of range.
+    """
+    if not 1 <= at_least <= len(tables):
+        raise ValueError(
+            f"facts.min_languages must be in [1, {len(tables)}], the number of languages, or all; "
+            f"got {at_least}"
+        )
+    state = {code: table.assign(reason=repeated(table)) for code, table in tables.items()}
+    n_aligned = _mark(state, at_least, "unaligned")
+    for table in state.values():
+        open_rows = table["reason"] == ""
+        judged = judge(table[open_rows], count_tokens, most_tokens, allowed)
+        table.loc[open_rows, "reason"] = judged.reason
+        table["noted"] = judged.noted.reindex(table.index, fill_value="")
+    _mark(state, at_least, "lost_elsewhere")
+    return Aligned(
+        tables={code: _kept(table) for code, table in state.items()},
+        read=tables,
+        n_aligned=n_aligned,
+        counts={code: _counts(table) for code, table in state.items()},
+    )
+
+
+def _keys(table: pd.DataFrame) -> pd.Series:
+    """Return one text a triple, by which languages are joined."""
+    return table["relation"] + SEPARATOR + table["subject"] + SEPARATOR + table["object"]
+
+
+def _mark(state: Mapping[str, pd.DataFrame], at_least: int, reason: str) -> dict[str, int]:
+    """Give `reason` to open triples that too few languages have; count the others by relation."""
+    keys = {code: _keys(table[table["reason"] == ""]) for code, table in state.items()}
+    count = pd.concat(list(keys.values())).value_counts()
+    enough = count.index[count >= at_least]
+    for code, table in state.items():
+        few = keys[code].index[~keys[code].isin(enough)]
+        table.loc[few, "reason"] = reason
+    relation = pd.Series(enough, dtype="str").str.split(SEPARATOR, n=1).str[0]
+    return {str(name): int(n) for name, n in relation.value_counts().sort_index().items()}
+
+
+def _kept(table: pd.DataFrame) -> pd.DataFrame:
+    return table[table["reason"] == ""].drop(columns=["reason", "noted"]).reset_index(drop=True)
+
+
+def _counts(table: pd.DataFrame) -> dict[str, Any]:
+    dropped = counted(table["reason"], table["relation"], DROPPED)
+    kept = table[table["reason"] == ""]
+    noted = counted(kept["noted"], kept["relation"], REASONS)
+    read = table["relation"].value_counts()
+    return {
+        name: {"n_read": int(read[name]), "dropped": row, "noted": noted.get(name, {})}
+        for name, row in dropped.items()
+    }

@@ -1,0 +1,165 @@
+"""What makes a labelled triple unfit to be asked, each reason counted and none hidden."""
+
+import re
+import unicodedata
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool
+
+REPEATED = ("duplicate", "conflict")
+REASONS = (
+    "empty_label",  # subject or object has no label
+    "label_is_id",  # the label is the id, as where a translation is missing
+    "same_label",  # subject and object are called the same
+    "copy",  # the object's label is among the words of the subject's
+    "mixed_scripts",  # a word of a label has letters of two scripts
+    "long_answer",  # the object's label has more tokens than are allowed
+    "ambiguous",  # another subject, or another object, of the relation is called the same
+)
+Flags = Bool[np.ndarray, " triple"]
+# Letters that one text of a language may mix.
+EAST_ASIAN = (
+    "CJK",
+    "HIRAGANA",
+    "KATAKANA",
+    "KATAKANA-HIRAGANA",
+    "BOPOMOFO",
+    "HANGUL",
+    "IDEOGRAPHIC",
+)
+NEUTRAL = ("MASCULINE", "FEMININE", "MICRO", "MODIFIER")  # ordinal signs and the like
+KEY = ["relation", "subject", "object"]
+
+
+def repeated(table: pd.DataFrame) -> pd.Series:
+    """Say which triples come again: `duplicate`, or `conflict` where labels differ; else "".
+
+    The first of each stays. Both have the ids of an earlier row of the relation; a conflict calls
+    the subject or the object otherwise.
+    """
+    again = table.duplicated(KEY)
+    same = table.duplicated([*KEY, "subject_label", "object_label"])
+    words = np.where(same, "duplicate", np.where(again, "conflict", ""))
+    return pd.Series(words, index=table.index, dtype="str")
+
+
+@dataclass(frozen=True)
+class Judged:
+    """By triple: why it goes, and why it would if that were not allowed; "" for no reason."""
+
+    reason: pd.Series
+    noted: pd.Series
+
+
+def judge(
+    table: pd.DataFrame,
+    count_tokens: Callable[[str], int],
+    most_tokens: int | None,
+    allowed: Collection[str] = (),
+) -> Judged:
+    """Give each triple the first of `REASONS` that holds for it.
+
+    Args:
+        table: Triples of one language (`raw.COLUMNS`), none repeated.
+        count_tokens: Number of tokens of an answer.
+        most_tokens: That an answer may have; None allows any number.
+        allowed: Reasons that are noted only. Namesakes cannot be: a question must have one answer.
+    """
+    reason, noted = (np.full(len(table), "", dtype=object) for _ in range(2))
+    plain = {name: table[name].str.strip() for name in ("subject_label", "object_label")}
+    for name, flags in _flags(table, plain, count_tokens, most_tokens):
+        found = noted if name in allowed else reason
+        found[flags & (found == "")] = name
+    rest = np.flatnonzero(reason == "")
+    reason[rest[_ambiguous(table.iloc[rest])]] = "ambiguous"
+    return Judged(*(pd.Series(x, index=table.index, dtype="str") for x in (reason, noted)))
+
+
+def _flags(
+    table: pd.DataFrame,
+    plain: dict[str, pd.Series],
+    count_tokens: Callable[[str], int],
+    most_tokens: int | None,
+) -> Iterable[tuple[str, Flags]]:
+    subject, obj = plain["subject_label"], plain["object_label"]
+    yield "empty_label", ((subject == "") | (obj == "")).to_numpy()
+    # Of a source without ids the labels are the ids; only Wikidata's can be told from names.
+    ids = {name: table[name].str.fullmatch(r"[QP]\d+") for name in ("subject", "object")}
+    unnamed = (subject == table["subject"]) & ids["subject"]
+    yield "label_is_id", (unnamed | ((obj == table["object"]) & ids["object"])).to_numpy(np.bool_)
+    low, inner = subject.str.casefold().to_list(), obj.str.casefold().to_list()
+    yield "same_label", np.array([a == b for a, b in zip(low, inner, strict=True)], dtype=np.bool_)
+    copied = [b in a and _has_words(a, b) for a, b in zip(low, inner, strict=True)]
+    yield "copy", np.array(copied, dtype=np.bool_)
+    mixed = _each(subject, _is_mixed) | _each(obj, _is_mixed)
+    yield "mixed_scripts", mixed
+    if most_tokens is not None:
+        yield "long_answer", _each(obj, lambda text: count_tokens(text) > most_tokens)
+
+
+def _each(labels: pd.Series, rule: Callable[[str], bool]) -> Flags:
+    """Apply a rule to every label, asking once a distinct one."""
+    codes, values = pd.factorize(labels)
+    answers = np.array([rule(str(text)) for text in values], dtype=np.bool_)
+    flags: Flags = answers[codes] if len(values) else np.zeros(0, dtype=np.bool_)
+    return flags
+
+
+def _has_words(text: str, part: str) -> bool:
+    """Say whether `part`, which is in `text`, stands there as whole words, where words are spaced.
+
+    "Asia" is no word of "Malaysia"; in Chinese and Japanese every part counts.
+    """
+    if "CJK" in scripts(part):
+        return True
+    whole, inner = (" ".join(re.findall(r"\w+", x)) for x in (text, part))
+    return f" {inner} " in f" {whole} "
+
+
+def _is_mixed(text: str) -> bool:
+    """Say whether a word has letters of two scripts; East Asian ones take Latin letters in."""
+    if text.isascii():
+        return False
+    found = (scripts(word) for word in re.findall(r"\w+", text))
+    return any(len(one) > 1 and not one <= {"CJK", "LATIN"} for one in found)
+
+
+def scripts(text: str) -> set[str]:
+    """Return the scripts of a text's letters, by the first word of their Unicode names.
+
+    Chinese, Japanese and Korean characters, which texts mix, count as one; signs that every
+    script takes in, such as the marks of ordinal numbers, count as none.
+    """
+    return {_script(c) for c in text if c.isalpha()} - {""}
+
+
+@cache
+def _script(letter: str) -> str:
+    name = unicodedata.name(letter, "UNKNOWN")
+    first = name.replace("FULLWIDTH ", "").replace("HALFWIDTH ", "").split(maxsplit=1)[0]
+    if first in NEUTRAL:
+        return ""
+    return "CJK" if first in EAST_ASIAN else first
+
+
+def _ambiguous(table: pd.DataFrame) -> Flags:
+    """Flag triples with a label that an earlier id of their relation has already."""
+    flags = np.zeros(len(table), dtype=np.bool_)
+    for thing in ("subject", "object"):
+        label = table[f"{thing}_label"].str.strip().str.casefold()
+        named = pd.DataFrame({"relation": table["relation"], "id": table[thing], "label": label})
+        first = named.drop_duplicates(["relation", "label"])
+        owner = named.merge(first, on=["relation", "label"], how="left")["id_y"].to_numpy()
+        flags |= owner != named["id"].to_numpy()
+    return flags
+
+
+def counted(reason: pd.Series, relation: pd.Series, names: Sequence[str]) -> dict[str, Any]:
+    """Return, by relation, how many triples each of `names` holds for; all relations are named."""
+    table = pd.crosstab(relation, reason).reindex(columns=list(names), fill_value=0)
+    return {str(r): {n: int(row[n]) for n in names} for r, row in table.iterrows()}

@@ -1,0 +1,97 @@
+"""Facts from a data set of the Hugging Face Hub, at one revision."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+import datasets
+
+from neuron_atlas.sources.json_values import shown
+from neuron_atlas.sources.own import LABELS, REQUIRED, Row, tabled
+from neuron_atlas.sources.raw import Raw
+
+_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
+_REVISION = re.compile(r"[0-9a-f]{40}")
+
+
+def read(
+    dataset: str,
+    revision: str,
+    *,
+    subset: str | None,
+    split: str,
+    columns: Mapping[str, str],
+    language: str,
+    relations: Sequence[str] | None,
+) -> Raw:
+    """Read one language of a data set with a fact a row. None of its code is ever run.
+
+    Args:
+        dataset: `owner/name`.
+        revision: The 40 hexadecimal digits of a commit, as a branch may change.
+        subset: The configuration's name, or None for the only one.
+        split: The split's name.
+        columns: The data set's column for each of `own.REQUIRED` and, where a label is not
+            the id itself, of `own.LABELS`.
+        language: One that the split has.
+        relations: Those to read, or None for all that the split has in any language.
+
+    Returns:
+        The rows in the data set's order, without templates.
+
+    Raises:
+        ValueError: an argument is malformed, the data set cannot be loaded or lacks a column, the
+            language or a relation, or a row is malformed.
+    """
+    _check_arguments(dataset, revision, columns)
+    source = f"{dataset}@{revision}"
+    loaded = _loaded(dataset, revision, subset=subset, split=split)
+    lacking = sorted(set(columns.values()) - set(loaded.column_names))
+    if lacking:
+        raise ValueError(
+            f"{source}: expected the columns {shown(lacking)}, got {shown(loaded.column_names)}; "
+            "correct facts.hub.columns"
+        )
+    rows = _rows(loaded, source, columns)
+    return tabled(rows, source=source, language=language, relations=relations)
+
+
+def _check_arguments(dataset: str, revision: str, columns: Mapping[str, str]) -> None:
+    if not _NAME.fullmatch(dataset):
+        raise ValueError(f"facts.hub.dataset must be owner/name, got {shown(dataset)}; look it up")
+    if not _REVISION.fullmatch(revision):
+        raise ValueError(
+            f"facts.hub.revision must be the 40 hexadecimal digits of a commit of {dataset}, got "
+            f"{shown(revision)}; copy them from its history"
+        )
+    unknown = sorted(set(columns) - {*REQUIRED, *LABELS})
+    missing = [name for name in REQUIRED if name not in columns]
+    if unknown or missing:
+        raise ValueError(
+            f"facts.hub.columns of {dataset} must name columns for {', '.join(REQUIRED)} and "
+            f"may for {', '.join(LABELS)}; missing: {missing}, unknown: {shown(unknown)}"
+        )
+
+
+def _loaded(dataset: str, revision: str, *, subset: str | None, split: str) -> datasets.Dataset:
+    try:
+        loaded = datasets.load_dataset(dataset, name=subset, revision=revision, split=split)
+    except Exception as error:  # the loader, and what it loads with, promise no set of errors
+        raise ValueError(
+            f"{dataset}@{revision}: expected split {shown(split)} of subset {shown(subset)}, got "
+            f"{type(error).__name__} {shown(str(error))}; check its name, parts and access"
+        ) from error
+    if not isinstance(loaded, datasets.Dataset):
+        raise ValueError(
+            f"{dataset}@{revision}: expected one split, got {type(loaded).__name__} for "
+            f"{shown(split)}; name one"
+        )
+    return loaded
+
+
+def _rows(loaded: datasets.Dataset, source: str, columns: Mapping[str, str]) -> Iterator[Row]:
+    number = 0
+    for batch in loaded.select_columns(sorted(set(columns.values()))).iter(batch_size=1000):
+        for values in zip(*(batch[theirs] for theirs in columns.values()), strict=True):
+            number += 1
+            texts = [str(v) if isinstance(v, int) else v for v in values]
+            yield f"{source}, row {number}", dict(zip(columns, texts, strict=True))

@@ -1,0 +1,112 @@
+"""LRE: the relations whose decoding is linear, in English, one JSON file a relation."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pandas as pd
+
+from neuron_atlas.pipeline.slots import OBJECT, SUBJECT
+from neuron_atlas.sources.json_values import filled, mapping, one_of, parsed, relation_name, shown
+from neuron_atlas.sources.raw import COLUMNS, Origin, Raw, chosen
+from neuron_atlas.sources.text_files import Folder, opened
+
+ORIGIN = Origin(
+    name="LRE",
+    version="ICLR 2024",
+    licence="MIT",
+    reference=(
+        "Hernandez et al. (2024), Linearity of Relation Decoding in Transformer Language Models, "
+        "ICLR"
+    ),
+)
+LANGUAGES = ("en",)
+MAX_BYTES = 2**26  # of one file
+
+
+def read(path: Path, language: str, relations: Sequence[str] | None) -> Raw:
+    """Read the relations of Hernandez et al. (2024).
+
+    Args:
+        path: A folder or a zip archive with `<relation>.json` at any depth.
+        language: "en".
+        relations: Those to read, in this order, or None for all.
+
+    Returns:
+        A row a sample and object. The files have no ids: a label, without white space around it,
+        is its own. Templates are those for prompts with examples, then those for prompts without,
+        each once; the object follows after a space.
+
+    Raises:
+        ValueError: `path` has no such file or lacks a relation, or a file is malformed.
+    """
+    one_of(language, LANGUAGES, str(path))
+    rows, templates = [], {}
+    with opened(path) as folder:
+        files = _files(folder)
+        for relation in chosen(relations, sorted(files), str(path)):
+            where = folder.where(files[relation])
+            record = mapping(parsed(folder.text(files[relation], MAX_BYTES), where), where)
+            templates[relation] = _templates(record, where)
+            rows += [(relation, s, s, answer, answer) for s, answer in _pairs(record, where)]
+    table = pd.DataFrame(rows, columns=list(COLUMNS), dtype="str")
+    return Raw(language, table, templates)
+
+
+def origin(path: Path) -> Origin:
+    """Return LRE's origin, with digests of the archive or of each file."""
+    with opened(path) as folder:
+        return replace(ORIGIN, files=folder.sha256(sorted(_files(folder).values())))
+
+
+def _files(folder: Folder) -> dict[str, str]:
+    files: dict[str, str] = {}
+    for name in (name for name in folder.names if name.endswith(".json")):
+        relation = relation_name(PurePosixPath(name).stem, folder.where(name))
+        if relation in files:
+            raise ValueError(
+                f"{folder.where(name)}: expected one file a relation, got {shown(files[relation])} "
+                "too; remove one"
+            )
+        files[relation] = name
+    if not files:
+        raise ValueError(f"{folder.path}: expected files <relation>.json, found none; check it")
+    return files
+
+
+def _templates(record: Mapping[str, Any], where: str) -> tuple[str, ...]:
+    values = _listed(record, "prompt_templates", where)
+    if "prompt_templates_zs" in record:
+        values = values + _listed(record, "prompt_templates_zs", where)
+    return tuple(dict.fromkeys(_template(value, where) for value in values))
+
+
+def _template(value: object, where: str) -> str:
+    prompt = filled({"template": value}, "template", where).rstrip()
+    if set(prompt.replace("{}", "")) & set("{}"):
+        raise ValueError(f"{where}: expected {{}} and no other brace, got {shown(value)}; mend it")
+    return f"{prompt.replace('{}', SUBJECT)} {OBJECT}"
+
+
+def _pairs(record: Mapping[str, Any], where: str) -> Iterator[tuple[str, str]]:
+    for number, value in enumerate(_listed(record, "samples", where), start=1):
+        here = f"{where}, sample {number}"
+        sample = mapping(value, here)
+        subject = filled(sample, "subject", here).strip()
+        yield from ((subject, answer) for answer in _answers(sample, here))
+
+
+def _answers(sample: Mapping[str, Any], where: str) -> list[str]:
+    if not isinstance(sample.get("object"), list):
+        return [filled(sample, "object", where).strip()]
+    values = _listed(sample, "object", where)
+    return [filled({"object": value}, "object", where).strip() for value in values]
+
+
+def _listed(record: Mapping[str, Any], key: str, where: str) -> list[Any]:
+    value = record.get(key)
+    if not isinstance(value, list) or not value:
+        got = shown(value) if key in record else "no such key"
+        raise ValueError(f"{where}: expected {key!r} to be a filled list, got {got}; correct it")
+    return value

@@ -1,0 +1,1 @@
+"""Estimates and tests that know nothing of language models."""

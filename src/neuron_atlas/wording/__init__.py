@@ -1,0 +1,1 @@
+"""Templates of prompts, and how subject and answer are put into them."""

@@ -1,0 +1,221 @@
+"""The facts that are attributed, and the table that is kept of them."""
+
+import copy
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+
+import scripts
+import toy
+from neuron_atlas.attributions import batches, questions, strongest
+from neuron_atlas.attributions.strongest import AttributionPlan
+from neuron_atlas.model.language_model import LanguageModel
+from neuron_atlas.neurons import knowledge_sets
+from neuron_atlas.pipeline import store
+from neuron_atlas.recall import answers
+from neuron_atlas.scoring import prompt_choice
+from neuron_atlas.scoring.candidates import CandidateTokens
+from saved import save
+
+PLAN = AttributionPlan("occlusion", "radau", 4, 0.01, "graded", 3, "candidates", 20, 0.3)
+
+
+@pytest.fixture(scope="module")
+def recalled(toy_decoder: LanguageModel) -> pd.DataFrame:
+    asked = answers.with_demonstrations(toy.fact_table("en"), shots=1, seed=0)
+    return answers.with_known(answers.score(toy_decoder, asked))
+
+
+@pytest.fixture(scope="module")
+def table(toy_decoder: LanguageModel, recalled: pd.DataFrame) -> pd.DataFrame:
+    rows = prompt_choice.first_known(recalled, max_facts=2)
+    return strongest.attribute(toy_decoder, rows, PLAN, None)
+
+
+def test_the_first_known_facts_of_each_relation_are_chosen(recalled: pd.DataFrame) -> None:
+    rows = prompt_choice.first_known(recalled, max_facts=2)
+    assert rows["known"].all()
+    assert rows.groupby("relation")["fact"].nunique().max() == 2
+    assert (rows.groupby("fact").size() == toy.N_TEMPLATES).all()
+    every = prompt_choice.first_known(recalled, max_facts=None)
+    assert set(every["fact"]) == set(recalled.loc[recalled["known"], "fact"])
+    assert set(rows["fact"]) <= set(every["fact"])
+
+
+def test_the_order_does_not_depend_on_what_else_is_known(recalled: pd.DataFrame) -> None:
+    """So that two languages with different knowledge choose the same facts where they can."""
+    all_known = prompt_choice.first_known(recalled.assign(known=True), max_facts=None)
+    order = {f: i for i, f in enumerate(all_known["fact"].unique())}
+    some = prompt_choice.first_known(recalled, max_facts=None)["fact"].unique()
+    assert [order[f] for f in some] == sorted(order[f] for f in some)
+
+
+def test_nothing_known_is_refused(recalled: pd.DataFrame) -> None:
+    with pytest.raises(ValueError, match="knows none of"):
+        prompt_choice.first_known(recalled.assign(known=False), max_facts=2)
+
+
+def test_the_query_leaves_demonstrations_out(
+    toy_decoder: LanguageModel, recalled: pd.DataFrame
+) -> None:
+    row = store.records(recalled)[0]
+    assert "\n" in row["prompt"]
+    found = questions.question_of(CandidateTokens(toy_decoder), row)
+    query = found.prompt[slice(*found.query)]
+    assert "\n" not in query
+    assert row["prompt"].endswith(query)
+    assert row["prompt"][row["subject_start"] : row["subject_end"]] in query
+
+
+def test_each_prompt_keeps_its_strongest_neurons_of_every_method(table: pd.DataFrame) -> None:
+    assert set(table["method"]) == {"attribution", "zero_ig", "gradient_activation", "activation"}
+    for _, part in table.groupby(["fact", "template", "method"]):
+        assert len(part) >= PLAN.keep
+        assert part["rank"].tolist() == list(range(len(part)))
+        assert (np.diff(part["score"]) <= 0).all()
+        assert part["neuron"].is_unique
+    assert (table.loc[table["method"] == "activation", "score"] >= 0).all()
+    main = table[table["method"] == "attribution"].drop_duplicates(["fact", "template"])
+    assert main["completeness"].median() < 0.05
+    assert (main["completeness"].notna().groupby(main["fact"]).sum() == 1).all()
+
+
+def test_the_fewest_steps_within_the_tolerance_are_taken(
+    toy_decoder: LanguageModel, recalled: pd.DataFrame
+) -> None:
+    rows = prompt_choice.first_known(recalled, max_facts=2)
+    steps = []
+    for tolerance in (1e-2, 1e-3, 1e-5):
+        plan = replace(PLAN, steps=None, tolerance=tolerance)
+        found = strongest.settled(toy_decoder, rows, plan, None)
+        assert found.steps is not None
+        steps.append(found.steps)
+        checked = strongest.attribute(toy_decoder, rows[rows["checked"]], found, None)
+        own = checked[checked["method"] == "attribution"].drop_duplicates("fact")
+        assert own["completeness"].median() < 3 * tolerance  # of all prompts, not the few measured
+    assert steps[0] < steps[1] < steps[2]
+
+
+def test_evaluations_are_settled_in_float32_whatever_the_model_s_precision(
+    toy_decoder: LanguageModel, recalled: pd.DataFrame, tmp_path: Path
+) -> None:
+    network = copy.deepcopy(toy_decoder.network).to(torch.bfloat16)  # type: ignore[arg-type]
+    coarse = replace(toy_decoder, network=network)
+    save(coarse, tmp_path / "model")
+    store.write_table(tmp_path / "recall/en.parquet", recalled)
+    params = yaml.safe_load((scripts.ROOT / "params.yaml").read_text(encoding="utf-8"))
+    params["attributions"] |= {"steps": None, "tolerance": 1e-3, "max_facts": 1}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    done = scripts.run(tmp_path, "attributions", "model", "recall/en.parquet", "attributions/en")
+    assert done.returncode == 0, done.stderr
+    about = store.read_json(tmp_path / "attributions/en" / knowledge_sets.META)
+    assert about["dtype"] == "bfloat16"
+    assert about["completeness"]["median"] > 1e-3  # what rounding costs is told
+    plan = replace(PLAN, steps=None, tolerance=1e-3)
+    with pytest.raises(ValueError, match="at best"):  # and more evaluations would not mend it
+        strongest.settled(coarse, prompt_choice.first_known(recalled, max_facts=1), plan, None)
+
+
+def test_a_tolerance_out_of_reach_is_an_error(
+    toy_decoder: LanguageModel, recalled: pd.DataFrame
+) -> None:
+    rows = prompt_choice.first_known(recalled, max_facts=1)
+    plan = replace(PLAN, rule="midpoint", steps=None, tolerance=1e-7)
+    with pytest.raises(ValueError, match=r"attributions.tolerance is 1e-07, but .* fix attributio"):
+        strongest.settled(toy_decoder, rows, plan, None)
+
+
+def test_scores_do_not_depend_on_which_prompts_are_checked(
+    toy_decoder: LanguageModel, recalled: pd.DataFrame, table: pd.DataFrame
+) -> None:
+    rows = prompt_choice.first_known(recalled, max_facts=2).assign(checked=True)
+    every = strongest.attribute(toy_decoder, rows, PLAN, None)
+    keys = ["fact", "template", "method", "neuron"]
+    both = table.merge(every, on=keys, suffixes=("", "_2"))
+    assert len(both) > 0.99 * len(table)
+    np.testing.assert_allclose(both["score"], both["score_2"], atol=1e-5 * every["score"].max())
+
+
+def test_parts_of_prompts_of_one_size_make_the_fewest_batches(
+    toy_decoder: LanguageModel, recalled: pd.DataFrame
+) -> None:
+    rows = prompt_choice.first_known(recalled, max_facts=None)
+    ordered = strongest.by_size(toy_decoder, rows, PLAN)
+    pd.testing.assert_frame_equal(ordered.sort_index(), rows)
+
+    def n_batches(table: pd.DataFrame, *, part: int) -> int:
+        parts = [table.iloc[i : i + part] for i in range(0, len(table), part)]
+        asked = [
+            [
+                questions.question_of(CandidateTokens(toy_decoder), row)
+                for row in store.records(some)
+            ]
+            for some in parts
+        ]
+        return sum(len(list(batches.batches(toy_decoder, some, by_words=True))) for some in asked)
+
+    sizes = [n_batches(t, part=24) for t in (ordered, rows)]
+    assert sizes[0] < 0.8 * sizes[1]
+    assert sizes[0] <= n_batches(rows, part=len(rows)) + len(rows) / 24
+
+
+def test_everything_above_the_floor_is_kept(
+    toy_decoder: LanguageModel, recalled: pd.DataFrame
+) -> None:
+    rows = prompt_choice.first_known(recalled, max_facts=1)
+    plan = AttributionPlan("zero", "graded", 3, 0.01, "graded", 3, "log_probability", 1, 0.3)
+    some = strongest.attribute(toy_decoder, rows, plan, None)
+    for _, part in some[some["method"] == "activation"].groupby(["fact", "template"]):
+        relative = part["score"] / part["score"].max()
+        assert (relative > 0.3).sum() == len(part)
+        assert len(part) > 1
+
+
+@pytest.mark.parametrize("keep", [1, 7, 500])
+def test_what_is_kept_is_the_head_of_all_scores_in_order(keep: int) -> None:
+    """Equal scores stay in the order of the neurons, at the edge of what is kept too."""
+    scores = torch.from_numpy(np.random.default_rng(0).integers(-9, 9, 300).astype(np.float32))
+    kept = strongest._strongest(scores, keep=keep, floor=0.8)
+    order = scores.argsort(descending=True, stable=True).tolist()
+    assert kept["neuron"].tolist() == order[: len(kept)]
+    assert len(kept) == min(300, max(keep, int((scores > 0.8 * 8).sum())))
+
+
+def test_the_folder_is_complete_and_readable(
+    tmp_path: Path, toy_decoder: LanguageModel, table: pd.DataFrame
+) -> None:
+    strongest.write(table, tmp_path / "en", plan=PLAN, lm=toy_decoder)
+    other = table.sample(frac=1, random_state=0)  # whatever the order of the work
+    strongest.write(other, tmp_path / "other", plan=PLAN, lm=toy_decoder)
+    for file in (tmp_path / "en").iterdir():
+        assert file.read_bytes() == (tmp_path / "other" / file.name).read_bytes()
+    scores = knowledge_sets.read_scores(tmp_path / "en")
+    assert list(scores.columns) == knowledge_sets.COLUMNS
+    prompts = store.read_table(tmp_path / "en" / "prompts.parquet")
+    assert not prompts.duplicated(["fact", "template"]).any()
+    meta = store.read_json(tmp_path / "en" / "meta.json")
+    assert meta["n_facts"] == prompts["fact"].nunique()
+    assert meta["completeness"]["median"] == pytest.approx(prompts["completeness"].median())
+    found = knowledge_sets.select(scores, method="attribution", tau=0.3, share=0.7)
+    assert set(found) == set(prompts["fact"])
+
+
+def test_the_mean_baseline_is_the_mean_over_prompts(
+    toy_decoder: LanguageModel, recalled: pd.DataFrame
+) -> None:
+    rows = prompt_choice.first_known(recalled, max_facts=1)
+    mean = strongest.baseline_mean(toy_decoder, rows, "mean")
+    assert mean is not None
+    assert mean.shape == (toy_decoder.n_layers, toy_decoder.n_neurons)
+    assert strongest.baseline_mean(toy_decoder, rows, "zero") is None
+    halves = [strongest.baseline_mean(toy_decoder, r, "mean") for r in (rows[::2], rows[1::2])]
+    n, (a, b) = len(rows), halves
+    assert a is not None
+    assert b is not None
+    pooled = (a * len(rows[::2]) + b * len(rows[1::2])) / n
+    np.testing.assert_allclose(mean.numpy(), pooled.numpy(), atol=1e-5)

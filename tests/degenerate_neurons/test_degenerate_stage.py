@@ -1,0 +1,92 @@
+"""The stage, from files to files, on the planted pairs."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from ruamel.yaml import YAML
+from safetensors.torch import save_file
+
+import degenerate_neurons as stage
+import planted_pairs
+from neuron_atlas.degenerate_neurons import fact_checking
+from neuron_atlas.degenerate_neurons.claims import CLAIMS, META
+from neuron_atlas.degenerate_neurons.degeneracy import PAIRS, SETS
+from neuron_atlas.findings.degenerate import summarise_degenerate
+from neuron_atlas.findings.fact_checking import summarise_fact_checking
+from neuron_atlas.neurons import relation_sets
+from neuron_atlas.pipeline import store
+from saved import save
+
+PARAMS = {
+    "candidates": 5,
+    "n_draws": 2,
+    "small": 0.22,
+    "negligible": 0.05,
+    "null_quantile": 0.99,
+    "max_size": 3,
+    "beam": 100,
+    "use_facts": 6,
+    "use_draws": 9,
+    "published_low": 0.2,
+    "published_high": 0.25,
+    "claim_facts": 99,
+    "negatives": 3,
+    "train": 0.4,
+    "validation": 0.5,
+    "rule_of_claims": "graded",
+    "nodes": 2,
+    "target": "candidates",
+    "share": 0.7,
+    "tau": 0.2,
+    "refine": 0.7,
+    "claim_draws": 3,
+    "seed": 1,
+}
+
+
+def inputs(folder: Path) -> tuple[Path, Path, Path, Path]:
+    """Write what the stage reads."""
+    lm, source = planted_pairs.model(), planted_pairs.source()
+    store.write_json(save(lm, folder / "model") / "provenance.json", {})
+    store.write_table(folder / "recall.parquet", planted_pairs.recalled(lm))
+    graded = planted_pairs.graded().assign(template=0, method=fact_checking.METHOD)
+    store.write_table(folder / "attributions" / "scores.parquet", graded)
+    sizes = folder / "sizes"
+    none = graded[["relation", "rank", "neuron"]].iloc[:0]
+    store.write_table(sizes / relation_sets.SETS, none)
+    banned = torch.zeros(2, planted_pairs.N_NEURONS, dtype=torch.bool)
+    banned.view(-1)[torch.from_numpy(source.banned)] = True
+    size = torch.from_numpy(source.size).float()
+    save_file({"size": size, "banned": banned}, sizes / relation_sets.SIZE)
+    YAML().dump({"degenerate_neurons": PARAMS}, folder / "params.yaml")
+    return folder / "model", folder / "recall.parquet", folder / "attributions", sizes
+
+
+def test_the_stage_writes_what_the_summaries_read_the_same_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = inputs(tmp_path)
+    outs = [tmp_path / "out" / name for name in ("first", "second")]
+    for out in outs:
+        stage.main(*given, out, language="xa")
+    for name in (PAIRS, SETS, CLAIMS, META):
+        assert (outs[0] / name).read_bytes() == (outs[1] / name).read_bytes()
+    assert not list((tmp_path / ".work").glob("*"))
+
+    folders = {"xa": outs[0]}
+    found = summarise_degenerate(
+        folders, negligible=0.05, negligible_rate=0.005, n_resamples=200, seed=0
+    )
+    assert found.summary["n_degenerate"] == 2  # a and b, c and d
+    assert found.summary["n_strict"] == 1  # a and b
+    assert found.summary["n_larger"] == 1  # t, u and v
+    assert found.summary["null_rate"] == 0
+    assert found.summary["n_pairs_tested"] == 7 * 10
+    checked = summarise_fact_checking(folders, negligible_auroc=0.01, n_resamples=200, seed=0)
+    assert np.isfinite(checked.tables["detectors"]["auroc"]).all()
+    train = set(planted_pairs.ANSWER) - set(store.read_table(outs[0] / CLAIMS)["subject"])
+    assert train
+    assert store.read_json(outs[0] / META)["n_training_facts"] == len(train)

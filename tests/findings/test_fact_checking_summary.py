@@ -1,0 +1,114 @@
+"""All detectors on the same test claims; thresholds and weights from validation alone."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
+
+from neuron_atlas.degenerate_neurons.claims import CLAIMS, DETECTORS, META
+from neuron_atlas.findings.fact_checking import summarise_fact_checking
+from neuron_atlas.findings.verdict import Finding
+from neuron_atlas.pipeline import store
+
+N_FACTS = 80
+
+
+def claims(seed: int, *, plain: float, degenerate: float) -> pd.DataFrame:
+    """One true and three false claims a fact; two scores hold as much information as is said."""
+    rng = np.random.default_rng(seed)
+    fact = np.repeat(np.arange(N_FACTS), 4)
+    label = np.arange(len(fact)) % 4 == 0
+    table = pd.DataFrame({"fact": [f"r:{i:02d}" for i in fact], "relation": "r", "label": label})
+    scores = {name: rng.normal(size=len(fact)) for name in DETECTORS}
+    scores["claim_probability"] += plain * label - 10
+    scores["degenerate"] = scores["degenerate"] * 1e-3 + degenerate * 1e-3 * label
+    scores["always_true"] = np.ones(len(fact))
+    split = np.where(fact % 5 < 2, "validation", "test")
+    return table.assign(subject=table["fact"].str[2:], split=split, **scores)
+
+
+def folders(root: Path, *, plain: float = 1.0, degenerate: float = 1.0) -> dict[str, Path]:
+    result = {}
+    for i, language in enumerate(("xa", "xb")):
+        store.write_table(root / language / CLAIMS, claims(i, plain=plain, degenerate=degenerate))
+        store.write_json(root / language / META, {"relations_without": ["q"] * i})
+        result[language] = root / language
+    return result
+
+
+def summed(where: dict[str, Path]) -> Finding:
+    return summarise_fact_checking(where, negligible_auroc=0.01, n_resamples=500, seed=0)
+
+
+def everything(where: dict[str, Path]) -> pd.DataFrame:
+    return pd.concat([store.read_table(f / CLAIMS) for f in where.values()], ignore_index=True)
+
+
+def test_the_metrics_are_scikit_learn_s_on_the_test_claims(tmp_path: Path) -> None:
+    where = folders(tmp_path)
+    part, table = summed(where), everything(where)
+    test = table[table["split"] == "test"]
+    rows = part.tables["detectors"].set_index("detector")
+    assert rows.index.tolist() == list(DETECTORS)
+    for name in DETECTORS:
+        row = rows.loc[name]
+        assert row["auroc"] == pytest.approx(roc_auc_score(test["label"], test[name]))
+        assert row["auroc_low"] <= row["auroc"] <= row["auroc_high"]
+        expected = average_precision_score(test["label"], test[name])
+        assert row["average_precision"] == pytest.approx(expected)
+        called = test[name] >= row["threshold"]
+        assert row["f1"] == pytest.approx(f1_score(test["label"], called))
+        assert part.summary["auroc"][name]["mean"] == row["auroc"]
+    assert (rows["n_claims"] == len(test)).all()
+    assert (rows["n_facts"] == test["fact"].nunique()).all()
+    assert rows.loc["always_true", "auroc"] == 0.5
+    assert part.summary["f1"]["always_true"] == pytest.approx(2 * 0.25 / 1.25)
+    assert part.summary["n_relations_without"] == 1
+
+
+def test_thresholds_and_weights_never_see_the_test(tmp_path: Path) -> None:
+    """With the test's labels turned round, thresholds are the same and the areas mirrored."""
+    where = folders(tmp_path)
+    before = summed(where)
+    for folder in where.values():
+        table = store.read_table(folder / CLAIMS)
+        turned = table["label"] ^ (table["split"] == "test")
+        store.write_table(folder / CLAIMS, table.assign(label=turned))
+    after = summed(where)
+    assert before.summary["threshold"] == after.summary["threshold"]
+    combined = [p.summary["combined"]["mean"] for p in (before, after)]
+    assert sum(combined) == pytest.approx(1)
+
+
+def test_neurons_that_add_information_are_said_to_help(tmp_path: Path) -> None:
+    part = summed(folders(tmp_path, plain=1.0, degenerate=1.5))
+    verdict = part.verdicts["degenerate_neurons_help_fact_checking"]
+    assert verdict.verdict == "supported"
+    assert verdict.effect.low > 0.03
+    gain = part.summary["combined"]["mean"] - part.summary["auroc"]["claim_probability"]["mean"]
+    assert verdict.effect.mean == pytest.approx(gain)
+    assert part.summary["degenerate_minus_claim_probability"]["mean"] > 0
+
+
+def test_neurons_that_add_nothing_are_not(tmp_path: Path) -> None:
+    part = summed(folders(tmp_path, plain=2.0, degenerate=0.0))
+    verdict = part.verdicts["degenerate_neurons_help_fact_checking"]
+    assert verdict.verdict in ("not supported", "undecided")
+    assert verdict.effect.mean < 0.02
+    assert part.summary["degenerate_minus_claim_probability"]["high"] < 0
+    assert "AUROC" in verdict.because
+
+
+def test_where_a_split_has_too_few_facts_the_reason_stands(tmp_path: Path) -> None:
+    where = folders(tmp_path)
+    for folder in where.values():
+        store.write_table(folder / CLAIMS, store.read_table(folder / CLAIMS).assign(split="test"))
+    part = summed(where)
+    assert not part.verdicts
+    assert not part.tables
+    assert re.search(
+        r"there are 0 and 80; raise degenerate_neurons.claim_facts", part.summary["reason"]
+    )

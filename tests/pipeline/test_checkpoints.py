@@ -1,0 +1,147 @@
+"""Long work resumes after a kill, and never from another run's parts."""
+
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from neuron_atlas.pipeline import checkpoints
+
+STAGES = Path(__file__).parents[2] / "stages"
+ITEMS = pd.DataFrame({"x": range(7)}, index=range(10, 17))
+
+
+class Worker:
+    """Squares a part; counts the items it computes; stops after `stop` of them."""
+
+    def __init__(self, stop: int = 100) -> None:
+        self.stop, self.seen = stop, 0
+
+    def __call__(self, part: pd.DataFrame) -> pd.DataFrame:
+        if self.seen >= self.stop:
+            raise KeyboardInterrupt
+        self.seen += len(part)
+        return pd.DataFrame({"y": part["x"].to_numpy() ** 2})
+
+
+def test_a_killed_run_goes_on_with_the_part_in_flight(tmp_path: Path) -> None:
+    first, second = Worker(stop=4), Worker()
+    with pytest.raises(KeyboardInterrupt):
+        checkpoints.in_parts(ITEMS, first, key="w-1", size=2, folder=tmp_path)
+    done = checkpoints.in_parts(ITEMS, second, key="w-1", size=2, folder=tmp_path)
+    assert done["y"].tolist() == [0, 1, 4, 9, 16, 25, 36]
+    assert (first.seen, second.seen) == (4, 3)
+    checkpoints.done("w-1", folder=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_key_starts_afresh(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        checkpoints.in_parts(ITEMS, Worker(stop=4), key="w-1", size=2, folder=tmp_path)
+    other = Worker()
+    checkpoints.in_parts(ITEMS, other, key="w-2", size=2, folder=tmp_path)
+    assert other.seen == len(ITEMS)
+
+
+@pytest.mark.parametrize("size", [1, 3, 7, 50])
+def test_the_size_of_parts_changes_nothing(tmp_path: Path, size: int) -> None:
+    done = checkpoints.in_parts(ITEMS, Worker(), key="w-1", size=size, folder=tmp_path)
+    assert done["y"].tolist() == [x**2 for x in range(7)]
+
+
+def test_the_key_follows_inputs_and_settings(tmp_path: Path) -> None:
+    path = tmp_path / "input"
+    path.write_text("a")
+    base = checkpoints.key("w", [path], {"k": 1})
+    assert checkpoints.key("w", [path], {"k": 1}) == base
+    assert checkpoints.key("w", [path], {"k": 2}) != base
+    path.write_text("b")
+    assert checkpoints.key("w", [path], {"k": 1}) != base
+
+
+def test_the_key_follows_every_file_of_a_folder_but_safetensors(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "tokenizer.json").write_text("a")
+    (folder / "model.safetensors").write_text("a")
+    base = checkpoints.key("w", [folder], {})
+    (folder / "model.safetensors").write_text("b")
+    assert checkpoints.key("w", [folder], {}) == base
+    (folder / "tokenizer.json").write_text("b")
+    assert checkpoints.key("w", [folder], {}) != base
+
+
+def test_the_key_tells_where_a_file_ends(tmp_path: Path) -> None:
+    a, b = tmp_path / "a", tmp_path / "b"
+    found = set()
+    for first, second in (("xy", "z"), ("x", "yz")):
+        a.write_text(first)
+        b.write_text(second)
+        found.add(checkpoints.key("w", [a, b], {}))
+    assert len(found) == 2
+
+
+def test_the_key_follows_the_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoints, "CODE", tmp_path)
+    (tmp_path / "room").mkdir()
+    for place in ("module.py", "room/module.py"):
+        module = tmp_path / place
+        module.write_text("x = 1\n")
+        base = checkpoints.key("w", [], {})
+        assert checkpoints.key("w", [], {}) == base
+        module.write_text("x = 2\n")
+        assert checkpoints.key("w", [], {}) != base
+
+
+def test_the_key_sees_a_module_that_moves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoints, "CODE", tmp_path)
+    for room in ("one", "two"):
+        (tmp_path / room).mkdir()
+    module = tmp_path / "one" / "module.py"
+    module.write_text("x = 1\n")
+    base = checkpoints.key("w", [], {})
+    module.rename(tmp_path / "two" / "module.py")
+    assert checkpoints.key("w", [], {}) != base
+
+
+def test_a_byte_changed_in_a_room_discards_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library's own code, copied: what a killed run left of other code is not taken up."""
+    code = shutil.copytree(checkpoints.CODE, tmp_path / "code")
+    monkeypatch.setattr(checkpoints, "CODE", code)
+    kept = tmp_path / "kept"
+
+    def work(worker: Worker) -> None:
+        key = checkpoints.key("w", [], {})
+        checkpoints.in_parts(ITEMS, worker, key=key, size=2, folder=kept)
+
+    with pytest.raises(KeyboardInterrupt):
+        work(Worker(stop=4))
+    same, changed = Worker(), Worker()
+    work(same)
+    with (code / "scoring" / "packing.py").open("a") as module:
+        module.write("#")
+    work(changed)
+    assert (same.seen, changed.seen) == (3, len(ITEMS))
+
+
+@pytest.mark.parametrize("script", sorted(STAGES.glob("*.py")), ids=lambda path: path.stem)
+def test_a_stage_s_key_follows_its_script(script: Path) -> None:
+    text = script.read_text(encoding="utf-8")
+    assert ("checkpoints.key(" in text) == ("[Path(__file__), model_folder, " in text)
+
+
+def test_parts_of_another_size_are_not_taken_for_these(tmp_path: Path) -> None:
+    """The third part has one item in both: the last one, and the third."""
+    checkpoints.in_parts(ITEMS, Worker(), key="w-1", size=3, folder=tmp_path)
+    done = checkpoints.in_parts(ITEMS, Worker(), key="w-1", size=1, folder=tmp_path)
+    assert done["y"].tolist() == [0, 1, 4, 9, 16, 25, 36]
+
+
+def test_parts_of_other_keys_do_not_pile_up(tmp_path: Path) -> None:
+    for key in ("w en-1", "w en-2", "w fr-1", "w en-3"):
+        with pytest.raises(KeyboardInterrupt):
+            checkpoints.in_parts(ITEMS, Worker(stop=4), key=key, size=2, folder=tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["w en-3", "w fr-1"]

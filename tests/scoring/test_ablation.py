@@ -1,0 +1,111 @@
+"""Interventions: exact against a full forward each, undone afterwards, refused when malformed."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+import numpy as np
+import pytest
+import torch
+from test_scoring import plain, queries
+from torch import Tensor, nn
+
+from neuron_atlas.model.language_model import LanguageModel, site_modules
+from neuron_atlas.scoring import ablation, log_probability
+
+
+@contextmanager
+def changed(module: nn.Module, change: Callable[[Tensor], None]) -> Iterator[None]:
+    """The obvious intervention, apart from the library's: one pre-hook that changes a copy."""
+
+    def before(_module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        x = args[0].clone()
+        change(x)
+        return (x, *args[1:])
+
+    handle = module.register_forward_pre_hook(before)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def overwritten(
+    module: nn.Module, neurons: list[int], value: Tensor, positions: slice
+) -> AbstractContextManager[None]:
+    """Put values into one set of neurons at some positions."""
+
+    def change(x: Tensor) -> None:
+        x[:, positions, neurons] = value[neurons]
+
+    return changed(module, change)
+
+
+@pytest.mark.parametrize("everywhere", [False, True])
+def test_many_arms_at_once_equal_one_full_forward_each(lm: LanguageModel, everywhere: bool) -> None:
+    asked, rng = queries(lm), np.random.default_rng(0)
+    n = lm.n_neurons
+    value = torch.randn(2, lm.n_layers, n, generator=torch.Generator().manual_seed(1))
+    layers = [0, 1, 2, 1, 0, 2, 1]
+    members = [rng.choice(n, size=5, replace=False) for _ in layers]
+    sets = [layer * n + m for layer, m in zip(layers, members, strict=True)]
+    kinds = [0, 1, 0, 1, 0, 1, 1]
+    edits = ablation.edits_of(sets, value, kinds)
+    found = log_probability.log_probabilities(
+        lm,
+        asked,
+        arms=[range(len(sets))] * len(asked),
+        intervene=ablation.intervention(lm, edits),
+        everywhere=everywhere,
+        sequence=40,
+    )
+    clean = log_probability.log_probabilities(lm, asked)
+    for query, values, untouched in zip(asked, found, clean, strict=True):
+        for a, answer in enumerate(query.answers):
+            first = len(query.prompt.before) - (0 if lm.architecture.encoder else 1)
+            last = first + len(answer) if lm.architecture.encoder else None
+            where = slice(None) if everywhere else slice(first, last)
+            for i, layer in enumerate(layers):
+                module = site_modules(lm, "hidden")[layer][0]
+                with overwritten(module, list(members[i]), value[kinds[i], layer], where):
+                    assert values[i, a] == pytest.approx(plain(lm, query, answer), abs=3e-5)
+        assert np.abs(values - untouched).max() > 0.01  # positive control: the edits do something
+
+
+def test_an_empty_set_changes_nothing_and_hooks_are_gone_after_an_error(lm: LanguageModel) -> None:
+    asked = queries(lm)[:1]
+    value = torch.zeros(1, lm.n_layers, lm.n_neurons)
+    none, every = np.empty(0, np.int64), np.arange(value.numel())
+    edits = ablation.edits_of([none, every], value)
+    clean = log_probability.log_probabilities(lm, asked)[0]
+    found = log_probability.log_probabilities(
+        lm, asked, arms=[(0, 1)], intervene=ablation.intervention(lm, edits)
+    )[0]
+    np.testing.assert_allclose(found[0], clean[0], atol=1e-5)
+    assert np.abs(found[1] - clean[0]).max() > 0.01
+    with (
+        pytest.raises(RuntimeError, match="stop"),
+        ablation.intervention(lm, edits)(torch.ones(1, 1, dtype=torch.long)),
+    ):
+        raise RuntimeError("stop")
+    np.testing.assert_array_equal(log_probability.log_probabilities(lm, asked)[0], clean)
+
+
+def test_the_paper_s_raw_sites_can_be_edited(decoder: LanguageModel) -> None:
+    """Gate, up and down outputs (Liu et al. 2025) are sites of their own."""
+    asked = queries(decoder)[:1]
+    clean = log_probability.log_probabilities(decoder, asked)[0]
+    for site, width in (("gate", 24), ("up", 24), ("down", 16)):
+        edits = ablation.edits_of([np.arange(width)], torch.zeros(1, decoder.n_layers, width))
+        run = ablation.intervention(decoder, edits, site=site)
+        found = log_probability.log_probabilities(decoder, asked, arms=[(0,)], intervene=run)[0]
+        assert np.abs(found - clean).max() > 1e-3
+
+
+def test_malformed_arms_are_refused() -> None:
+    value = torch.zeros(1, 2, 4)
+    with pytest.raises(ValueError, match=r"neurons must be in \[0, 8\)"):
+        ablation.edits_of([np.array([8])], value)
+    with pytest.raises(ValueError, match=r"kinds must be in"):
+        ablation.edits_of([np.array([1])], value, [1])
+    with pytest.raises(ValueError, match="finite"):
+        ablation.edits_of([np.array([1])], value * torch.nan)

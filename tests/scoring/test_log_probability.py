@@ -1,0 +1,48 @@
+"""Packed scoring equals one plain forward an answer."""
+
+import numpy as np
+import pytest
+import torch
+
+from neuron_atlas.model.language_model import LanguageModel
+from neuron_atlas.model.tokens import continuation
+from neuron_atlas.scoring import log_probability, trees
+from neuron_atlas.scoring.trees import Query
+
+PROMPTS = ["a b c", "d e f g h i", "j"]
+ANSWERS = ["k", "k l", "k l m", "k m", "n o p"]
+
+
+def queries(lm: LanguageModel) -> list[Query]:
+    return [trees.query(lm, p, [continuation(lm, p, f" {a}") for a in ANSWERS]) for p in PROMPTS]
+
+
+@torch.no_grad()
+def plain(lm: LanguageModel, query: Query, answer: tuple[int, ...]) -> float:
+    """One whole forward for one answer, through the model's own head."""
+    before, after = query.prompt
+    if lm.architecture.encoder:
+        ids = [*before, *[lm.mask_id] * len(answer), *after]
+        first = len(before)
+    else:
+        ids = [*before, *answer]
+        first = len(before) - 1
+    logp = lm.network(torch.tensor([ids])).logits[0].double().log_softmax(-1)
+    return sum(float(logp[first + j, token]) for j, token in enumerate(answer))
+
+
+def test_packed_log_probabilities_equal_one_forward_an_answer(lm: LanguageModel) -> None:
+    asked = queries(lm)
+    found = log_probability.log_probabilities(lm, asked)
+    for query, values in zip(asked, found, strict=True):
+        expected = [plain(lm, query, a) for a in query.answers]
+        np.testing.assert_allclose(values[0], expected, atol=2e-5)
+        assert np.ptp(expected) > 0.1  # the answers do differ
+
+
+@pytest.mark.parametrize("n_tokens", [1, 30, 4096])
+def test_batch_size_does_not_matter(lm: LanguageModel, n_tokens: int) -> None:
+    reference = log_probability.log_probabilities(lm, queries(lm))
+    found = log_probability.log_probabilities(lm, queries(lm), n_tokens=n_tokens)
+    for a, b in zip(reference, found, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)

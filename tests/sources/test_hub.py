@@ -1,0 +1,143 @@
+"""Facts of the Hub: one revision, no code, and the data set's own column names."""
+
+from collections.abc import Callable
+from typing import Any
+
+import datasets
+import pytest
+
+from neuron_atlas.sources import hub
+from neuron_atlas.sources.own import REQUIRED
+
+REVISION = "0123456789" * 4
+COLUMNS = {
+    "relation": "predicate",
+    "language": "lang",
+    "subject": "s",
+    "subject_label": "name",
+    "object": "o",
+}
+ROWS: dict[str, list[Any]] = {
+    "predicate": ["p", "q", "p"],
+    "lang": ["en", "de", "en"],
+    "s": ["S1", "S2", "S3"],
+    "name": ["one", "zwei", None],
+    "o": ["O1", "O2", "O3"],
+    "score": [0.1, 0.2, 0.3],
+}
+Calls = list[tuple[tuple[str, ...], dict[str, Any]]]
+
+
+def read(**changes: Any) -> Any:
+    given: dict[str, Any] = {"dataset": "owner/name", "revision": REVISION, "subset": None}
+    given |= {"split": "train", "columns": COLUMNS, "language": "en", "relations": None, **changes}
+    return hub.read(given.pop("dataset"), given.pop("revision"), **given)
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
+    """What the loader was asked for."""
+    return loads(monkeypatch, datasets.Dataset.from_dict(ROWS))
+
+
+def loads(monkeypatch: pytest.MonkeyPatch, answer: Any) -> Calls:
+    seen: Calls = []
+
+    def load(*args: str, **options: Any) -> Any:
+        seen.append((args, options))
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(datasets, "load_dataset", load)
+    return seen
+
+
+def test_columns_are_renamed_and_a_label_of_none_is_empty(calls: Calls) -> None:
+    raw = read()
+    assert (raw.language, raw.templates) == ("en", {})
+    assert raw.table.to_numpy().tolist() == [
+        ["p", "S1", "one", "O1", "O1"],
+        ["p", "S3", "", "O3", "O3"],
+    ]
+    assert read(relations=["q"]).table.empty
+    assert len(calls) == 2
+
+
+def test_one_revision_is_loaded_and_never_its_code(calls: Calls) -> None:
+    read(subset="part", split="test")
+    asked = {"name": "part", "revision": REVISION, "split": "test"}
+    assert calls == [(("owner/name",), asked)]
+
+
+def test_one_column_may_serve_twice(calls: Calls) -> None:
+    raw = read(columns={**COLUMNS, "subject": "o"}, language="de")
+    assert raw.table[["subject", "object"]].to_numpy().tolist() == [["O2", "O2"]]
+    assert len(calls) == 1
+
+
+def test_more_rows_than_a_batch_keep_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = [f"S{n}" for n in range(2500)]
+    rows = {name: ids if name == "subject" else ["x"] * 2500 for name in REQUIRED}
+    loads(monkeypatch, datasets.Dataset.from_dict(rows))
+    raw = read(columns={name: name for name in REQUIRED}, language="x")
+    assert raw.table["subject"].tolist() == ids
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"dataset": "name"}, r"facts.hub.dataset must be owner/name, got 'name'"),
+        ({"dataset": "../owner/name"}, r"facts.hub.dataset must be owner/name"),
+        ({"dataset": "/data/name"}, r"facts.hub.dataset must be owner/name"),
+        ({"dataset": "owner/name\n"}, r"facts.hub.dataset must be owner/name"),
+        ({"revision": "main"}, r"facts.hub.revision must be the 40 .* got 'main'"),
+        ({"revision": REVISION[:-1]}, r"facts.hub.revision must be the 40"),
+        ({"revision": "G" * 40}, r"facts.hub.revision must be the 40"),
+        ({"columns": {**COLUMNS, "label": "name"}}, r"unknown: \['label'\]"),
+        ({"columns": {"relation": "p"}}, r"missing: \['language', 'subject', 'object'\]"),
+    ],
+)
+def test_arguments_are_checked_before_anything_is_loaded(
+    calls: Calls, changes: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(ValueError, match=reason):
+        read(**changes)
+    assert calls == []
+
+
+def changed(**columns: list[Any]) -> datasets.Dataset:
+    return datasets.Dataset.from_dict({**ROWS, **columns})
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (lambda: FileNotFoundError("no\nsuch"), r"expected split 'train' .* 'no\\nsuch'; check"),
+        (lambda: RuntimeError("scripts are not supported"), r"got RuntimeError 'scripts are"),
+        (lambda: datasets.exceptions.DatasetNotFoundError("x"), r"got DatasetNotFoundError 'x'"),
+        (lambda: datasets.DatasetDict(train=changed()), r"expected one split, got DatasetDict"),
+        (lambda: changed().remove_columns("o"), r"expected the columns \['o'\], got \['predicate'"),
+        (lambda: changed(o=[1.5, 2.5, 3.5]), r", row 1: expected text in 'object', got 1.5; corr"),
+        (lambda: changed(s=["S1", None, "S3"]), r", row 2: expected text in 'subject', got None"),
+        (
+            lambda: changed(name=[["a"], ["b"], []]),
+            r"row 1: expected text in 'subject_label', got \[",
+        ),
+        (
+            lambda: changed(s=["S1", "S2", " "]),
+            r", row 3: expected 'subject' to be filled, got ' '",
+        ),
+        (lambda: changed(predicate=["p", "a/b", "p"]), r"row 2: expected a relation's name"),
+        (lambda: changed(lang=["de"] * 3), r"expected one of the languages de, got 'en'"),
+        (lambda: changed().select([]), r"expected one of the languages , got 'en'"),
+    ],
+)
+def test_what_cannot_be_used_names_the_data_set(
+    monkeypatch: pytest.MonkeyPatch, answer: Callable[[], Any], reason: str
+) -> None:
+    loads(monkeypatch, answer())
+    with pytest.raises(ValueError, match=rf"^owner/name@{REVISION}.*{reason}") as error:
+        read()
+    assert len(str(error.value)) < 600
+    assert "\n" not in str(error.value)

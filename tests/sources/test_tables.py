@@ -1,0 +1,316 @@
+"""Every source becomes the same tables, on made-up data and on the real ones."""
+
+import csv
+import json
+import os
+import zipfile
+from collections.abc import Mapping
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pandas as pd
+import pytest
+from ruamel.yaml import YAML
+
+import facts as stage
+import scripts
+from neuron_atlas.facts import fact_table
+from neuron_atlas.pipeline import store
+from neuron_atlas.pipeline.params import read_yaml
+
+ROOT = Path(__file__).parents[2]
+DATA = Path(os.environ.get("NEURON_ATLAS_TEST_DATA", ROOT.parent / "shared" / "data"))
+LANGUAGES = ("en", "de")
+COUNTRIES = (
+    "France",
+    "Spain",
+    "Italy",
+    "Japan",
+    "Kenya",
+    "Peru",
+    "Chile",
+    "Egypt",
+    "India",
+    "Nepal",
+)
+needs_data = pytest.mark.skipif(
+    not DATA.is_dir(), reason=f"{DATA} is absent; NEURON_ATLAS_TEST_DATA names another folder"
+)
+
+
+def triples(language: str) -> list[dict[str, str]]:
+    """Ten countries, two relations, labels that differ by language."""
+    rows = []
+    for (i, country), relation in product(enumerate(COUNTRIES), ("P36", "P30")):
+        thing = f"City{i}" if relation == "P36" else f"Land{i % 3}"
+        end = "" if language == "en" else "ia"
+        row = {"subject": f"Q{i}", "subject_label": country + end}
+        rows.append(row | {"relation": relation, "object": thing, "object_label": thing + end})
+    return rows
+
+
+def lines(path: Path, rows: list[dict[str, Any]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+def mlama(root: Path) -> Path:
+    for code in LANGUAGES:
+        for relation in ("P36", "P30"):
+            names = {"subject": "sub_uri", "object": "obj_uri"}
+            names |= {"subject_label": "sub_label", "object_label": "obj_label"}
+            found = [row for row in triples(code) if row["relation"] == relation]
+            rows = [{names[k]: v for k, v in row.items() if k in names} for row in found]
+            lines(root / code / f"{relation}.jsonl", rows)
+        texts = {"P36": "The capital of [X] is [Y] .", "P30": "[X] is located in [Y] ."}
+        lines(
+            root / code / "templates.jsonl",
+            [{"relation": r, "template": t} for r, t in texts.items()],
+        )
+    return root
+
+
+def own(path: Path) -> Path:
+    rows = [row | {"language": code} for code in LANGUAGES for row in triples(code)]
+    if path.suffix == ".csv":
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, sorted(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+    else:
+        lines(path, rows)
+    return path
+
+
+def own_templates(folder: Path) -> Path:
+    folder.mkdir()
+    for code in LANGUAGES:
+        texts = {"P36": ["The capital of {subject} is"], "P30": ["{subject} is located in"]}
+        content = {"name": code, "separator": " ", "templates": texts}
+        YAML(typ="safe").dump(content, folder / f"{code}.yaml")
+    return folder
+
+
+def prepared(
+    root: Path, *, encoder: bool = False, languages: Any = LANGUAGES, **changes: Any
+) -> None:
+    """Write what the stage needs in its folder: parameters, and what is known of the model."""
+    section = read_yaml(ROOT / "params.yaml")["facts"] | {
+        "templates": str(ROOT / "src/neuron_atlas/templates"),
+        "max_majority_share": 1.0,
+        "seed": 0,
+    }
+    content = {"languages": {code: {} for code in languages}, "recall": {"shots": 2}}
+    content |= {"facts": section | changes}
+    YAML(typ="safe").dump(content, root / "params.yaml")
+    store.write_json(root / "model/provenance.json", {"architecture": {"encoder": encoder}})
+
+
+def made(root: Path, monkeypatch: pytest.MonkeyPatch, **how: Any) -> dict[str, pd.DataFrame]:
+    """Run the stage and return each language's table."""
+    prepared(root, **how)
+    monkeypatch.chdir(root)
+    stage.main(Path("model"), Path("facts"), Path("report"))
+    return {path.stem: fact_table.read_facts(path) for path in sorted((root / "facts").iterdir())}
+
+
+def reports(root: Path) -> dict[str, Any]:
+    return {path.stem: store.read_json(path) for path in sorted((root / "report").iterdir())}
+
+
+def essence(tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
+    columns = ["fact", "prompt", "answer", "separator", "objects", "candidates", "split"]
+    return {code: table[columns].to_dict("records") for code, table in tables.items()}
+
+
+def test_mlama_its_archive_jsonl_csv_and_the_hub_give_the_same_tables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = tmp_path / "data"
+    archive = tmp_path / "mlama.zip"
+    with zipfile.ZipFile(archive, "w") as zipped:
+        for path in sorted(p for p in mlama(data / "m").rglob("*") if p.is_file()):
+            zipped.write(path, Path("mlama1.1") / path.relative_to(data / "m"))
+    texts = {"templates": str(own_templates(tmp_path / "texts"))}
+    rows = [row | {"language": code} for code in LANGUAGES for row in triples(code)]
+    monkeypatch.setattr(
+        datasets, "load_dataset", lambda *_a, **_k: datasets.Dataset.from_list(rows)
+    )
+    columns = {name: name for name in rows[0]}
+    hub = {"dataset": "a/b", "revision": 40 * "0", "subset": None, "split": "test"}
+    ways: list[dict[str, Any]] = [
+        {"source": "mlama", "path": str(data / "m")},
+        {"source": "mlama", "path": str(archive)},
+        {"source": "jsonl", "path": str(own(tmp_path / "own.jsonl")), **texts},
+        {"source": "csv", "path": str(own(tmp_path / "own.csv")), **texts},
+        {"source": "hub", "hub": {**hub, "columns": columns}, **texts},
+    ]
+    found = []
+    for i, way in enumerate(ways):
+        (tmp_path / str(i)).mkdir()
+        found.append(essence(made(tmp_path / str(i), monkeypatch, **way)))
+    assert len(found[0]["en"]) == len(found[0]["de"]) == 20
+    assert found[0]["de"][0]["answer"].endswith("ia")
+    assert all(one == found[0] for one in found)
+
+
+def test_the_tables_open_in_datasets_and_pandas(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables = made(tmp_path, monkeypatch, source="mlama", path=str(mlama(tmp_path / "m")))
+    file = str(tmp_path / "facts" / "en.parquet")
+    cache = str(tmp_path / "cache")
+    opened = datasets.load_dataset("parquet", data_files=file, split="train", cache_dir=cache)
+    assert opened.column_names == list(fact_table.COLUMNS)
+    assert opened["prompt"][:] == tables["en"]["prompt"].tolist()
+    assert opened["candidates"][0] == tables["en"]["candidates"][0]
+    assert pd.read_parquet(file)["answer"].tolist() == tables["en"]["answer"].tolist()
+
+
+def test_an_encoder_is_asked_with_the_whole_template(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = mlama(tmp_path / "m")
+    patterns = tmp_path / "patterns"
+    for code in LANGUAGES:
+        lines(patterns / code / "P36.jsonl", [{"pattern": "[Y] is the capital of [X]."}])
+    how: dict[str, Any] = {"source": "mlama", "path": str(folder), "templates": str(patterns)}
+    decoder = made(tmp_path, monkeypatch, **how)
+    assert set(decoder["en"]["template"]) == {0}
+    assert reports(tmp_path)["en"]["relations"]["P36"]["templates"]["left_out"] == {
+        **{"bad_slots": 0, "object_not_last": 1, "repeated": 0, "beyond_paraphrases": 0}
+    }
+    other = tmp_path / "encoder"
+    other.mkdir()
+    encoder = made(other, monkeypatch, encoder=True, **how)["en"]
+    prompts = set(encoder.loc[encoder["subject_label"] == "Peru", "prompt"])
+    assert prompts == {
+        "The capital of Peru is{object} .",
+        "{object} is the capital of Peru.",
+        "Peru is located in{object} .",
+    }
+    spans = [
+        row["prompt"][row["subject_start"] : row["subject_end"]] for row in store.records(encoder)
+    ]
+    assert spans == encoder["subject_label"].tolist()
+
+
+def test_a_label_that_holds_a_slot_is_no_slot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = mlama(tmp_path / "m")
+    path = folder / "en" / "P36.jsonl"
+    path.write_text(path.read_text().replace('"Peru"', '"{object} <script>"'), encoding="utf-8")
+    tables = made(tmp_path, monkeypatch, source="mlama", path=str(folder))
+    assert len(tables["en"][tables["en"]["relation"] == "P36"]) == 9
+    assert reports(tmp_path)["en"]["relations"]["P36"]["dropped"]["empty_label"] == 1
+    assert reports(tmp_path)["de"]["relations"]["P36"]["dropped"]["lost_elsewhere"] == 1
+
+
+MISTAKES: list[tuple[dict[str, Any], str]] = [
+    ({"path": "nowhere"}, "facts.path nowhere does not exist"),
+    ({"languages": ("en", "xx")}, "xx"),
+    ({"relations": ["P36", "P99"]}, "unknown: ['P99']"),
+    (
+        {"relations": ["P36"]},
+        "at least two relations need facts and a template that fits the model, got ['P36']",
+    ),
+    ({"min_languages": 3}, "facts.min_languages must be in [1, 2]"),
+    ({"min_per_relation": 11}, "no relation has facts.min_per_relation 11 facts"),
+    ({"source": "hub"}, "facts.source is hub, but facts.hub is null"),
+    ({"source": "lre"}, "language"),
+    ({"templates": "nowhere"}, "facts.templates nowhere does not exist"),
+    ({"source": "csv"}, "facts.path m must end in .csv"),
+    ({"max_answer_tokens": 2}, "model/tokenizer.json does not exist"),
+]
+
+
+@pytest.mark.parametrize(("changes", "message"), MISTAKES)
+def test_a_mistake_is_one_line_and_leaves_nothing(
+    tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    mlama(tmp_path / "m")
+    prepared(tmp_path, **({"source": "mlama", "path": "m"} | changes))
+    done = scripts.run(tmp_path, "facts", "model", "facts", "report")
+    assert done.returncode == 1, done.stderr
+    assert message in done.stderr
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["m", "model", "params.yaml"]
+
+
+def pairs(code: str, relation: str) -> set[tuple[str, str]]:
+    """The (subject, object) ids of one relation and language, read without the library."""
+    path = DATA / "mlama1.1" / code / f"{relation}.jsonl"
+    if not path.exists():
+        return set()
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return {(row["sub_uri"], row["obj_uri"]) for row in rows}
+
+
+@needs_data
+def test_aligned_facts_of_the_real_mlama_are_the_intersection_of_ids(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    languages = ("en", "fr", "de", "es", "ru", "zh")
+    how: dict[str, Any] = {"source": "mlama", "path": str(DATA / "mlama1.1"), "stand_in": True}
+    tables = made(tmp_path, monkeypatch, languages=languages, **how)
+    relations = sorted(path.stem for path in (DATA / "mlama1.1" / "en").glob("P*.jsonl"))
+    assert len(relations) == 41
+    n_aligned = {r: len(set.intersection(*(pairs(c, r) for c in languages))) for r in relations}
+    assert sum(n_aligned.values()) > 1000
+    for code, report in reports(tmp_path).items():
+        found = {r: row["n_aligned"] for r, row in report["relations"].items()}
+        assert found == {r: n for r, n in n_aligned.items() if r in found}
+        assert all(n_aligned[r] == 0 for r in set(relations) - set(found))
+        for name, row in report["relations"].items():
+            left = row["n_read"] - sum(row["dropped"].values())
+            subjects = row["n_facts"] + row["n_without_template"] + row["n_too_few"]
+            assert 0 <= subjects <= left <= n_aligned[name]
+        assert report["source"]["licence"] == "CC-BY-NC 4.0"
+        assert len(tables[code]) > 500
+    aligned = [set(table["fact"]) for table in tables.values()]
+    assert all(one == aligned[0] for one in aligned)
+
+
+@needs_data
+def test_mpararel_adds_paraphrases_to_the_real_mlama(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    how: dict[str, Any] = {
+        "source": "mlama",
+        "path": str(DATA / "mlama1.1"),
+        "templates": str(DATA / "mpararel" / "patterns"),
+        "relations": ["P36", "P37", "P103"],
+    }
+    tables = made(tmp_path, monkeypatch, languages=("en", "fr", "de"), **how)
+    assert all(table["template"].max() >= 1 for table in tables.values())
+    assert all(not p.endswith(" ") for table in tables.values() for p in table["prompt"])
+
+
+@needs_data
+def test_every_relation_of_the_real_lre_is_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    how: dict[str, Any] = {
+        "source": "lre",
+        "path": str(DATA / "lre"),
+        "allow": ["copy", "same_label"],
+    }
+    table = made(tmp_path, monkeypatch, languages=("en",), **how)["en"]
+    rows = reports(tmp_path)["en"]["relations"]
+    files = {path.stem: path for path in (DATA / "lre").rglob("*.json")}
+    assert len(files) == 47
+    assert set(rows) == set(files)
+    for name, path in files.items():
+        samples = json.loads(path.read_text(encoding="utf-8"))["samples"]
+        objects = [s["object"] if isinstance(s["object"], list) else [s["object"]] for s in samples]
+        distinct = {
+            (s["subject"].strip(), o.strip())
+            for s, o in zip(samples, objects, strict=True)
+            for o in o
+        }
+        assert rows[name]["n_aligned"] == len(distinct), name
+    assert set(table["relation"]) > {"country_capital_city", "adj_antonym"}

@@ -1,0 +1,123 @@
+"""Which rooms of the library a stage's script reaches, and whether dvc.yaml lists them.
+
+`python tools/closure.py` prints what is wrong; `--write` puts it right, keeping order and comments.
+DVC does not see what a script imports, so each stage's deps name the script and the rooms.
+"""
+
+import ast
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedSeq
+
+ROOT = Path(__file__).parents[1]
+PACKAGE, SCRIPTS = "src/neuron_atlas", "stages"
+
+
+def modules_of(script: Path, source: Path) -> set[Path]:
+    """Return the modules of `source` that a script imports, and those that they import in turn.
+
+    Imports inside functions count. So do other scripts that the script imports for their schemas,
+    but not what those import: each stage checks its own section again when it runs. `__init__.py`
+    does not count.
+    """
+    found: set[Path] = set()
+    queue = [script]
+    while queue:
+        new = _imported(queue.pop(), source) - found
+        found |= new
+        queue += new
+    return found | _imported(script, script.parent)
+
+
+def _imported(file: Path, folder: Path) -> set[Path]:
+    nodes = ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+    names = {name for node in nodes for name in _names(node)}
+    paths = {folder.joinpath(*name.split(".")).with_suffix(".py") for name in names}
+    return {path for path in paths if path.exists()}
+
+
+def _names(node: ast.AST) -> list[str]:
+    """Return the dotted names that an import statement may mean as modules."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom):
+        if node.level:
+            raise ValueError(f"line {node.lineno}: relative imports are not followed")
+        return [str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return []
+
+
+def script_of(stage: Mapping[str, Any]) -> str:
+    """Return the script that a stage's command runs."""
+    return next(word for word in str(stage["cmd"]).split() if word.endswith(".py"))
+
+
+def code_of(stage: Mapping[str, Any], root: Path = ROOT) -> list[str]:
+    """Return the code that a stage runs, as dvc.yaml has to list it: its script, then the rooms.
+
+    A room is a folder of the package; a module that lies in no room stands for itself. For a script
+    that imports other scripts stands the folder of them all.
+    """
+    script = root / script_of(stage)
+    found = {_place(path, root) for path in modules_of(script, root / "src")}
+    scripts = SCRIPTS if SCRIPTS in found else script.relative_to(root).as_posix()
+    return [scripts, *sorted(found - {SCRIPTS})]
+
+
+def _place(path: Path, root: Path) -> str:
+    """Return the room, module or folder of scripts that a file stands in."""
+    package = root / PACKAGE
+    if not path.is_relative_to(package):
+        return SCRIPTS
+    parts = path.relative_to(package).parts
+    return (package / parts[0]).relative_to(root).as_posix()
+
+
+def is_code(dep: str, root: Path = ROOT) -> bool:
+    """Return whether a dep is code, rather than data."""
+    return dep == SCRIPTS or dep.endswith(".py") or (root / dep / "__init__.py").exists()
+
+
+def write(file: Path, root: Path = ROOT) -> None:
+    """Put each stage's code first in its deps, in place of the code that is listed there."""
+    yaml = YAML()
+    yaml.width = 4096  # break no line
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    content = yaml.load(file.read_text(encoding="utf-8"))
+    for stage in content["stages"].values():
+        _replace_code(stage["deps"], code_of(stage, root), root)
+    with file.open("w", encoding="utf-8") as stream:
+        yaml.dump(content, stream)
+
+
+def _replace_code(deps: CommentedSeq, code: list[str], root: Path) -> None:
+    """Leave the deps that are not code where they are, so that their comments stay with them."""
+    for index in reversed(range(len(deps))):
+        if is_code(deps[index], root) and deps[index] not in code:
+            del deps[index]
+    for name in code:
+        if name in deps:
+            deps.remove(name)
+    for index, name in enumerate(code):
+        deps.insert(index, name)
+
+
+def problems(content: Mapping[str, Any], root: Path = ROOT) -> list[str]:
+    """Return one line for each script or room that is listed but not reached, or the reverse."""
+    found = []
+    for name, stage in content["stages"].items():
+        listed = {dep for dep in stage["deps"] if is_code(dep, root)}
+        run = set(code_of(stage, root))
+        found += [f"{name}: {path} is listed but not run" for path in sorted(listed - run)]
+        found += [f"{name}: {path} is run but not listed" for path in sorted(run - listed)]
+    return found
+
+
+if __name__ == "__main__":
+    if "--write" in sys.argv[1:]:
+        write(ROOT / "dvc.yaml")
+    raise SystemExit("\n".join(problems(YAML(typ="safe").load(ROOT / "dvc.yaml"))) or None)
