@@ -39,6 +39,9 @@ repro: setup mend  ## Rebuild whatever is out of date
 mend: setup  ## Put right what a killed DVC may have left of dvc.lock
 	@PYTHONPATH=src $(BIN)/python tools/mend.py
 
+compare: setup  ## Experiments side by side: what was changed, and the verdicts
+	@$(BIN)/python tools/compare.py
+
 docs: setup  ## Count the built-in facts anew in docs/facts.md
 	$(BIN)/python docs/count_facts.py
 
@@ -86,5 +89,5 @@ programs:
 	command -v sshd >/dev/null || { \
 	echo "error: sshd not found; install the package openssh-server" >&2; exit 1; }
 
-.PHONY: help setup fix lint lint-templates test test-sharing programs check repro mend docs bench \
-	bench-facts
+.PHONY: help setup fix lint lint-templates test test-sharing programs check repro mend compare docs \
+	bench bench-facts

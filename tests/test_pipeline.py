@@ -190,10 +190,19 @@ def test_there_are_few_enough_stages_for_dvc() -> None:
 
 @each_stage
 def test_only_the_report_has_outputs_outside_the_cache(name: str) -> None:
-    options = [out for out in STAGES[name].get("outs", []) if isinstance(out, dict)]
-    assert not options
+    declared = [*STAGES[name].get("outs", []), *STAGES[name].get("metrics", [])]
+    outside = [out for out in declared if isinstance(out, dict)]
+    assert not outside or name == "report"
+    assert all(out == {path: {"cache": False}} for out in outside for path in out)
+    assert {path.split("/")[0] for out in outside for path in out} <= {"metrics"}
     assert "metrics" not in STAGES[name] or name == "report"
     assert STAGES[name]["params"], "without params DVC keeps no stage in its run-cache"
+
+
+def test_the_metrics_are_what_a_person_compares() -> None:
+    declared = [*STAGES["report"]["outs"], *STAGES["report"]["metrics"]]
+    assert not [out for out in declared if isinstance(out, str) and out.startswith("metrics")]
+    assert STAGES["report"]["metrics"] == [{"metrics/verdicts": {"cache": False}}]
 
 
 # What runs again. The commands are replaced by one that writes a digest of all that the stage

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from neuron_atlas.model.language_model import LanguageModel
+from neuron_atlas.report import metrics
 from repository import LANGUAGES, copied, run
 from saved import save
 
@@ -48,7 +49,7 @@ def test_a_forced_run_gives_the_same_bytes(repository: Path) -> None:
 def test_an_experiment_with_other_sets_does_not_extract_again(repository: Path) -> None:
     run(repository, "git", "add", "-A")
     run(repository, "git", "commit", "-q", "-m", "Results")
-    output = run(repository, "dvc", "exp", "run", "-S", "relation_neurons.k=6")
+    output = run(repository, "dvc", "exp", "run", "-n", "sets-of-six", "-S", "relation_neurons.k=6")
     ran = {line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")}
     assert {"check", "relation_neurons", "interference@en", "language_neurons", "report"} <= ran
     slow = {"model", "facts@en", "recall@en", "activations@en", "attributions@en", "consistency"}
@@ -57,3 +58,30 @@ def test_an_experiment_with_other_sets_does_not_extract_again(repository: Path) 
     assert "relation_neurons.k" in shown.splitlines()[0]
     assert "verdicts" in run(repository, "dvc", "metrics", "show", "--json")
     assert "relation_neurons.k" in run(repository, "dvc", "params", "diff")
+    edits = run(repository, "git", "diff", "--unified=0", "params.yaml").splitlines()[5:]
+    assert [line.split("#")[0].split() for line in edits] == [["-", "k:", "8"], ["+", "k:", "6"]]
+
+
+@pytest.mark.parametrize(
+    ("command", "shown"),
+    [
+        ("dvc metrics show", ("cumulativity", "effect", "low", "high", "verdict")),
+        ("dvc metrics diff", ("cumulativity", "HEAD", "workspace")),
+        ("dvc exp diff HEAD sets-of-six", ("cumulativity", "relation_neurons.k", "sets-of-six")),
+        ("python tools/compare.py", ("cumulativity", "relation_neurons.k", "sets-of-six")),
+    ],
+)
+def test_what_is_compared_fits_a_terminal(
+    repository: Path, command: str, shown: tuple[str, ...]
+) -> None:
+    """The workspace is that of the experiment above."""
+    lines = run(repository, *command.split(), COLUMNS="120").splitlines()
+    assert max(map(len, lines)) <= 120
+    assert all(any(word in line for line in lines) for word in shown)
+
+
+def test_metrics_are_ten_verdicts(repository: Path) -> None:
+    header = run(repository, "dvc", "exp", "show", "--csv").splitlines()[0].split(",")
+    columns = [name for name in header if name.startswith("metrics/")]
+    assert len({name.split(":")[0] for name in columns}) == 10
+    assert 10 * len(("verdict", "effect")) <= len(columns) <= 10 * len(metrics.COMPARED)

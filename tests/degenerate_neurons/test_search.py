@@ -8,9 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from test_ablation import overwritten
 from test_degeneracy import RULE
-from test_scoring import plain
 
 import planted_pairs
 import tiny
@@ -21,6 +19,7 @@ from neuron_atlas.degenerate_neurons.suppression import Bench, Request
 from neuron_atlas.model.language_model import LanguageModel, site_modules
 from neuron_atlas.recall import answers
 from planted_pairs import UNIT
+from references import overwritten, plain
 
 SEARCH = Search(
     candidates=5, n_draws=2, max_size=3, beam=100, use=Use(n_facts=6, n_draws=9, seed=0), seed=0

@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from test_operations import prompts
 from torch import Tensor
 
 import planted
@@ -20,6 +19,7 @@ from neuron_atlas.model.language_model import LanguageModel, site_modules
 from neuron_atlas.scoring import trees
 from neuron_atlas.scoring.candidates import CandidateTokens
 from planted_scores import unit
+from references import letters
 
 
 def test_shared_ranks_by_hand() -> None:
@@ -135,7 +135,7 @@ def slow_scores(lm: LanguageModel, prompt: str, answer: list[int], taken: np.nda
 
 def test_the_second_step_sees_the_first_one_in_force(decoder: LanguageModel) -> None:
     """Chen et al.'s code undoes the first edit before the second: that gives another order."""
-    table = prompts(2).rename(columns={"measured": "fact"}).assign(correct=True)
+    table = letters(2).rename(columns={"measured": "fact"}).assign(correct=True)
     table = table.assign(fact="f", template=[0, 1], subject_start=0)
     held = table.iloc[:1].assign(template=99)
     both = Tables({"xx": table, "yy": table}, {"xx": held, "yy": held})
@@ -189,7 +189,7 @@ def test_facts_known_in_too_few_languages_are_left_out(
 
 
 def test_a_new_object_begins_with_another_token(decoder: LanguageModel) -> None:
-    table = prompts(1).rename(columns={"measured": "fact"}).assign(correct=True)
+    table = letters(1).rename(columns={"measured": "fact"}).assign(correct=True)
     table["candidates"] = [["o", "x", "y"]]
     table["candidate_labels"] = [["k l", "k m", "n"]]
     tables = {name: table.assign(language=name) for name in ("xx", "yy", "zz")}

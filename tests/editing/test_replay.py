@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from test_scoring import queries
 
 from neuron_atlas.editing.replay import Replay
 from neuron_atlas.editing.value_edits import ValueEdit, applied
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.scoring import log_probability
+from references import queries
 
 
 def test_a_change_above_is_read_bit_by_bit_alike(lm: LanguageModel) -> None:

@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from test_scoring import queries
 
 import planted
 import tiny
@@ -14,6 +13,7 @@ from neuron_atlas.editing.value_edits import ValueEdit, applied
 from neuron_atlas.model import language_model
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.scoring import log_probability
+from references import queries
 
 
 def an_edit(lm: LanguageModel, *, seed: int = 0) -> ValueEdit:

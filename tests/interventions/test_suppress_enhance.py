@@ -6,8 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from test_ablation import changed
-from test_scoring import plain
 from torch import Tensor, nn
 
 import planted
@@ -19,6 +17,7 @@ from neuron_atlas.model.tokens import continuation
 from neuron_atlas.pipeline.store import records
 from neuron_atlas.scoring import trees
 from neuron_atlas.scoring.candidates import CandidateTokens, asked_for
+from references import changed, letters, plain
 
 
 def scaled(
@@ -32,30 +31,10 @@ def scaled(
     return changed(module, change)
 
 
-def prompts(n: int) -> pd.DataFrame:
-    """Prompts of letters in the layout of the recall table, with one answer of two tokens."""
-    rng = np.random.default_rng(0)
-    letters = [" ".join(rng.choice(list("abcdefgh"), size=4)) for _ in range(n)]
-    return pd.DataFrame(
-        {
-            "language": "xx",
-            "measured": [f"f{i}" for i in range(n)],
-            "relation": "r",
-            "template": 0,
-            "prompt": letters,
-            "separator": " ",
-            "objects": [["o"]] * n,
-            "candidates": [["o"]] * n,
-            "candidate_labels": [["k l"]] * n,
-            "log_probabilities": [[0.0]] * n,
-        }
-    )
-
-
 def test_operations_equal_a_full_forward_a_prompt(lm: LanguageModel) -> None:
     if lm.architecture.encoder:
         pytest.skip("an encoder's masks are covered by the tests of ablation")
-    table, rng, n = prompts(3), np.random.default_rng(1), lm.n_neurons
+    table, rng, n = letters(3), np.random.default_rng(1), lm.n_neurons
     layers, members = [0, 2], [rng.choice(n, size=5, replace=False) for _ in range(2)]
     sets = [
         NeuronSet(f"f{i}", "r", "m", layer * n + m)

@@ -1,14 +1,18 @@
-"""params.yaml is read as DVC reads it, strictly; every mistake names its file and its key."""
+"""params.yaml is read and written as DVC does it; every mistake names its file and its key."""
 
+from collections.abc import Iterator, Mapping
+from difflib import ndiff
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pytest
+from dvc.utils.hydra import apply_overrides
 from dvc.utils.serialize import load_yaml
 from pydantic import Field
 
 from neuron_atlas.pipeline import params
 
+ROOT = Path(__file__).parents[1]
 GOOD = "stage:\n  rate: 0.5\n  k: 3\n  how: min\n  seed: null\n"
 
 
@@ -112,3 +116,42 @@ def test_languages_must_be_a_mapping(tmp_path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(ValueError, match=r"languages must be a non-empty mapping such as"):
         params.load_languages(path)
+
+
+def knobs(values: Mapping[str, Any], *outer: str) -> Iterator[tuple[str, Any]]:
+    """Yield the dotted name and the value of everything in params.yaml that is no mapping."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from knobs(value, *outer, key)
+        else:
+            yield ".".join((*outer, key)), value
+
+
+def changed_lines(folder: Path, *overrides: str) -> tuple[list[str], list[str]]:
+    """Return the lines of the real params.yaml that `dvc exp run -S` takes out and puts in."""
+    copy = folder / "params.yaml"
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    copy.write_text(text, encoding="utf-8")
+    apply_overrides(str(copy), list(overrides))
+    before, after = text.splitlines(), copy.read_text(encoding="utf-8").splitlines()
+    edits = [line for line in ndiff(before, after) if line.startswith(("- ", "+ "))]
+    return [e[2:] for e in edits if e[0] == "-"], [e[2:] for e in edits if e[0] == "+"]
+
+
+def test_an_experiment_changes_one_line(tmp_path: Path) -> None:
+    (before,), (after,) = changed_lines(tmp_path, "relation_neurons.k=6")
+    assert before.split("#")[0].strip() == "k: 100"
+    assert after.split("#")[0].strip() == "k: 6"
+    assert changed_lines(tmp_path, "+languages.it={}") == ([], ["  it: {}"])
+    assert changed_lines(tmp_path, "relation_neurons.k=100") == ([], [])
+
+
+def test_each_parameter_that_is_set_changes_its_line_alone(tmp_path: Path) -> None:
+    every = dict(knobs(params.read_yaml(ROOT / "params.yaml")))
+    single = [name for name, value in every.items() if not isinstance(value, list)]
+    before, after = changed_lines(tmp_path, *(f"{name}=never_a_value" for name in single))
+    assert len(before) == len(after) == len(single) > 50
+    for name, old, new in zip(single, before, after, strict=True):
+        key = f"{name.rpartition('.')[2]}:"
+        assert old.split()[0] == new.split()[0] == key
+        assert new.split()[1] == "never_a_value"

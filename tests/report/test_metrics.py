@@ -105,6 +105,16 @@ def test_the_summary_keeps_the_contract() -> None:
     }
 
 
+def test_what_two_runs_are_compared_by_is_short_and_the_summary_s() -> None:
+    content = metrics.metrics(results.everything())
+    verdicts = content["summary"]["verdicts"]
+    compared = {n.split("/")[1]: v for n, v in content.items() if n.startswith("verdicts/")}
+    assert set(compared) == set(verdicts)
+    for claim, figures in compared.items():
+        assert set(figures) == {"verdict", "effect", "low", "high"}
+        assert figures == {key: verdicts[claim][key] for key in figures}
+
+
 def test_figures_on_knowledge_stand_under_their_names() -> None:
     given = results.everything()
     content = metrics.metrics(given)["knowledge"]

@@ -309,6 +309,7 @@ def test_the_stage_writes_metrics_plots_and_page(
     outs = [tmp_path / name for name in ("metrics", "plots", "report")]
     stage.main(*vars(at).values(), *outs)
     names = {"summary", "facts", "recall", "relation_neurons", "interference", "knowledge"}
+    names.add("verdicts")
     assert {path.stem for path in outs[0].iterdir()} == names
     assert {path.stem for path in outs[1].iterdir()} == set(plots.PLOTS)
     assert json.loads((outs[0] / "summary.json").read_text())["facts"]["source"] == "builtin"

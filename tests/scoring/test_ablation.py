@@ -1,43 +1,12 @@
 """Interventions: exact against a full forward each, undone afterwards, refused when malformed."""
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-
 import numpy as np
 import pytest
 import torch
-from test_scoring import plain, queries
-from torch import Tensor, nn
 
 from neuron_atlas.model.language_model import LanguageModel, site_modules
 from neuron_atlas.scoring import ablation, log_probability
-
-
-@contextmanager
-def changed(module: nn.Module, change: Callable[[Tensor], None]) -> Iterator[None]:
-    """The obvious intervention, apart from the library's: one pre-hook that changes a copy."""
-
-    def before(_module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        x = args[0].clone()
-        change(x)
-        return (x, *args[1:])
-
-    handle = module.register_forward_pre_hook(before)
-    try:
-        yield
-    finally:
-        handle.remove()
-
-
-def overwritten(
-    module: nn.Module, neurons: list[int], value: Tensor, positions: slice
-) -> AbstractContextManager[None]:
-    """Put values into one set of neurons at some positions."""
-
-    def change(x: Tensor) -> None:
-        x[:, positions, neurons] = value[neurons]
-
-    return changed(module, change)
+from references import overwritten, plain, queries
 
 
 @pytest.mark.parametrize("everywhere", [False, True])

@@ -2,33 +2,10 @@
 
 import numpy as np
 import pytest
-import torch
 
 from neuron_atlas.model.language_model import LanguageModel
-from neuron_atlas.model.tokens import continuation
-from neuron_atlas.scoring import log_probability, trees
-from neuron_atlas.scoring.trees import Query
-
-PROMPTS = ["a b c", "d e f g h i", "j"]
-ANSWERS = ["k", "k l", "k l m", "k m", "n o p"]
-
-
-def queries(lm: LanguageModel) -> list[Query]:
-    return [trees.query(lm, p, [continuation(lm, p, f" {a}") for a in ANSWERS]) for p in PROMPTS]
-
-
-@torch.no_grad()
-def plain(lm: LanguageModel, query: Query, answer: tuple[int, ...]) -> float:
-    """One whole forward for one answer, through the model's own head."""
-    before, after = query.prompt
-    if lm.architecture.encoder:
-        ids = [*before, *[lm.mask_id] * len(answer), *after]
-        first = len(before)
-    else:
-        ids = [*before, *answer]
-        first = len(before) - 1
-    logp = lm.network(torch.tensor([ids])).logits[0].double().log_softmax(-1)
-    return sum(float(logp[first + j, token]) for j, token in enumerate(answer))
+from neuron_atlas.scoring import log_probability
+from references import plain, queries
 
 
 def test_packed_log_probabilities_equal_one_forward_an_answer(lm: LanguageModel) -> None:

@@ -22,6 +22,7 @@ STABILITY = (
     "template_jaccard_chance",
 )
 PARTS = ("interference", "cumulativity", "transfer")
+COMPARED = ("verdict", "effect", "low", "high")  # of a claim, between two runs
 KNOWLEDGE = (
     "attribution",
     "selection",
@@ -45,7 +46,8 @@ KEYS = {
 def metrics(results: Results) -> dict[str, dict[str, Any]]:
     """Return the content of metrics/<name>.json by name, ready to be written.
 
-    Each language's counts of facts are `facts/<language>`.
+    Each language's counts of facts are `facts/<language>`, and what a person compares between two
+    runs is `verdicts/<claim>`: the word, the effect and its 95 % interval, in the claim's unit.
 
     Floats have six significant digits; what was not measured is absent.
     """
@@ -53,6 +55,7 @@ def metrics(results: Results) -> dict[str, dict[str, Any]]:
     content: dict[str, Mapping[str, Any]] = {
         "summary": _summary(results, table),
         **{f"facts/{code}": _counts(report) for code, report in results.facts.items()},
+        **{f"verdicts/{claim}": _compared(verdict) for claim, verdict in results.verdicts.items()},
         "recall": {"by_language": _nested(table), "rankc": _rankc(results.consistency)},
         "relation_neurons": _relation_neurons(results.found),
         "interference": _interference(results),
@@ -84,6 +87,10 @@ def _summary(results: Results, table: pd.DataFrame) -> dict[str, Any]:
             for claim, verdict in results.verdicts.items()
         },
     }
+
+
+def _compared(verdict: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: verdict[key] for key in COMPARED if key in verdict}
 
 
 def _counts(report: Mapping[str, Any]) -> dict[str, Any]:
