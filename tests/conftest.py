@@ -6,6 +6,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 
 import planted
 import tiny
@@ -13,6 +14,11 @@ import toy
 from neuron_atlas.model.language_model import LanguageModel
 
 torch.set_num_threads(1)  # threads cost these tiny models more than they save
+# How long an example takes, or its making, depends on the machine and on what else it does.
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")
 LONG = ("test_toy_pipeline", "test_encoders", "test_resume")
 
 

@@ -71,6 +71,9 @@ N_LAYERS, N_NEURONS, N_DECOYS = 3, 128, 60
 M = 3  # planted units a relation
 STRENGTH = {"alpha": 3.0, "beta": 2.5, "gamma": 3.0, "delta": 3.0, "epsilon": 3.0}
 GAIN = 2.0
+# What float32 leaves open of a log-probability: ten units in the last place of its logits, of which
+# the largest is 14. Only the sum over the vocabulary rounds; all others are of halves, and exact.
+NATS = 10 * 2.0**-20
 
 SUBJECTS = tuple(f"s{i}" for i in range(N_SUBJECTS))
 TEMPLATES = tuple(f"{r}.{p}" for r, p in product(RELATIONS, range(N_PARAPHRASES)))

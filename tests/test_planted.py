@@ -119,7 +119,7 @@ def test_every_fact_is_known_with_the_probability_worked_out_by_hand(
         scored = answers.score(planted_model, asked)
         assert scored["correct"].all()
         expected = scored["relation"].map(STRENGTH).map(planted.log_probability)
-        np.testing.assert_allclose(scored["log_probability"], expected, atol=1e-5)
+        np.testing.assert_allclose(scored["log_probability"], expected, atol=planted.NATS)
 
 
 def test_units_have_the_values_that_their_weights_give_them(
@@ -193,7 +193,7 @@ def test_switching_off_planted_units_changes_exactly_what_it_should(
             rows = (some["relation"] == measured).to_numpy()
             change = CHANGE[off].get(measured, 0.0)
             expected = planted.log_probability(STRENGTH[measured] + change)
-            np.testing.assert_allclose(logp[rows, arm], expected, atol=1e-5)
+            np.testing.assert_allclose(logp[rows, arm], expected, atol=planted.NATS)
             assert (right[rows, arm] == (off != measured)).all()
             if change == 0:
                 np.testing.assert_array_equal(logp[rows, arm], logp[rows, 0])
@@ -206,8 +206,8 @@ def test_interference_is_the_inhibitor_s_alone(
     inhibitor = addresses.to_flat([planted.INHIBITOR], planted.N_NEURONS)
     rest = np.setdiff1d(planted.planted("alpha"), inhibitor)
     logp = of_answer(rows, switched_off(planted_model, rows, [rest, inhibitor]))
-    np.testing.assert_allclose(logp[:, 0], planted.log_probability(2.5), atol=1e-5)
-    np.testing.assert_allclose(logp[:, 1], planted.log_probability(3.0), atol=1e-5)
+    np.testing.assert_allclose(logp[:, 0], planted.log_probability(2.5), atol=planted.NATS)
+    np.testing.assert_allclose(logp[:, 1], planted.log_probability(3.0), atol=planted.NATS)
     assert planted.log_probability(3.0) > planted.log_probability(2.5) + 0.1
 
 
@@ -217,7 +217,7 @@ def test_each_planted_unit_counts(planted_model: LanguageModel, asked: pd.DataFr
     sets = [planted.planted("epsilon")[:k] for k in range(planted.M + 1)]
     logp = of_answer(rows, switched_off(planted_model, rows, sets))
     expected = [planted.log_probability(planted.M - k) for k in range(planted.M + 1)]
-    np.testing.assert_allclose(logp, np.broadcast_to(expected, logp.shape), atol=1e-5)
+    np.testing.assert_allclose(logp, np.broadcast_to(expected, logp.shape), atol=planted.NATS)
 
 
 def test_matched_random_sets_are_silent(

@@ -15,10 +15,11 @@ from neuron_atlas.findings.interference import conclude
 from neuron_atlas.interventions import arms, interference
 from neuron_atlas.model import language_model
 from neuron_atlas.neurons import relation_sets
+from neuron_atlas.neurons.relation_sets import SetsByRelation
 from neuron_atlas.pipeline import store
 from neuron_atlas.recall import answers
 from neuron_atlas.relation_neurons import build as relation_neurons_build
-from neuron_atlas.relation_neurons.build import How, Sets
+from neuron_atlas.relation_neurons.scores import OverTemplates
 from neuron_atlas.scoring import prompt_choice
 from neuron_atlas.scoring.candidates import CandidateTokens
 from planted import RELATIONS, STRENGTH
@@ -34,7 +35,7 @@ class Run:
     folder: Path
 
     @property
-    def sets(self) -> dict[str, Sets]:
+    def sets(self) -> dict[str, SetsByRelation]:
         names = [*planted.LANGUAGES, relation_sets.POOLED]
         return {name: relation_sets.read_sets(self.folder / "sets" / name).sets for name in names}
 
@@ -63,7 +64,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return Run(folder)
 
 
-def build(folder: Path, how: How, out: Path) -> None:
+def build(folder: Path, how: OverTemplates, out: Path) -> None:
     relation_neurons_build.build(
         {code: folder / "activations" / code for code in planted.LANGUAGES},
         out,
@@ -159,7 +160,7 @@ def test_the_interference_matrix_is_the_one_worked_out_by_hand(measurements: pd.
     cells = measurements[measurements["kind"] == "set"].groupby(["relation", "measured"])
     assert len(cells) == len(RELATIONS) ** 2
     for (off, asked), rows in cells:
-        np.testing.assert_allclose(rows["effect"], expected(off, asked), atol=1e-5)
+        np.testing.assert_allclose(rows["effect"], expected(off, asked), atol=planted.NATS)
         if asked not in CHANGE[off]:
             assert (rows["effect"] == 0).all()
         assert rows["correct_before"].all()
@@ -180,7 +181,7 @@ def test_a_set_found_in_one_language_works_in_another(transfers: pd.DataFrame) -
     transfer = transfers[transfers["kind"] == "transfer"]
     assert set(transfer["source"]) == {*planted.LANGUAGES, "pooled"}
     for r, rows in transfer.groupby("relation"):
-        np.testing.assert_allclose(rows["effect"], expected(str(r), str(r)), atol=1e-5)
+        np.testing.assert_allclose(rows["effect"], expected(str(r), str(r)), atol=planted.NATS)
 
 
 def test_the_dose_is_the_number_of_units(measurements: pd.DataFrame) -> None:
@@ -189,7 +190,7 @@ def test_the_dose_is_the_number_of_units(measurements: pd.DataFrame) -> None:
     for (order, k), rows in doses.groupby(["order", "k"]):
         left = planted.M - (0 if order == "matched_random" else k)
         change = planted.log_probability(left) - planted.log_probability(planted.M)
-        np.testing.assert_allclose(rows["effect"], change, atol=1e-5)
+        np.testing.assert_allclose(rows["effect"], change, atol=planted.NATS)
 
 
 def test_replacement_values_are_means_over_the_identification_half(run: Run) -> None:
@@ -208,10 +209,10 @@ def test_the_table_of_effects_is_the_matrix_worked_out_by_hand(measurements: pd.
     assert len(cells) == len(RELATIONS) ** 2
     for row in cells.itertuples():
         change = expected(row.relation, row.measured)
-        assert row.effect == pytest.approx(change, abs=1e-5)
+        assert row.effect == pytest.approx(change, abs=planted.NATS)
         assert row.random == 0
-        assert row.excess == pytest.approx(change, abs=1e-5)
-        assert row.low - 1e-5 <= change <= row.high + 1e-5
+        assert row.excess == pytest.approx(change, abs=planted.NATS)
+        assert row.low - planted.NATS <= change <= row.high + planted.NATS
         assert row.accuracy_after == (row.relation != row.measured)
         if row.measured in CHANGE[row.relation]:
             assert row.q_value < 0.05
@@ -223,7 +224,7 @@ def test_a_set_works_in_every_pair_of_languages_alike(transfers: pd.DataFrame) -
     found = effects.transfer(transfers)
     assert len(found) == 4 * 2
     change = np.mean([expected(r, r) for r in RELATIONS])
-    np.testing.assert_allclose(found["effect"], change, atol=1e-5)
+    np.testing.assert_allclose(found["effect"], change, atol=planted.NATS)
     assert (found["random"] == 0).all()
     assert (found["q_value"] < 0.05).all()
 

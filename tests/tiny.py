@@ -25,6 +25,9 @@ SMALL: dict[str, Any] = {
     "eos_token_id": EOS,
     "initializer_range": 0.5,
 }
+# Terms on the way through a model, for `rounding`: of each block the longest sum, over its neurons.
+# The roundings of the shorter sums have either sign and add little.
+DEPTH = SMALL["num_hidden_layers"] * SMALL["intermediate_size"]
 WINDOWED = ["full_attention", "sliding_attention", "sliding_attention"]  # two tokens either side
 GPT2: dict[str, Any] = {"n_embd": 16, "n_layer": 3, "n_head": 4, "n_inner": 24}
 CONFIGS: dict[str, tr.PretrainedConfig] = {

@@ -37,6 +37,7 @@ SMALL: dict[str, Any] = {
     "eos_token_id": EOS,
     "tie_word_embeddings": False,
 }
+DEPTH = SMALL["num_hidden_layers"] * SMALL["intermediate_size"]  # as in `tiny`
 Example = tuple[list[int], list[int]]  # token ids, and labels that are -100 where nothing is asked
 
 

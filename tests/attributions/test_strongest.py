@@ -144,7 +144,7 @@ def test_scores_do_not_depend_on_which_prompts_are_checked(
 def test_parts_of_prompts_of_one_size_make_the_fewest_batches(
     toy_decoder: LanguageModel, recalled: pd.DataFrame
 ) -> None:
-    rows = prompt_choice.first_known(recalled, max_facts=None)
+    rows = prompt_choice.first_known(recalled.assign(known=True), max_facts=None)
     ordered = strongest.by_size(toy_decoder, rows, PLAN)
     pd.testing.assert_frame_equal(ordered.sort_index(), rows)
 

@@ -63,12 +63,12 @@ def part(folder: Path) -> Finding:
 def test_the_planted_neuron_transfers_and_the_monolingual_one_does_not(part: Finding) -> None:
     cell = part.tables["editing"].set_index(["operation", "arm", "where"])["mean"]
     assert cell["edit", INDEPENDENT, "other_languages"] > 3
-    assert cell["edit", MONOLINGUAL, "other_languages"] == pytest.approx(0, abs=1e-4)
+    assert cell["edit", MONOLINGUAL, "other_languages"] == pytest.approx(0, abs=planted.NATS)
     assert cell["edit", INDEPENDENT, "paraphrase"] > 3
     assert cell["edit", MONOLINGUAL, "paraphrase"] > 3  # in its own language it works
-    assert cell["edit", INDEPENDENT, "unrelated"] == pytest.approx(0, abs=1e-4)
+    assert cell["edit", INDEPENDENT, "unrelated"] == pytest.approx(0, abs=planted.NATS)
     assert cell["suppress", INDEPENDENT, "other_languages"] < -2
-    assert cell["suppress", MONOLINGUAL, "other_languages"] == pytest.approx(0, abs=1e-4)
+    assert cell["suppress", MONOLINGUAL, "other_languages"] == pytest.approx(0, abs=planted.NATS)
     share = part.tables["edit_success"].set_index(["arm", "where"])["share"]
     assert share[INDEPENDENT, "other_languages"] == 1
     assert share[MONOLINGUAL, "other_languages"] == 0
@@ -98,7 +98,7 @@ def test_the_summary_has_what_the_contract_names(part: Finding) -> None:
         cell["enhance", INDEPENDENT, "same_language"],
         cell["suppress", INDEPENDENT, "same_language"],
     )
-    assert both == pytest.approx((halves[0] - halves[1]) / 2, abs=1e-5)
+    assert both == pytest.approx((halves[0] - halves[1]) / 2, abs=planted.NATS)
     assert set(part.tables["editing"]["operation"]) == {"suppress", "enhance", "edit"}
 
 
@@ -149,14 +149,14 @@ def test_measured_edits_equal_a_plain_question_a_prompt(
             before = log_probability.log_probabilities(lm, asked)[0][0, 0]
             with applied(lm, change):
                 after = log_probability.log_probabilities(lm, asked)[0][0, 0]
-            assert values["old_before"] == pytest.approx(before, abs=1e-5)
-            assert values["old_after"] == pytest.approx(after, abs=1e-5)
+            assert values["old_before"] == pytest.approx(before, abs=planted.NATS)
+            assert values["old_after"] == pytest.approx(after, abs=planted.NATS)
             if row["where"] != "unrelated":
                 place = row["candidates"].index(case.new)
                 new = [query(lm, row["prompt"], [one.tokens.candidate(row, place)])]
                 with applied(lm, change):
                     expected = log_probability.log_probabilities(lm, new)[0][0, 0]
-                assert values["new_after"] == pytest.approx(expected, abs=1e-5)
+                assert values["new_after"] == pytest.approx(expected, abs=planted.NATS)
             else:
                 assert values["new_after"] is None or np.isnan(values["new_after"])
 

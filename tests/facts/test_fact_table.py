@@ -127,7 +127,7 @@ GROUPS = st.dictionaries(
 
 
 @given(GROUPS, st.floats(0, 0.8), st.integers(0, 99))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_every_subject_has_one_split_and_halves_are_equal(
     groups: dict[str, list[str]], share: float, seed: int
 ) -> None:
@@ -140,7 +140,7 @@ def test_every_subject_has_one_split_and_halves_are_equal(
 
 
 @given(GROUPS, st.integers(0, 99))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_the_order_of_relations_and_subjects_does_not_matter(
     groups: dict[str, list[str]], seed: int
 ) -> None:

@@ -19,7 +19,7 @@ def naive_rankc(a: np.ndarray, b: np.ndarray) -> float:
 
 
 @given(st.integers(2, 9), st.integers(0, 10_000))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_rankc_is_its_definition(n: int, seed: int) -> None:
     a, b = np.random.default_rng(seed).normal(size=(2, 3, n))
     expected = [naive_rankc(x, y) for x, y in zip(a, b, strict=True)]
@@ -27,7 +27,7 @@ def test_rankc_is_its_definition(n: int, seed: int) -> None:
 
 
 @given(st.integers(2, 9), st.integers(0, 10_000))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_rankc_is_symmetric_and_one_for_equal_rankings(n: int, seed: int) -> None:
     a, b = np.random.default_rng(seed).normal(size=(2, 3, n))
     np.testing.assert_allclose(consistency.rankc(a, b), consistency.rankc(b, a))

@@ -160,8 +160,9 @@ def test_planted_neurons_beat_what_the_baselines_select(
     cell = rows.set_index(["method", "operation", "where"])
     assert cell.at[(AMIG, "suppress", "related"), "mean"] < -2
     assert cell.at[(AMIG, "both", "specific"), "q_value"] < 0.05
-    assert abs(cell.at[(AMIG, "both", "unrelated"), "mean"]) < 1e-4
-    assert abs(cell.at[("activation", "both", "specific"), "mean"]) < 1e-4  # traps write nothing
+    assert abs(cell.at[(AMIG, "both", "unrelated"), "mean"]) < planted.NATS
+    traps = cell.at[("activation", "both", "specific"), "mean"]
+    assert abs(traps) < planted.NATS  # they write nothing
     assert np.isnan(cell.at[(AMIG, "both", "specific"), "published_sr"])  # a change over none
     assert found[AMIG]["specific"]["mean"] == cell.at[(AMIG, "both", "specific"), "mean"]
     assert set(found[RANDOM]) == {"related", "unrelated", "specific"}
@@ -205,7 +206,7 @@ def test_a_tie_with_one_baseline_is_no_win(
     table = effects(planted_model, recalled, prompts, ("attribution", "gradient_activation"))
     verdict, _, found = summary(tmp_path, table)
     assert verdict.verdict == "not supported"
-    assert verdict.effect.mean == pytest.approx(0, abs=1e-5)
+    assert verdict.effect.mean == pytest.approx(0, abs=planted.NATS)
     assert found["amig_minus"]["zero_ig"]["p_value"] < 0.05
 
 
@@ -224,5 +225,5 @@ def test_effects_do_not_depend_on_how_prompts_are_packed(
         suppress_enhance.measure(setup, items.iloc[[i]], plan, tokens) for i in range(len(items))
     ]
     joined = pd.concat(single, ignore_index=True)
-    np.testing.assert_allclose(whole["effect"], joined["effect"], atol=2e-5)
+    np.testing.assert_allclose(whole["effect"], joined["effect"], atol=planted.NATS)
     assert len(whole) == len(chosen) * 2 * 3

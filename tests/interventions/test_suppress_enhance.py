@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 import planted
 import planted_scores
+import tiny
 from neuron_atlas.interventions import suppress_enhance
 from neuron_atlas.interventions.neuron_sets import NeuronSet
 from neuron_atlas.model.language_model import LanguageModel, site_modules
@@ -18,6 +19,7 @@ from neuron_atlas.pipeline.store import records
 from neuron_atlas.scoring import trees
 from neuron_atlas.scoring.candidates import CandidateTokens, asked_for
 from references import changed, letters, plain
+from rounding import rounding
 
 
 def scaled(
@@ -47,6 +49,7 @@ def test_operations_equal_a_full_forward_a_prompt(lm: LanguageModel) -> None:
     setup = suppress_enhance.experiment(lm, sets)
     found = suppress_enhance.measure(setup, table, asked, CandidateTokens(lm))
     assert len(found) == 2 * 3 * 2
+    near = rounding(found["before"], tiny.DEPTH)
     for row in records(found):
         i, j = int(row["fact"][1:]), int(row["measured"][1:])
         text = table["prompt"][j]
@@ -57,8 +60,8 @@ def test_operations_equal_a_full_forward_a_prompt(lm: LanguageModel) -> None:
         factor = {"suppress": 0.0, "enhance": 2.0}[row["operation"]]
         with scaled(module, members[i], factor, start):
             expected = plain(lm, query, one) - clean
-        assert row["effect"] == pytest.approx(expected, abs=5e-5)
-        assert row["before"] == pytest.approx(clean, abs=5e-5)
+        assert row["effect"] == pytest.approx(expected, abs=near)
+        assert row["before"] == pytest.approx(clean, abs=near)
     assert found["effect"].abs().max() > 0.01  # positive control
 
 
@@ -98,8 +101,8 @@ def test_the_unit_of_a_planted_fact_is_its_whole_answer(planted_model: LanguageM
     found = suppress_enhance.measure(setup, shown, asked, CandidateTokens(planted_model))
     effect = found.set_index("operation")["effect"]
     own = planted.log_probability(3.0)
-    assert effect["suppress"] == pytest.approx(planted.log_probability(0.0) - own, abs=1e-4)
-    assert effect["enhance"] == pytest.approx(planted.log_probability(6.0) - own, abs=1e-4)
+    assert effect["suppress"] == pytest.approx(planted.log_probability(0.0) - own, abs=planted.NATS)
+    assert effect["enhance"] == pytest.approx(planted.log_probability(6.0) - own, abs=planted.NATS)
 
 
 def test_the_target_is_the_right_answer_that_is_most_probable(decoder: LanguageModel) -> None:

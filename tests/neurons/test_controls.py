@@ -55,7 +55,7 @@ def test_bins_are_even_and_ordered_by_size() -> None:
 
 
 @given(st.integers(0, 10_000), st.integers(1, 12))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_matched_draws_match_layer_and_bin(seed: int, n_bins: int) -> None:
     chosen, exclude = a_set(seed), a_set(seed + 1)
     draw = lambda: controls.matched_random(  # noqa: E731

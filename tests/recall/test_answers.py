@@ -13,6 +13,7 @@ from neuron_atlas.model import language_model
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.model.tokens import continuation, encode
 from neuron_atlas.recall import answers
+from rounding import rounding
 from saved import save
 
 
@@ -148,10 +149,11 @@ def test_scores_are_those_of_a_plain_loop(
     scored = answers.score(lm, some)
     for _, row in scored.iterrows():
         expected = plain(lm, row)
-        np.testing.assert_allclose(row["log_probabilities"], expected, atol=1e-3)
+        near = rounding(expected, toy.DEPTH)
+        np.testing.assert_allclose(row["log_probabilities"], expected, atol=near)
         right = [i for i, c in enumerate(row["candidates"]) if c in row["objects"]]
         best = max(expected[i] for i in right)
-        assert row["log_probability"] == pytest.approx(best, abs=1e-3)
+        assert row["log_probability"] == pytest.approx(best, abs=near)
         beaten = [v for i, v in enumerate(expected) if i not in right and v >= best]
         assert row["rank"] == 1 + len(beaten)
         assert row["predicted"] == row["candidates"][int(np.argmax(expected))]
@@ -193,7 +195,8 @@ def test_a_saved_model_scores_the_same(
     lm, some = request.getfixturevalue(kind), table.iloc[::50]
     loaded = language_model.load(save(lm, tmp_path), device="cpu")
     found, expected = (answers.score(x, some)["log_probability"] for x in (loaded, lm))
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+    # Only attention may be another one, whose heads add up 16 numbers, in each of two layers.
+    np.testing.assert_allclose(found, expected, atol=rounding(expected, 2 * 16))
 
 
 def test_known_is_a_strict_majority_of_paraphrases() -> None:

@@ -35,7 +35,7 @@ def by_sklearn(values: Tensor, groups: Tensor, ignore: Tensor) -> Tensor:
 
 
 @given(st.integers(0, 10_000), st.integers(1, 6), st.booleans())
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_equals_scikit_learn_with_heavy_ties(seed: int, n_levels: int, skip: bool) -> None:
     rng = np.random.default_rng(seed)
     values = torch.from_numpy(rng.integers(n_levels, size=(13, 4)))
@@ -96,7 +96,7 @@ def test_average_precision_by_hand() -> None:
 
 
 @given(st.integers(0, 10_000), st.integers(1, 9))
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_order_and_chunks_do_not_matter(seed: int, chunk: int) -> None:
     values, groups = toy(seed, n_levels=8)
     ap = average_precision.average_precision(values, groups)
@@ -128,7 +128,7 @@ def test_gap_by_hand() -> None:
 
 
 @given(st.integers(0, 10_000))
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_gap_equals_its_definition_and_ignores_shift_and_scale(seed: int) -> None:
     values, groups = toy(seed)
     ignore = groups.roll(1, dims=0)
@@ -160,7 +160,7 @@ def test_rank_breaks_ties_by_gap_then_index() -> None:
 
 
 @given(st.integers(0, 10_000))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_rank_is_a_sorted_permutation(seed: int) -> None:
     rng = np.random.default_rng(seed)
     keys = [torch.from_numpy(rng.integers(3, size=(3, 5))).double() for _ in range(2)]

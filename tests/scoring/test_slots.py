@@ -15,6 +15,7 @@ from neuron_atlas.model.tokens import Tokenised, continuation, encode, tokenise
 from neuron_atlas.recall import answers
 from neuron_atlas.scoring.log_probability import log_probabilities
 from neuron_atlas.scoring.trees import query
+from rounding import rounding
 
 FIRST = "{object} c d"
 
@@ -68,7 +69,7 @@ def test_the_answer_s_probability_is_that_of_a_plain_forward_pass(encoder: Langu
     logits = encoder.network(input_ids=ids).logits[0].log_softmax(-1)
     expected = sum(float(logits[len(before) + i, t]) for i, t in enumerate(answer))
     found = log_probabilities(encoder, [query(encoder, "a b{object} c d", [answer])])[0][0, 0]
-    assert found == pytest.approx(expected, abs=1e-5)
+    assert found == pytest.approx(expected, abs=rounding(logits, tiny.DEPTH))
 
 
 def test_readings_find_mask_and_subject_on_either_side(encoder: LanguageModel) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from repository import environment
 
 Clone = Callable[..., Path]  # the fixture `clone`
-PATIENCE = 240.0  # seconds; a busy machine is slow
+PATIENCE = 1200.0  # seconds, after which it hangs; a busy machine is slow
 
 
 @contextmanager

@@ -421,7 +421,7 @@ def almost(*parts: bytes) -> st.SearchStrategy[bytes]:
     return st.binary(max_size=60) | pieces
 
 
-quick = settings(max_examples=150, deadline=None)
+quick = settings(max_examples=150)
 JSON = (b"{", b"}", b'"', b"[", b"]", b",", b":", b"\n", b"\r", b"\xef\xbb\xbf", b"\\ud800", b"\0")
 
 

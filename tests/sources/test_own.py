@@ -127,7 +127,7 @@ def test_the_csv_module_s_own_limit_is_left_as_it_was(tmp_path: Path, limit: int
     assert csv.field_size_limit() == limit
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(labels=st.lists(st.tuples(TEXT, TEXT), min_size=1, max_size=5))
 def test_any_labels_survive_in_both_forms(
     labels: list[tuple[str, str]], tmp_path_factory: pytest.TempPathFactory

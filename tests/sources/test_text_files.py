@@ -113,7 +113,7 @@ def test_a_relation_s_name_is_refused(name: str) -> None:
         json_values.relation_name(name, "f, line 3")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.recursive(st.none() | st.text() | st.integers(), st.lists, max_leaves=40))
 def test_a_value_is_shown_on_one_short_line(value: object) -> None:
     text = json_values.shown(value)
@@ -121,7 +121,7 @@ def test_a_value_is_shown_on_one_short_line(value: object) -> None:
     assert text.isprintable()
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\n")), min_size=1))
 def test_lines_are_the_text_s_and_numbered_from_one(texts: list[str]) -> None:
     data = "".join(f"{text}\n" for text in texts).encode()

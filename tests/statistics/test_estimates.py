@@ -136,7 +136,7 @@ def test_taking_the_draws_as_fixed_would_reject_too_often() -> None:
 
 
 @given(st.integers(0, 10_000), st.floats(-3, 3), st.sampled_from([0.8, 0.95, 0.99]))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_interval_and_p_tell_the_same_story(seed: int, planted: float, level: float) -> None:
     run = world(np.random.default_rng(seed), n_draws=5, set_sd=0.5, planted=planted)
     found, p = estimates.excess_over_draws(*run, level=level)
