@@ -19,7 +19,6 @@ import recall
 import relation_neurons
 import report
 import selection
-import transfer
 from neuron_atlas import checks
 from neuron_atlas.builtin_facts import builtin
 from neuron_atlas.pipeline import params, store
@@ -33,7 +32,6 @@ SCRIPTS: tuple[ModuleType, ...] = (
     activations,
     relation_neurons,
     interference,
-    transfer,
     effects,
     attributions,
     selection,
@@ -56,13 +54,12 @@ def main(model_folder: Path, out: Path, /) -> None:
     provenance = store.read_json(model_folder / "provenance.json")
     _check_facts(sections["facts"], languages, encoder=provenance["architecture"]["encoder"])
     checks.site(sections["activations"]["site"], provenance["architecture"])
-    for name in ("interference", "transfer"):
-        checks.replaced(
-            name,
-            value=sections[name]["value"],
-            positions=sections[name]["positions"],
-            pooling=sections["activations"]["pooling"],
-        )
+    checks.replaced(
+        "interference",
+        value=sections["interference"]["value"],
+        positions=sections["interference"]["positions"],
+        pooling=sections["activations"]["pooling"],
+    )
     checks.size(sections["relation_neurons"]["k"], provenance)
     checks.demonstrations(sections["recall"]["shots"], sections["facts"])
     checks.stored(sections)

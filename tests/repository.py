@@ -27,7 +27,6 @@ SMALL: dict[str, dict[str, Any]] = {
     "recall": {"shots": 0, "n_reference": 4},
     "relation_neurons": {"k": 8, "min_facts": 2, "n_permutations": 3, "n_null_neurons": 8},
     "interference": {"max_facts": 3, "n_draws": 4, "n_dose_draws": 2, "doses": [0.5]},
-    "transfer": {"max_facts": 3, "n_draws": 3},
     "effects": {"n_resamples": 100},
     "selection": {"n_unrelated": 2, "n_draws": 2},
     "language_neurons": {"k": 10, "min_languages": 2, "n_permutations": 19, "n_draws": 2},

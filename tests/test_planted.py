@@ -89,7 +89,7 @@ def switched_off(
         lm,
         queries,
         arms=[range(len(sets))] * len(queries),
-        intervene=ablation.intervention(lm, edits),
+        intervene=ablation.row_edits(lm, edits),
         everywhere=everywhere,
     )
 

@@ -11,8 +11,9 @@ import planted
 from neuron_atlas.activations import extraction
 from neuron_atlas.facts import fact_table
 from neuron_atlas.findings import effects
-from neuron_atlas.findings.interference import conclude
+from neuron_atlas.findings.interference import Effects, Measured, conclude
 from neuron_atlas.interventions import arms, interference
+from neuron_atlas.interventions.settings import Interference
 from neuron_atlas.model import language_model
 from neuron_atlas.neurons import relation_sets
 from neuron_atlas.neurons.relation_sets import SetsByRelation
@@ -26,6 +27,15 @@ from planted import RELATIONS, STRENGTH
 from test_planted import CHANGE
 
 N_DRAWS = 4
+HOW = Interference(
+    value="zero",
+    positions="answer",
+    max_facts=3,
+    n_draws=N_DRAWS,
+    n_dose_draws=2,
+    doses=[0.3, 0.7],
+    seed=0,
+)
 
 
 @dataclass(frozen=True)
@@ -121,8 +131,8 @@ def measure(run: Run, code: str, plan: list[arms.Arm]) -> pd.DataFrame:
     rows = prompt_choice.held_out(recalled, max_facts=3, seed=0)
     value = interference.replacement(run.folder / "activations" / code, RELATIONS, "zero")
     lm = language_model.load(run.folder / "model", device="cpu")
-    setup = interference.experiment(lm, plan, value, site="hidden", everywhere=False)
-    return interference.measure(setup, rows, CandidateTokens(lm)).assign(language=code)
+    off = interference.switched_off(lm, plan, value, site="hidden", everywhere=False)
+    return interference.measure(off, plan, rows, CandidateTokens(lm)).assign(language=code)
 
 
 def sources(run: Run) -> dict[str, relation_sets.RelationSets]:
@@ -134,18 +144,16 @@ def sources(run: Run) -> dict[str, relation_sets.RelationSets]:
 
 @pytest.fixture(scope="module")
 def measurements(run: Run) -> pd.DataFrame:
-    controls = arms.Controls(n_draws=N_DRAWS, n_dose_draws=2, doses=(0.3, 0.7))
     found = sources(run)
     parts = [
-        measure(run, code, arms.interference_arms(code, found[code], controls=controls, seed=0))
-        for code in ("xa", "xb")
+        measure(run, code, arms.interference_arms(code, found[code], HOW)) for code in ("xa", "xb")
     ]
     return pd.concat(parts, ignore_index=True)
 
 
 @pytest.fixture(scope="module")
 def transfers(run: Run) -> pd.DataFrame:
-    plan = arms.transfer_arms(sources(run), n_draws=2, seed=0)
+    plan = arms.transfer_arms(sources(run), HOW.model_copy(update={"n_draws": 2}))
     return pd.concat([measure(run, code, plan) for code in ("xa", "xb")], ignore_index=True)
 
 
@@ -252,14 +260,10 @@ def test_the_verdicts_are_those_of_the_planted_model(
     store.write_table(tmp_path / "transfer.parquet", transfers)
     moved = tmp_path / "transfer.parquet"
     conclude(
-        files,
-        moved,
-        sets,
+        Measured(files, moved, sets),
         tmp_path / "out",
-        applied={"value": "zero", "positions": "answer"},
-        negligible=0.05,
-        n_resamples=200,
-        seed=0,
+        Effects(negligible=0.05, n_resamples=200, seed=0),
+        applied=HOW,
     )
     summary = store.read_json(tmp_path / "out" / "summary.json")
     found = {claim: v["verdict"] for claim, v in summary["verdicts"].items()}

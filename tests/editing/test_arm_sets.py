@@ -221,5 +221,7 @@ def test_prompts_that_fit_are_not_those_that_measure(
 
 
 def test_operations_count_every_set(planted_model: LanguageModel) -> None:
-    setup = suppress_enhance.experiment(planted_model, [NeuronSet("f", "r", "m", unit("shared"))])
-    assert setup.of(["f", "g"]) == [0]
+    sets = [NeuronSet(fact, "r", "m", unit("shared")) for fact in ("f", "g")]
+    chosen = suppress_enhance.both_operations(planted_model, sets).edits.chosen
+    assert chosen.flatten(1).sum(1).tolist() == [1] * 4
+    assert suppress_enhance.of_facts(sets, ["f", "h"]) == [0]

@@ -11,13 +11,16 @@ import planted_scores
 from neuron_atlas.findings.selection import COLUMNS, summarise
 from neuron_atlas.findings.verdict import Verdict
 from neuron_atlas.interventions import neuron_sets, selection, suppress_enhance
-from neuron_atlas.interventions.neuron_sets import AMIG, METHODS, RANDOM, NeuronSet, Sizes
+from neuron_atlas.interventions.neuron_sets import AMIG, METHODS, RANDOM, NeuronSet
+from neuron_atlas.interventions.settings import Selection
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.pipeline import store
 from neuron_atlas.scoring import prompt_choice
 from neuron_atlas.scoring.candidates import CandidateTokens
 
-SIZES = Sizes(tau=0.93, share=0.7, max_neurons=5)  # of scores that fall evenly over 23 neurons: two
+HOW = Selection(  # of scores that fall evenly over 23 neurons, two reach tau
+    tau=0.93, share=0.7, max_neurons=5, n_unrelated=2, n_draws=4, seed=0
+)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +37,7 @@ def prompts(recalled: pd.DataFrame) -> pd.DataFrame:
 
 def sets(recalled: pd.DataFrame, first: tuple[str, ...]) -> list[NeuronSet]:
     stored = planted_scores.scores(recalled, "xa", first=first)
-    return neuron_sets.compared(stored, planted_scores.source(), sizes=SIZES, n_draws=4, seed=0)
+    return neuron_sets.compared(stored, planted_scores.source(), HOW)
 
 
 def test_every_method_has_the_same_facts_and_sizes(recalled: pd.DataFrame) -> None:
@@ -51,9 +54,7 @@ def test_a_short_list_shortens_every_method(recalled: pd.DataFrame) -> None:
     stored = planted_scores.scores(recalled, "xa")
     fact = stored["fact"].iloc[0]
     few = (stored["fact"] == fact) & (stored["method"] == "zero_ig") & (stored["rank"] >= 1)
-    found = neuron_sets.describe(
-        neuron_sets.compared(stored[~few], planted_scores.source(), sizes=SIZES, n_draws=2, seed=0)
-    )
+    found = neuron_sets.describe(neuron_sets.compared(stored[~few], planted_scores.source(), HOW))
     assert found.loc[found["fact"] == fact, "k"].unique().tolist() == [1]
     assert found.loc[found["fact"] != fact, "k"].unique().tolist() == [2]
 
@@ -64,7 +65,7 @@ def test_no_neuron_above_tau_still_gives_one(recalled: pd.DataFrame) -> None:
     stored.loc[flipped, "neuron"] = stored.loc[flipped, "neuron"].to_numpy()[::-1]
     stored = stored[stored["template"] < 2]
     found = neuron_sets.compared(
-        stored, planted_scores.source(), sizes=Sizes(0.93, 1.0, 5), n_draws=2, seed=0
+        stored, planted_scores.source(), HOW.model_copy(update={"share": 1.0})
     )
     assert {len(s.neurons) for s in found} == {1}
 
@@ -134,9 +135,7 @@ def test_unrelated_facts_that_answer_the_same_are_passed_over(prompts: pd.DataFr
 def effects(
     lm: LanguageModel, recalled: pd.DataFrame, prompts: pd.DataFrame, first: tuple[str, ...]
 ) -> pd.DataFrame:
-    return selection.run(
-        lm, sets(recalled, first), prompts, n_unrelated=2, seed=0, key=f"test selection {first}"
-    )
+    return selection.run(lm, sets(recalled, first), prompts, HOW, key=f"test selection {first}")
 
 
 def summary(folder: Path, table: pd.DataFrame) -> tuple[Verdict, pd.DataFrame, dict[str, dict]]:
@@ -216,13 +215,14 @@ def test_effects_do_not_depend_on_how_prompts_are_packed(
     chosen = sets(recalled, ("attribution",))
     plan = selection.asked(prompts, n_unrelated=2, seed=0)
     items = prompts.rename(columns={"fact": "measured"})
-    setup, tokens = (
-        suppress_enhance.experiment(planted_model, chosen),
+    both, tokens = (
+        suppress_enhance.both_operations(planted_model, chosen),
         CandidateTokens(planted_model),
     )
-    whole = suppress_enhance.measure(setup, items, plan, tokens)
+    whole = suppress_enhance.measure_operations(both, chosen, items, plan, tokens)
     single = [
-        suppress_enhance.measure(setup, items.iloc[[i]], plan, tokens) for i in range(len(items))
+        suppress_enhance.measure_operations(both, chosen, items.iloc[[i]], plan, tokens)
+        for i in range(len(items))
     ]
     joined = pd.concat(single, ignore_index=True)
     np.testing.assert_allclose(whole["effect"], joined["effect"], atol=planted.NATS)

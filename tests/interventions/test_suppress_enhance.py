@@ -46,8 +46,8 @@ def test_operations_equal_a_full_forward_a_prompt(lm: LanguageModel) -> None:
         [(f"f{i}", "here", "xx", f"f{j}", 0) for i in range(2) for j in range(3)],
         columns=["fact", "where", "language", "measured", "template"],
     )
-    setup = suppress_enhance.experiment(lm, sets)
-    found = suppress_enhance.measure(setup, table, asked, CandidateTokens(lm))
+    both = suppress_enhance.both_operations(lm, sets)
+    found = suppress_enhance.measure_operations(both, sets, table, asked, CandidateTokens(lm))
     assert len(found) == 2 * 3 * 2
     near = rounding(found["before"], tiny.DEPTH)
     for row in records(found):
@@ -68,14 +68,14 @@ def test_operations_equal_a_full_forward_a_prompt(lm: LanguageModel) -> None:
 def test_enhancing_doubles_the_hidden_unit_whatever_its_sign(decoder: LanguageModel) -> None:
     """Doubling the value before the activation would shrink units that it makes negative."""
     everything = np.arange(decoder.n_layers * decoder.n_neurons)
-    setup = suppress_enhance.experiment(decoder, [NeuronSet("f", "r", "m", everything)])
+    both = suppress_enhance.both_operations(decoder, [NeuronSet("f", "r", "m", everything)])
     ids = torch.tensor([list(trees.query(decoder, "a b c", [(5,)]).prompt.before)])
     arm = torch.full_like(ids, suppress_enhance.OPERATIONS.index("enhance"))
     down = site_modules(decoder, "hidden")[0][0]
     seen: list[Tensor] = []
     with torch.no_grad():
         handle = down.register_forward_pre_hook(lambda _m, args: seen.append(args[0]))
-        with setup.intervene(arm):  # hooks run in the order of their registration
+        with both.opened(arm):  # hooks run in the order of their registration
             decoder.network(ids)
             handle.remove()
             handle = down.register_forward_pre_hook(lambda _m, args: seen.append(args[0]))
@@ -97,8 +97,9 @@ def test_the_unit_of_a_planted_fact_is_its_whole_answer(planted_model: LanguageM
         [("gamma:s1", "related", "xa", "gamma:s1", 0)],
         columns=["fact", "where", "language", "measured", "template"],
     )
-    setup = suppress_enhance.experiment(planted_model, sets)
-    found = suppress_enhance.measure(setup, shown, asked, CandidateTokens(planted_model))
+    both = suppress_enhance.both_operations(planted_model, sets)
+    tokens = CandidateTokens(planted_model)
+    found = suppress_enhance.measure_operations(both, sets, shown, asked, tokens)
     effect = found.set_index("operation")["effect"]
     own = planted.log_probability(3.0)
     assert effect["suppress"] == pytest.approx(planted.log_probability(0.0) - own, abs=planted.NATS)

@@ -25,7 +25,7 @@ def test_many_arms_at_once_equal_one_full_forward_each(lm: LanguageModel, everyw
         lm,
         asked,
         arms=[range(len(sets))] * len(asked),
-        intervene=ablation.intervention(lm, edits),
+        intervene=ablation.row_edits(lm, edits),
         everywhere=everywhere,
         sequence=40,
     )
@@ -50,13 +50,13 @@ def test_an_empty_set_changes_nothing_and_hooks_are_gone_after_an_error(lm: Lang
     edits = ablation.edits_of([none, every], value)
     clean = log_probability.log_probabilities(lm, asked)[0]
     found = log_probability.log_probabilities(
-        lm, asked, arms=[(0, 1)], intervene=ablation.intervention(lm, edits)
+        lm, asked, arms=[(0, 1)], intervene=ablation.row_edits(lm, edits)
     )[0]
     np.testing.assert_allclose(found[0], clean[0], atol=rounding(clean, tiny.DEPTH))
     assert np.abs(found[1] - clean[0]).max() > 0.01
     with (
         pytest.raises(RuntimeError, match="stop"),
-        ablation.intervention(lm, edits)(torch.ones(1, 1, dtype=torch.long)),
+        ablation.row_edits(lm, edits)(torch.ones(1, 1, dtype=torch.long)),
     ):
         raise RuntimeError("stop")
     np.testing.assert_array_equal(log_probability.log_probabilities(lm, asked)[0], clean)
@@ -68,7 +68,7 @@ def test_the_paper_s_raw_sites_can_be_edited(decoder: LanguageModel) -> None:
     clean = log_probability.log_probabilities(decoder, asked)[0]
     for site, width in (("gate", 24), ("up", 24), ("down", 16)):
         edits = ablation.edits_of([np.arange(width)], torch.zeros(1, decoder.n_layers, width))
-        run = ablation.intervention(decoder, edits, site=site)
+        run = ablation.row_edits(decoder, edits, site=site)
         found = log_probability.log_probabilities(decoder, asked, arms=[(0,)], intervene=run)[0]
         assert np.abs(found - clean).max() > 1e-3
 

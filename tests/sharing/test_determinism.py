@@ -17,6 +17,7 @@ from killing import contents, out, removed, stage, workspace
 from neuron_atlas.activations import extraction, files
 from neuron_atlas.attributions import strongest
 from neuron_atlas.interventions import arms, interference
+from neuron_atlas.interventions.settings import Interference
 from neuron_atlas.model import language_model
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.neurons import relation_sets
@@ -84,11 +85,20 @@ def attributed(lm: LanguageModel, recalled: pd.DataFrame, size: int) -> pd.DataF
 
 def interfered(lm: LanguageModel, recalled: pd.DataFrame, origin: Path, size: int) -> pd.DataFrame:
     found = relation_sets.read_sets(origin / "data" / "relation_neurons" / "en")
-    plan = arms.interference_arms("en", found, controls=arms.Controls(2, 2, (0.5,)), seed=0)
+    how = Interference(
+        value="zero",
+        positions="answer",
+        max_facts=2,
+        n_draws=2,
+        n_dose_draws=2,
+        doses=[0.5],
+        seed=0,
+    )
+    plan = arms.interference_arms("en", found, how)
     value = torch.zeros(1, lm.n_layers, lm.n_neurons)
-    setup = interference.experiment(lm, plan, value, site="hidden", everywhere=False)
+    off = interference.switched_off(lm, plan, value, site="hidden", everywhere=False)
     facts = prompt_choice.held_out(recalled, max_facts=2, seed=0)
-    return cut(facts, lambda part: interference.measure(setup, part, CandidateTokens(lm)), size)
+    return cut(facts, lambda part: interference.measure(off, plan, part, CandidateTokens(lm)), size)
 
 
 def extracted(lm: LanguageModel, recalled: pd.DataFrame, folder: Path, size: int) -> Path:

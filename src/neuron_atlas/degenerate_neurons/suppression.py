@@ -13,9 +13,8 @@ from neuron_atlas.degenerate_neurons.degeneracy import Members
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.pipeline import store
 from neuron_atlas.scoring import ablation
+from neuron_atlas.scoring.ablation import Intervention
 from neuron_atlas.scoring.candidates import CandidateTokens, asked_for
-from neuron_atlas.scoring.log_probability import log_probabilities
-from neuron_atlas.scoring.packing import UNEDITED
 from neuron_atlas.scoring.trees import Query, query
 
 GROUP = 32  # prompts whose sets are laid out together; a matter of memory
@@ -83,14 +82,8 @@ def _together(
     sets = [np.array(s, dtype=np.int64) for r in requests for s in r.sets]
     ends = np.cumsum([len(r.sets) for r in requests])
     arms = [range(end - len(r.sets), end) for r, end in zip(requests, ends.tolist(), strict=True)]
-    edits = ablation.edits_of(sets, torch.zeros(1, lm.n_layers, lm.n_neurons))
-    found = log_probabilities(
-        lm,
-        queries,
-        arms=[(UNEDITED, *own) for own in arms],
-        intervene=ablation.intervention(lm, edits),
-        sequence=SEQUENCE,
-    )
+    off = ablation.edits_of(sets, torch.zeros(1, lm.n_layers, lm.n_neurons))
+    found = Intervention(lm, off, sequence=SEQUENCE).ask_beside_clean(queries, arms)
     for request, values in zip(requests, found, strict=True):
         drop = values[0, 0] - values[1:, 0]
         yield Suppressed(float(values[0, 0]), dict(zip(request.sets, drop.tolist(), strict=True)))

@@ -89,13 +89,15 @@ def run(
 
 
 def _operations(bench: fitted_edits.EditBench, key: str) -> pd.DataFrame:
-    setup = suppress_enhance.experiment(bench.lm, bench.sets)
+    intervention = suppress_enhance.both_operations(bench.lm, bench.sets)
     asked = bench.asked[["fact", "where", *KEY]]
     prompts = bench.asked.drop(columns=["fact", "where"]).drop_duplicates(KEY)
     prompts = prompts.sort_values(["language", "relation", "template", "measured"])
     found = checkpoints.in_parts(
         prompts,
-        lambda part: suppress_enhance.measure(setup, part, asked, bench.tokens),
+        lambda part: suppress_enhance.measure_operations(
+            intervention, bench.sets, part, asked, bench.tokens
+        ),
         key=f"{EFFECTS}-{key}",
         size=16,
     )

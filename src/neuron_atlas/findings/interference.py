@@ -1,62 +1,83 @@
 """The tables and verdicts of an interference run over all languages."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
+from pydantic import Field
 
 from neuron_atlas.findings import effects, interference_verdicts
 from neuron_atlas.findings.verdict import ALPHA
+from neuron_atlas.interventions.settings import Interference
 from neuron_atlas.neurons.relation_sets import POOLED
 from neuron_atlas.pipeline import store
+from neuron_atlas.pipeline.params import Section
 from neuron_atlas.statistics.estimates import Estimate
 
 SHARED = 0.05  # corrected p-value of an overlap
 
 
-def conclude(
-    files: Mapping[str, Path],
-    transfers: Path,
-    sets: Path,
-    out: Path,
-    *,
-    applied: Mapping[str, str],
-    negligible: float,
-    n_resamples: int,
-    seed: int,
-) -> None:
+class Effects(Section):
+    """How the effects of switching neurons off are judged."""
+
+    negligible: Annotated[float, Field(gt=0)]
+    """Effects smaller than this do not matter, nats."""
+
+    n_resamples: Annotated[int, Field(ge=100)]
+    """Bootstrap samples of facts."""
+
+    seed: int
+    """Of the bootstrap."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Where the measurements are.
+
+    Attributes:
+        interference: Each language's measured interventions.
+        transfer: The measured transfer between languages.
+        relation_neurons: Folder of the relation neurons, for how far their sets overlap.
+    """
+
+    interference: Mapping[str, Path]
+    transfer: Path
+    relation_neurons: Path
+
+
+def conclude(measured: Measured, out: Path, how: Effects, *, applied: Interference) -> None:
     """Write `cells`, `doses`, `transfer`, `languages` (Parquet) and `summary.json` to `out`.
 
     Args:
-        files: Each language's measured interventions.
-        transfers: The measured transfer between languages.
-        sets: Folder of the relation neurons, for how far their sets overlap.
+        measured: Where the measurements are.
         out: The folder to make.
+        how: How they are judged.
         applied: How neurons were switched off, to be repeated beside the results.
-        negligible: Effects below this, in nats, do not matter.
-        n_resamples: Bootstrap samples of facts.
-        seed: Of the bootstrap.
     """
     table = pd.concat(
-        [store.read_table(path).assign(language=language) for language, path in files.items()],
+        [store.read_table(p).assign(language=code) for code, p in measured.interference.items()],
         ignore_index=True,
     )
-    moved = store.read_table(transfers)
-    rng = np.random.default_rng(seed)
+    moved = store.read_table(measured.transfer)
+    rng = np.random.default_rng(how.seed)
     found, items = effects.cells(table), effects.dose_items(table)
     with store.whole(out) as folder:
         store.write_table(folder / "cells.parquet", found)
-        curves = effects.doses(items, rng=rng, n_resamples=n_resamples)
+        curves = effects.doses(items, rng=rng, n_resamples=how.n_resamples)
         store.write_table(folder / "doses.parquet", curves)
         store.write_table(folder / "transfer.parquet", effects.transfer(moved))
         store.write_table(folder / "languages.parquet", effects.by_language(table))
         summary = {
-            **applied,
-            **_estimates(table, moved, items, found, rng, n_resamples),
+            "value": applied.value,
+            "positions": applied.positions,
+            **_estimates(table, moved, items, found, rng, how.n_resamples),
             "n_random": int(table.loc[table["kind"] == "random", "draw"].nunique()),
-            "verdicts": _verdicts(table, moved, items, found, sets, negligible),
+            "verdicts": _verdicts(
+                table, moved, items, found, measured.relation_neurons, how.negligible
+            ),
         }
         store.write_json(folder / "summary.json", summary)
 

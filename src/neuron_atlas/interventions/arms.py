@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int
 
+from neuron_atlas.interventions.settings import Interference
 from neuron_atlas.neurons.relation_sets import RelationSets
 
 
@@ -40,45 +41,33 @@ class Arm:
         return len(self.neurons)
 
 
-@dataclass(frozen=True)
-class Controls:
-    """How many controls a plan has."""
-
-    n_draws: int  # matched random sets of each relation's set
-    n_dose_draws: int  # random orders, and matched random sets, of each dose
-    doses: tuple[float, ...]  # shares of a set, in (0, 1)
-
-
-def interference_arms(
-    source: str, found: RelationSets, *, controls: Controls, seed: int
-) -> list[Arm]:
+def interference_arms(source: str, found: RelationSets, how: Interference) -> list[Arm]:
     """List the arms of one language's own sets, measured on every relation.
 
     Args:
         source: The language.
         found: Its sets.
-        controls: How many controls there are.
-        seed: Of the draws.
+        how: How many controls there are.
     """
     arms: list[Arm] = []
     for relation in sorted(found.sets):
-        rng = np.random.default_rng([seed, *f"{source} {relation}".encode()])
-        random = found.matched(found.sets[relation], n_draws=controls.n_draws, rng=rng)
+        rng = np.random.default_rng([how.seed, *f"{source} {relation}".encode()])
+        random = found.matched(found.sets[relation], n_draws=how.n_draws, rng=rng)
         own = Arm("set", source, relation, found.sets[relation], everywhere=True)
         arms.append(own)
         arms += [replace(own, kind="random", neurons=d, draw=i) for i, d in enumerate(random)]
-        arms += _doses(own, random, controls, rng)
+        arms += _doses(own, random, how, rng)
     return arms
 
 
-def transfer_arms(found: Mapping[str, RelationSets], *, n_draws: int, seed: int) -> list[Arm]:
+def transfer_arms(found: Mapping[str, RelationSets], how: Interference) -> list[Arm]:
     """List the arms of every source's sets, each measured on its own relation in any language."""
     arms: list[Arm] = []
     for source in sorted(found):
         for relation in sorted(found[source].sets):
-            rng = np.random.default_rng([seed, *f"{source} {relation}".encode()])
+            rng = np.random.default_rng([how.seed, *f"{source} {relation}".encode()])
             own = Arm("transfer", source, relation, found[source].sets[relation])
-            random = found[source].matched(own.neurons, n_draws=n_draws, rng=rng)
+            random = found[source].matched(own.neurons, n_draws=how.n_draws, rng=rng)
             control = replace(own, kind="transfer_random")
             arms.append(own)
             arms += [replace(control, neurons=d, draw=i) for i, d in enumerate(random)]
@@ -88,7 +77,7 @@ def transfer_arms(found: Mapping[str, RelationSets], *, n_draws: int, seed: int)
 def _doses(
     own: Arm,
     random: Int[np.ndarray, "draw k"],
-    controls: Controls,
+    how: Interference,
     rng: np.random.Generator,
 ) -> list[Arm]:
     """Parts of a set: from the best, from the worst, at random, and of matched random sets.
@@ -97,10 +86,10 @@ def _doses(
     the control of the best neurons. Whole sets are not repeated: `set` and `random` have them.
     """
     base = replace(own, kind="dose", everywhere=False)
-    n = min(controls.n_dose_draws, len(random))
+    n = min(how.n_dose_draws, len(random))
     shuffled = [rng.permutation(own.neurons) for _ in range(n)]
     found = []
-    for k in dose_sizes(own.k, (*controls.doses, 0.5)):  # cumulativity asks for the half
+    for k in dose_sizes(own.k, (*how.doses, 0.5)):  # cumulativity asks for the half
         found.append(replace(base, order="rank", neurons=own.neurons[:k]))
         found.append(replace(base, order="reverse", neurons=own.neurons[-k:]))
         for i in range(n):

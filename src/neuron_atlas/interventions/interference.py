@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,16 +13,32 @@ from torch import Tensor
 
 from neuron_atlas.activations import files
 from neuron_atlas.interventions.arms import Arm, describe
+from neuron_atlas.interventions.settings import Interference, Value
 from neuron_atlas.model.language_model import LanguageModel, Site
 from neuron_atlas.model.tokens import Text
-from neuron_atlas.pipeline import store
-from neuron_atlas.scoring import ablation
+from neuron_atlas.pipeline import checkpoints, store
+from neuron_atlas.scoring import ablation, prompt_choice
+from neuron_atlas.scoring.ablation import Intervention
 from neuron_atlas.scoring.candidates import CandidateTokens, asked_for
-from neuron_atlas.scoring.log_probability import Intervene, log_probabilities
 from neuron_atlas.scoring.packing import UNEDITED
-from neuron_atlas.scoring.trees import Query, query
+from neuron_atlas.scoring.trees import query
 
-Value = Literal["zero", "mean", "other_mean"]
+
+@dataclass(frozen=True)
+class Work:
+    """Where one language's values are, and how its work is kept.
+
+    Attributes:
+        values: Folder of the recorded activations, which replacement values are means of.
+        key: Names the work; see `checkpoints.key`.
+        size: Facts of a part: what a kill can cost.
+    """
+
+    values: Path
+    key: str
+    size: int
+
+
 EFFECT_COLUMNS = {
     **dict.fromkeys(("kind", "source", "relation", "order", "fact", "measured"), "str"),
     **dict.fromkeys(("k", "draw", "template"), "int64"),
@@ -61,44 +77,52 @@ def replacement(
     return torch.stack([means[keep].mean(0) for keep in others])
 
 
-@dataclass(frozen=True)
-class Experiment:
-    """A model, its arms, and how they are applied."""
-
-    lm: LanguageModel
-    arms: Sequence[Arm]
-    intervene: Intervene
-    everywhere: bool  # edit all positions of the prompt, not the answer position alone
-
-    def on(self, relation: str) -> list[int]:
-        """Numbers of the arms that are measured on facts of `relation`."""
-        return [i for i, a in enumerate(self.arms) if a.everywhere or a.relation == relation]
-
-    def ask(self, queries: Sequence[Query], arms: Sequence[Sequence[int]]) -> list[np.ndarray]:
-        """Return log-probabilities [arm, answer] of each query under its arms."""
-        return log_probabilities(
-            self.lm,
-            queries,
-            arms=arms,
-            intervene=self.intervene,
-            everywhere=self.everywhere,
-            sequence=256,
-        )
-
-
-def experiment(
+def switched_off(
     lm: LanguageModel,
     arms: Sequence[Arm],
     value: Float[Tensor, "kind layer neuron"],
     *,
     site: Site,
     everywhere: bool,
-) -> Experiment:
+) -> Intervention:
     """Prepare the arms; with several replacement tables, a relation's arms use its own."""
     relations = sorted({arm.relation for arm in arms})
     kind = [relations.index(arm.relation) if len(value) > 1 else 0 for arm in arms]
     edits = ablation.edits_of([arm.neurons for arm in arms], value, kind)
-    return Experiment(lm, arms, ablation.intervention(lm, edits, site=site), everywhere)
+    return Intervention(lm, edits, site=site, everywhere=everywhere)
+
+
+def measure_held_out(
+    lm: LanguageModel, arms: Sequence[Arm], recalled: pd.DataFrame, how: Interference, work: Work
+) -> pd.DataFrame:
+    """Ask one language's held-out facts with each arm's neurons switched off.
+
+    Args:
+        lm: The model.
+        arms: Sets to switch off, and on whose facts.
+        recalled: The language's recall table.
+        how: What neurons are set to, where, and on how many facts.
+        work: The language's recorded values, and how the work is kept.
+
+    Returns:
+        The rows of `measure`.
+    """
+    facts = prompt_choice.held_out(recalled, max_facts=how.max_facts, seed=how.seed)
+    value = replacement(work.values, sorted({arm.relation for arm in arms}), how.value)
+    intervention = switched_off(
+        lm,
+        arms,
+        value,
+        site=files.read_meta(work.values)["site"],
+        everywhere=how.everywhere,
+    )
+    tokens = CandidateTokens(lm)
+    return checkpoints.in_parts(
+        facts,
+        lambda part: measure(intervention, arms, part, tokens),
+        key=work.key,
+        size=work.size,
+    )
 
 
 @dataclass(frozen=True)
@@ -124,21 +148,29 @@ def item(tokens: CandidateTokens, row: Mapping[str, Any]) -> Item:
     return Item(prompt, row["relation"], tuple(texts), right, asked_for(row))
 
 
-def measure(setup: Experiment, rows: pd.DataFrame, tokens: CandidateTokens) -> pd.DataFrame:
+def measure(
+    intervention: Intervention, arms: Sequence[Arm], rows: pd.DataFrame, tokens: CandidateTokens
+) -> pd.DataFrame:
     """Measure every arm on every fact that it concerns.
 
+    Args:
+        intervention: Of `switched_off`.
+        arms: The arms that it was prepared with.
+        rows: Facts to ask, rows of the recall table.
+        tokens: The tokenised candidates.
+
     Returns:
-        One row a (fact, arm): `effect` (change of the target answer's log-probability, nats;
+        One row per (fact, arm): `effect` (change of the target answer's log-probability, nats;
         negative is harm), and whether the typed prediction was right before and is right after.
     """
-    if not setup.arms or rows.empty:
+    if not arms or rows.empty:
         return nothing()
     items = [item(tokens, row) for row in store.records(rows)]
-    arms = [[UNEDITED, *setup.on(it.relation)] for it in items]
-    target, right = _judge(setup, items, arms)
-    info = describe(setup.arms)
+    concerned = [[UNEDITED, *_concerning(arms, it.relation)] for it in items]
+    target, right = _judge(intervention, items, concerned)
+    info = describe(arms)
     tables = []
-    for i, (row, chosen) in enumerate(zip(store.records(rows), arms, strict=True)):
+    for i, (row, chosen) in enumerate(zip(store.records(rows), concerned, strict=True)):
         part = info.iloc[chosen[1:]].reset_index(drop=True)
         tables.append(
             part.assign(
@@ -153,25 +185,31 @@ def measure(setup: Experiment, rows: pd.DataFrame, tokens: CandidateTokens) -> p
     return pd.concat(tables, ignore_index=True)
 
 
+def _concerning(arms: Sequence[Arm], relation: str) -> list[int]:
+    """Return the numbers of the arms that are measured on facts of a relation."""
+    return [i for i, arm in enumerate(arms) if arm.everywhere or arm.relation == relation]
+
+
 def nothing() -> pd.DataFrame:
     """Return the table of no measurement, with the columns and types of `measure`."""
     return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in EFFECT_COLUMNS.items()})
 
 
 def _judge(
-    setup: Experiment, items: Sequence[Item], arms: Sequence[Sequence[int]]
+    intervention: Intervention, items: Sequence[Item], arms: Sequence[Sequence[int]]
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Return, by item, the target's log-probability and the typed correctness under each arm.
 
     A wrong candidate's first token bounds its log-probability from above, and costs nothing; only
     candidates whose bound reaches the best correct answer are scored whole. The outcome is exact.
     """
+    encoder = intervention.lm.architecture.encoder
     target, right, open_items, open_arms, doubt = [], [], [], [], []
-    for it, values in zip(items, _first_pass(setup, items, arms), strict=True):
+    for it, values in zip(items, _first_pass(intervention, items, arms), strict=True):
         best = values[:, it.right].max(1)
         above = values >= best[:, None]
         above[:, it.right] = False
-        single = np.array([len(c) == 1 or setup.lm.architecture.encoder for c in it.candidates])
+        single = np.array([encoder or len(c) == 1 for c in it.candidates])
         target.append(values[:, it.target])
         right.append(~above[:, single].any(1))
         unsure = np.flatnonzero((above & ~single).any(1) & right[-1])
@@ -180,30 +218,34 @@ def _judge(
             open_arms.append(unsure)
             doubt.append((np.flatnonzero((above & ~single)[unsure].any(0)), best[unsure]))
     queries = [
-        query(setup.lm, items[i].prompt, [items[i].candidates[c] for c in wrong])
+        query(intervention.lm, items[i].prompt, [items[i].candidates[c] for c in wrong])
         for i, (wrong, _) in zip(open_items, doubt, strict=True)
     ]
     named = [[arms[i][int(a)] for a in some] for i, some in zip(open_items, open_arms, strict=True)]
     for i, some, (_, best), values in zip(
-        open_items, open_arms, doubt, setup.ask(queries, named), strict=True
+        open_items, open_arms, doubt, intervention.ask(queries, named), strict=True
     ):
         right[i][some] = ~(values >= best[:, None]).any(1)
     return target, right
 
 
 def _first_pass(
-    setup: Experiment, items: Sequence[Item], arms: Sequence[Sequence[int]]
+    intervention: Intervention, items: Sequence[Item], arms: Sequence[Sequence[int]]
 ) -> list[Float[np.ndarray, "arm candidate"]]:
     """Score correct answers whole and the others by their first token.
 
     An encoder reads each answer length from its own masks, where a first token bounds nothing:
     there all candidates are scored whole.
     """
-    if setup.lm.architecture.encoder:
-        return setup.ask([query(setup.lm, it.prompt, it.candidates) for it in items], arms)
+    if intervention.lm.architecture.encoder:
+        return intervention.ask(
+            [query(intervention.lm, it.prompt, it.candidates) for it in items], arms
+        )
     asked = [
         tuple(c if ok else c[:1] for c, ok in zip(it.candidates, it.right, strict=True))
         for it in items
     ]
-    queries = [query(setup.lm, it.prompt, texts) for it, texts in zip(items, asked, strict=True)]
-    return setup.ask(queries, arms)
+    queries = [
+        query(intervention.lm, it.prompt, texts) for it, texts in zip(items, asked, strict=True)
+    ]
+    return intervention.ask(queries, arms)

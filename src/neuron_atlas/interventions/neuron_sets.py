@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int
 
+from neuron_atlas.interventions.settings import Selection
 from neuron_atlas.neurons import knowledge_sets
 from neuron_atlas.neurons.relation_sets import RelationSets
 
@@ -38,18 +39,7 @@ class NeuronSet:
     draw: int = -1
 
 
-@dataclass(frozen=True)
-class Sizes:
-    """How large a fact's sets are: those above `tau` in a `share` of paraphrases, but not more."""
-
-    tau: float
-    share: float
-    max_neurons: int
-
-
-def compared(
-    scores: pd.DataFrame, source: RelationSets, *, sizes: Sizes, n_draws: int, seed: int
-) -> list[NeuronSet]:
+def compared(scores: pd.DataFrame, source: RelationSets, how: Selection) -> list[NeuronSet]:
     """List each fact's sets by every method, all of one size, and their matched random sets.
 
     The size is that of the attribution's set, at least 1; where a method has stored fewer neurons
@@ -58,12 +48,10 @@ def compared(
     Args:
         scores: One language's stored scores.
         source: What random sets must match.
-        sizes: What decides the size.
-        n_draws: Random sets a fact.
-        seed: Of the draws.
+        how: What decides the size, and how many random sets there are per fact.
     """
     chosen = knowledge_sets.select(
-        scores, method=METHODS[AMIG], tau=sizes.tau, share=sizes.share, k=sizes.max_neurons
+        scores, method=METHODS[AMIG], tau=how.tau, share=how.share, k=how.max_neurons
     )
     ranked = {
         name: knowledge_sets.ordered(scores, method=stored) for name, stored in METHODS.items()
@@ -77,7 +65,7 @@ def compared(
         k = min(max(1, len(chosen[fact])), *map(len, lists.values()))
         own = [NeuronSet(fact, str(relation[fact]), name, n[:k]) for name, n in lists.items()]
         if k:
-            found += [*own, *matched(own[0], source, n_draws=n_draws, seed=seed)]
+            found += [*own, *matched(own[0], source, n_draws=how.n_draws, seed=how.seed)]
     return found
 
 

@@ -3,7 +3,8 @@
 import pandas as pd
 
 from neuron_atlas.interventions.neuron_sets import NeuronSet
-from neuron_atlas.interventions.suppress_enhance import experiment, measure
+from neuron_atlas.interventions.settings import Selection
+from neuron_atlas.interventions.suppress_enhance import both_operations, measure_operations
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.pipeline import checkpoints
 from neuron_atlas.scoring import prompt_choice
@@ -38,9 +39,8 @@ def run(
     lm: LanguageModel,
     sets: list[NeuronSet],
     prompts: pd.DataFrame,
+    how: Selection,
     *,
-    n_unrelated: int,
-    seed: int,
     key: str,
 ) -> pd.DataFrame:
     """Suppress and enhance every set, on its fact's prompt and on unrelated ones.
@@ -49,19 +49,21 @@ def run(
         lm: The model.
         sets: From `neuron_sets.compared`, chosen on other paraphrases than those measured.
         prompts: One prompt a fact, with `language`.
-        n_unrelated: Unrelated prompts a fact.
-        seed: Of their choice.
+        how: How many unrelated prompts there are.
         key: Names the work; see `checkpoints.key`.
 
     Returns:
-        The rows of `suppress_enhance.measure`.
+        The rows of `suppress_enhance.measure_operations`.
     """
-    plan = asked(prompts, n_unrelated=n_unrelated, seed=seed)
-    setup, tokens = experiment(lm, sets), CandidateTokens(lm)
+    plan = asked(prompts, n_unrelated=how.n_unrelated, seed=how.seed)
+    intervention, tokens = both_operations(lm, sets), CandidateTokens(lm)
     order = ["relation", "template", "fact"]  # prompts that begin alike are neighbours
     items = prompts.sort_values(order).rename(columns={"fact": "measured"})
     table = checkpoints.in_parts(
-        items, lambda part: measure(setup, part, plan, tokens), key=key, size=16
+        items,
+        lambda part: measure_operations(intervention, sets, part, plan, tokens),
+        key=key,
+        size=16,
     )
     return table.sort_values(["fact", "method", "draw", "operation", "where", *KEY]).reset_index(
         drop=True

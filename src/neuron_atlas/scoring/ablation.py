@@ -1,8 +1,13 @@
-"""Interventions on sets of neurons, many at once: an arm is a row's own set of edits."""
+"""Neurons switched off, or scaled, while answers are scored: many sets in one pass.
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+An arm is one set of neurons and what becomes of them. Rows of a batch that belong to different arms
+are edited differently, so that all arms of a prompt share one reading of it.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -11,7 +16,9 @@ from torch import Tensor
 
 from neuron_atlas.model import hooks
 from neuron_atlas.model.language_model import LanguageModel, Site, site_modules
+from neuron_atlas.scoring.log_probability import Intervene, log_probabilities
 from neuron_atlas.scoring.packing import UNEDITED
+from neuron_atlas.scoring.trees import Query
 
 
 @dataclass(frozen=True)
@@ -75,9 +82,56 @@ def edits_of(
     return Edits(chosen.view(len(sets), *value.shape[1:]), value, torch.tensor(kinds), kept)
 
 
-def intervention(
-    lm: LanguageModel, edits: Edits, *, site: Site = "hidden"
-) -> Callable[[Int[Tensor, "batch position"]], AbstractContextManager[None]]:
+@dataclass(frozen=True)
+class Intervention:
+    """A model and the edits of its arms: what is asked of it is asked under any of them.
+
+    Attributes:
+        lm: The model; its weights are not touched.
+        edits: The arms, known by their number.
+        site: Which values of the MLP are neurons.
+        everywhere: Edit every position of the prompt, not the answer position alone. In a decoder
+            the positions of the answer's own tokens are edited either way.
+        sequence: Tokens of a sequence in which arms share their prompt; a matter of speed only.
+    """
+
+    lm: LanguageModel
+    edits: Edits
+    site: Site = "hidden"
+    everywhere: bool = False
+    sequence: int = 256
+
+    def ask(
+        self, queries: Sequence[Query], arms: Sequence[Sequence[int]]
+    ) -> list[Float[np.ndarray, "arm answer"]]:
+        """Return the log-probabilities of each query's answers under its arms, in nats.
+
+        Args:
+            queries: Prompts with their tokenised answers.
+            arms: Numbers of each query's arms; `UNEDITED` leaves the model as it is.
+        """
+        return log_probabilities(
+            self.lm,
+            queries,
+            arms=arms,
+            intervene=self.opened,
+            everywhere=self.everywhere,
+            sequence=self.sequence,
+        )
+
+    def ask_beside_clean(
+        self, queries: Sequence[Query], arms: Sequence[Sequence[int]]
+    ) -> list[Float[np.ndarray, "arm answer"]]:
+        """Do the same with one more row, the first: the model as it is."""
+        return self.ask(queries, [(UNEDITED, *own) for own in arms])
+
+    @cached_property
+    def opened(self) -> Intervene:
+        """What edits a batch while it is open, given the arm of each of its positions."""
+        return row_edits(self.lm, self.edits, site=self.site)
+
+
+def row_edits(lm: LanguageModel, edits: Edits, *, site: Site = "hidden") -> Intervene:
     """Return what `log_probabilities` opens around a batch to apply each row's arm."""
     modules = site_modules(lm, site)
     nobody = torch.zeros_like(edits.chosen[:1])  # the arm of `UNEDITED`, index -1
