@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -72,6 +72,15 @@ def update(params: MutableMapping[str, Any], values: Mapping[str, Any]) -> None:
             update(params[key], value)
         else:
             params[key] = value
+
+
+def knobs(values: Mapping[str, Any], *outer: str) -> Iterator[tuple[str, Any]]:
+    """Yield the dotted name and the value of everything in params.yaml that is no mapping."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from knobs(value, *outer, key)
+        else:
+            yield ".".join((*outer, key)), value
 
 
 def environment(**variables: str) -> dict[str, str]:

@@ -8,14 +8,27 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from neuron_atlas.degenerate_neurons.settings import ClaimPlan
 from neuron_atlas.pipeline import store
+from neuron_atlas.pipeline.params import Count, Section, Share, ShareOrAll
 
 CLAIMS, META = "claims.parquet", "meta.json"
 NEURONS = ("degenerate", "knowledge", "random")  # detectors by neurons, and by probability
 DETECTORS = (*NEURONS, "claim_probability", "candidate_log_odds", "always_true")
 ClaimSplit = Literal["train", "validation", "test"]
 COLUMNS = ["fact", "relation", "subject", "split", "template", "place", "claimed", "label"]
+
+
+class ClaimPlan(Section):
+    """Which claims are made."""
+
+    n_facts: Count
+    """Facts of a relation, at most, about which claims are made."""
+    n_negatives: Count
+    """False claims beside each true one, at most."""
+    train: ShareOrAll
+    """Share of the attributed subjects from which the detectors' neurons are collected."""
+    validation: Share
+    """Share of all other subjects, for thresholds and weights; the rest is the test."""
 
 
 def split_subjects(

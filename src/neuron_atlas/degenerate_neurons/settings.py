@@ -6,7 +6,9 @@ from pydantic import Field
 
 from neuron_atlas.attributions.quadrature import RULES, Quadrature, RuleName
 from neuron_atlas.attributions.targets import Target
-from neuron_atlas.pipeline.params import Count, Positive, Section, Share, ShareOrAll
+from neuron_atlas.degenerate_neurons.claims import ClaimPlan
+from neuron_atlas.degenerate_neurons.degeneracy import DegeneracyRule
+from neuron_atlas.pipeline.params import Count, Section, Share, ShareOrAll
 
 
 class Search(Section):
@@ -22,22 +24,6 @@ class Search(Section):
     """Sets of each size that are grown by one more neuron."""
 
 
-class DegeneracyRule(Section):
-    """What makes a set of neurons degenerate."""
-
-    small: Positive
-    """Largest drop of any proper subset, nats; 0.22 nats are 20 %."""
-    negligible: Positive
-    """Least surplus of a set, whatever the null, nats; what is below does not matter."""
-    null_quantile: Share
-    """Quantile of the random sets' surplus that a set must exceed."""
-    published_low: Share
-    """The published rule (Chen et al. 2024, equation 9): largest relative drop of any proper
-    subset."""
-    published_high: Share
-    """The published rule (equation 10): relative drop that the whole set must exceed."""
-
-
 class Use(Section):
     """How a pair's neurons are tried on other facts."""
 
@@ -45,19 +31,6 @@ class Use(Section):
     """Other facts on which a pair's neurons are tried."""
     n_draws: Count
     """Matched random neurons beside each of them."""
-
-
-class ClaimPlan(Section):
-    """Which claims are made."""
-
-    n_facts: Count
-    """Facts of a relation, at most, about which claims are made."""
-    n_negatives: Count
-    """False claims beside each true one, at most."""
-    train: ShareOrAll
-    """Share of the attributed subjects from which the detectors' neurons are collected."""
-    validation: Share
-    """Share of all other subjects, for thresholds and weights; the rest is the test."""
 
 
 class Checking(Section):
