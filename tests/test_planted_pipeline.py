@@ -18,7 +18,7 @@ from neuron_atlas.neurons import relation_sets
 from neuron_atlas.pipeline import store
 from neuron_atlas.recall import answers
 from neuron_atlas.relation_neurons import build as relation_neurons_build
-from neuron_atlas.relation_neurons.build import How, Sets
+from neuron_atlas.relation_neurons.scores import OverTemplates
 from neuron_atlas.scoring import prompt_choice
 from neuron_atlas.scoring.candidates import CandidateTokens
 from planted import RELATIONS, STRENGTH
@@ -34,7 +34,7 @@ class Run:
     folder: Path
 
     @property
-    def sets(self) -> dict[str, Sets]:
+    def sets(self) -> dict[str, relation_sets.SetsByRelation]:
         names = [*planted.LANGUAGES, relation_sets.POOLED]
         return {name: relation_sets.read_sets(self.folder / "sets" / name).sets for name in names}
 
@@ -63,7 +63,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return Run(folder)
 
 
-def build(folder: Path, how: How, out: Path) -> None:
+def build(folder: Path, how: OverTemplates, out: Path) -> None:
     relation_neurons_build.build(
         {code: folder / "activations" / code for code in planted.LANGUAGES},
         out,

@@ -143,9 +143,10 @@ def test_the_second_step_sees_the_first_one_in_force(decoder: LanguageModel) -> 
     held = table.iloc[:1].assign(template=99)
     both = Tables({"xx": table, "yy": table}, {"xx": held, "yy": held})
     case = Case("f", "r", ("xx", "yy"), (), "o")
+    stored = arm_sets.Stored(both, scores={}, sizes={}, target="log_probability")
 
     def order(taken: np.ndarray) -> np.ndarray:
-        return arm_sets._rescored(decoder, both, [case], 1, {"f": taken}, "log_probability")["f"]
+        return arm_sets._rescored(decoder, stored, [case], 1, {"f": taken})["f"]
 
     nobody = np.empty(0, dtype=np.int64)
     taken = order(nobody)[:8]
