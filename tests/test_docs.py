@@ -1,15 +1,20 @@
-"""README.md names every parameter, stage and target there is, and no others."""
+"""README.md and docs/ name every parameter, stage and target there is, and no others."""
 
 import re
 from pathlib import Path
 
 import count_facts
+import list_parameters
 
 from neuron_atlas.pipeline import params
+from neuron_atlas.sources.readers import Hub
 from neuron_atlas.wording import templates
+from repository import knobs
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+FILES = (".dvc", ".json", ".parquet", ".py")
+HUB = {f"facts.hub.{key}" for key in Hub.model_fields}
 STAGES = params.read_yaml(ROOT / "dvc.yaml")["stages"]
 SECTIONS = params.read_yaml(ROOT / "params.yaml")
 
@@ -21,8 +26,18 @@ def rows(heading: str) -> list[str]:
 
 
 def test_every_parameter_has_its_row() -> None:
-    there = [f"{s}.{key}" for s in SECTIONS if s != "languages" for key in SECTIONS[s]]
-    assert rows("The parameters") == ["languages", *there]
+    """Of `facts.hub`, which is null as shipped, the keys that it may have are there too."""
+    text = list_parameters.PAGE.read_text(encoding="utf-8")
+    found = re.findall(r"^\| `(.+?)` \| .+ \| .* \| (.+) \|$", text, flags=re.M)
+    there = [name for name, _ in knobs(SECTIONS)]
+    assert [name for name, _ in found if name not in HUB] == there
+    assert {name for name, _ in found} == {*there, *HUB}
+    assert all(len(meaning.split()) > 1 for _, meaning in found)
+    assert "`languages` is a mapping" in text
+
+
+def test_the_parameters_are_described_as_their_classes_do() -> None:
+    assert list_parameters.page() == list_parameters.PAGE.read_text(encoding="utf-8")
 
 
 def test_every_stage_has_its_row() -> None:
@@ -39,8 +54,13 @@ def test_targets_and_stages_that_are_named_exist() -> None:
 
 
 def test_parameters_in_the_text_exist() -> None:
-    used = re.findall(r"`(\w+)\.(\w+)`", README) + re.findall(r"-S (\w+)\.(\w+)=", README)
-    assert all(key in SECTIONS[s] for s, key in used if s in SECTIONS and s != "languages")
+    texts = [README, *(path.read_text(encoding="utf-8") for path in (ROOT / "docs").glob("*.md"))]
+    found = [m for t in texts for m in re.findall(r"(?:`|-S )(\w+(?:\.\w+)+)(?:`|=|:)", t)]
+    found = [name for name in found if not name.endswith(FILES)]
+    used = {name for name in found if name.split(".")[0] in set(SECTIONS) - {"languages"}}
+    there = dict(knobs(SECTIONS))
+    assert len(used) > 20
+    assert {name for name in used if name not in there} <= HUB
 
 
 def test_the_languages_with_templates_are_named() -> None:

@@ -34,7 +34,16 @@ DIGITS = 4  # of a shown number
 # ten of the largest activation, 1.7. A share is of a difference that is small beside its parts.
 NATS, ACTIVATION, SHARE = 2e-5, 2e-6, 1e-4
 PLAN = strongest.AttributionPlan(
-    "occlusion", "graded", 3, 0.01, "midpoint", 5, "log_probability", 20, 0.1
+    baseline="occlusion",
+    rule="graded",
+    steps=3,
+    tolerance=0.01,
+    zero_rule="midpoint",
+    zero_steps=5,
+    target="log_probability",
+    max_facts=None,
+    keep=20,
+    floor=0.1,
 )
 Step = Callable[[pd.DataFrame], pd.DataFrame]
 

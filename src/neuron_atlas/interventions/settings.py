@@ -17,7 +17,8 @@ class Interference(Section):
     """How neurons are switched off, on which facts, and beside how many controls."""
 
     value: Value
-    """What neurons are set to: `zero`, their `mean`, or `other_mean`, that over other relations."""
+    """What neurons are set to: `zero`, their `mean`, or `other_mean`, that over the other
+    relations."""
 
     positions: Positions
     """Where they are set: at the `answer` position or at `all`."""
@@ -47,13 +48,13 @@ class Selection(Section):
     """Which neurons are selected for a fact, and on what they are tried."""
 
     tau: Annotated[float, Field(ge=0, lt=1)]
-    """Share of a prompt's largest attribution that a neuron must reach."""
+    """Share of the prompt's largest attribution that a knowledge neuron exceeds."""
 
     share: Annotated[float, Field(gt=0, le=1)]
-    """Share of a fact's paraphrases in which a neuron must do so."""
+    """Share of the paraphrases in which it has to."""
 
     max_neurons: One
-    """Neurons of a set."""
+    """Neurons of a fact's set; every method gets as many."""
 
     n_unrelated: One
     """Prompts of other relations per fact."""
