@@ -111,7 +111,7 @@ def make(
 
 def _prompts(raw: Raw, choice: Choice, *, encoder: bool) -> Prompts:
     ours = stand_ins(raw.language) if choice.stand_in else {}
-    return prompts.choose(raw.templates, ours, encoder=encoder, most=choice.paraphrases)
+    return prompts.choose_templates(raw.templates, ours, encoder=encoder, most=choice.paraphrases)
 
 
 def _one_line(table: pd.DataFrame) -> pd.DataFrame:
