@@ -6,7 +6,7 @@ from functools import cache
 
 from neuron_atlas.builtin_facts import cldr
 from neuron_atlas.builtin_facts.world import Relation
-from neuron_atlas.sources.limits import Limits, Triple, among, candidates_of, within
+from neuron_atlas.sources.limits import Limits, Triple, candidates_of, restrict, within_limits
 
 # A fact needs a label in each of these, whatever languages are asked for: so adding a language
 # never changes another language's facts.
@@ -35,12 +35,12 @@ def select(relation: Relation, limits: Limits) -> Selection:
     labelled = [t for t in (_labelled(relation, t) for t in every) if t is not None]
     distinct = _distinct(relation, labelled)
     telling = [t for t in distinct if not _is_copy(relation, t)]
-    kept = within(telling, limits)
+    kept = within_limits(telling, limits)
     candidates = candidates_of(kept, limits.candidates)
     sizes = [len(x) for x in (every, labelled, distinct, telling, kept)]
     reasons = ("no_label", "ambiguous", "copy", "limit")
     dropped = {r: a - b for r, a, b in zip(reasons, sizes, sizes[1:], strict=False)}
-    triples = (replace(t, objects=among(t.objects, candidates)) for t in kept)
+    triples = (replace(t, objects=restrict(t.objects, candidates)) for t in kept)
     return Selection(tuple(triples), candidates, dropped)
 
 
@@ -73,7 +73,9 @@ def _distinct(relation: Relation, triples: Sequence[Triple]) -> list[Triple]:
     subjects = _unambiguous(relation.subject, [t.subject for t in triples])
     canonical = [t.objects[0] for t in triples]
     objects = _unambiguous(relation.object, [*canonical, *(o for t in triples for o in t.objects)])
-    kept = [replace(t, objects=among(t.objects, objects)) for t in triples if t.subject in subjects]
+    kept = [
+        replace(t, objects=restrict(t.objects, objects)) for t in triples if t.subject in subjects
+    ]
     named = {t.subject: t.objects[0] for t in triples}
     return [t for t in kept if t.objects[:1] == (named[t.subject],)]
 
