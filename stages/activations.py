@@ -20,7 +20,12 @@ def main(model_folder: Path, recall_file: Path, out: Path, /) -> None:
     inputs = [Path(__file__), model_folder, recall_file]
     key = checkpoints.key(f"activations {out.name}", inputs, params.model_dump())
     extraction.save(
-        lm, prompts, out, site=params.site, pooling=params.pooling, place=checkpoints.place(key)
+        lm,
+        prompts,
+        out,
+        site=params.site,
+        pooling=params.pooling,
+        place=checkpoints.parts_folder(key),
     )
     checkpoints.done(key)
 

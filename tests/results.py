@@ -52,7 +52,7 @@ def recall(rows: Sequence[tuple[str, str, list[str], int, bool]]) -> pd.DataFram
 
 
 def some_recall(relations: Sequence[str] = RELATIONS, *, shift: int = 0) -> pd.DataFrame:
-    """Return six facts a relation; every third answer is the same, some are right."""
+    """Return six facts per relation; every third answer is the same, some are right."""
     rows = [
         (relation, f"S{i}", [f"o{i % 3}"], 1 + (i + shift) % 3, (i + shift) % 3 == 0)
         for relation in relations
@@ -64,7 +64,7 @@ def some_recall(relations: Sequence[str] = RELATIONS, *, shift: int = 0) -> pd.D
 def sets(
     relations: Sequence[str] = RELATIONS, languages: Sequence[str] = LANGUAGES
 ) -> pd.DataFrame:
-    """Return K neurons a source and relation, the last of them a massive one."""
+    """Return K neurons per source and relation, the last of them a massive one."""
     rows = [
         {
             "source": source,
@@ -418,7 +418,7 @@ def everything(
         facts=dict.fromkeys(languages, report),
         recall={code: some_recall(relations, shift=n) for n, code in enumerate(languages)},
         consistency=consistency(relations, languages),
-        found=found(relations, languages),
+        relation_neurons=found(relations, languages),
         sets=sets(relations, languages),
         effects=effects(),
         cells=cells(relations),
@@ -443,7 +443,7 @@ def written(results: Results, root: Path) -> Folders:
         store.write_json(at.facts_report / f"{code}.json", results.facts[code])
         store.write_table(at.recall / f"{code}.parquet", table)
     store.write_json(at.consistency, results.consistency)
-    store.write_json(at.relation_neurons / "summary.json", results.found)
+    store.write_json(at.relation_neurons / "summary.json", results.relation_neurons)
     store.write_table(at.relation_neurons / "sets.parquet", results.sets)
     store.write_json(at.effects / "summary.json", results.effects)
     for name in ("cells", "doses", "transfer"):

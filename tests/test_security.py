@@ -399,14 +399,14 @@ def test_a_file_that_states_too_small_a_size_gives_no_more_than_that(tmp_path: P
         text_files.opened(tmp_path / "x.zip") as found,
         pytest.raises(ValueError, match="expected a readable file, got BadZipFile"),
     ):
-        read.extend(found.records("lines.jsonl"))
+        read.extend(found.json_lines("lines.jsonl"))
     assert len(read) <= 10
 
 
 def test_a_bomb_in_a_line_is_never_held(tmp_path: Path) -> None:
     stream = io.BytesIO(b" " * (text_files.MAX_LINE + 1))
     with pytest.raises(ValueError, match="expected at most 1048576 bytes, got a longer line"):
-        list(text_files.records(stream, "f"))
+        list(text_files.json_lines(stream, "f"))
     assert stream.tell() == text_files.MAX_LINE + 1
     assert list(tmp_path.iterdir()) == []
 

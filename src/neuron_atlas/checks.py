@@ -1,4 +1,4 @@
-"""Parameters that are right by themselves and wrong together."""
+"""Checks of parameters that are each valid alone but may not fit together."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -12,8 +12,8 @@ def codes(languages: Sequence[str]) -> None:
     """Require language codes that may stand on a command line and in a file's name.
 
     Raises:
-        ValueError: a code has other characters, which the shell or the file system could take for
-            something else.
+        ValueError: a code has other characters, to which the shell or the file system could give
+            a meaning.
     """
     odd = [code for code in languages if len(code) > 32 or not _CODE.fullmatch(code)]
     if odd:
@@ -27,7 +27,7 @@ def templates(problems: Sequence[str]) -> None:
     """Require sound templates.
 
     Raises:
-        ValueError: `problems` names some; the message has the first of them.
+        ValueError: there are `problems`; the message has the first of them.
     """
     if problems:
         more = f"; and {len(problems) - 1} more, see `make lint-templates`" if problems[1:] else ""
@@ -49,7 +49,7 @@ def languages(chosen: Sequence[str], available: Sequence[str], folder: Path) -> 
 
 
 def size(k: int, provenance: Mapping[str, Any]) -> None:
-    """Require a set to leave as many neurons again for its random controls.
+    """Require a set of `k` neurons to leave at least as many others for its random controls.
 
     Raises:
         ValueError: `k` is not in [1, half of the neurons].
@@ -76,7 +76,7 @@ def site(name: str, architecture: Mapping[str, Any]) -> None:
     """Require the model's MLP to have the site: a fused one has neither `gate` nor `up`.
 
     Raises:
-        ValueError: no module of the MLP puts the site out.
+        ValueError: the MLP has no module whose output is the site.
     """
     if name in ("gate", "up") and architecture[name] is None:
         others = [s for s in ("gate", "up") if s != name and architecture[s] is not None]
@@ -87,10 +87,10 @@ def site(name: str, architecture: Mapping[str, Any]) -> None:
 
 
 def replaced(section: str, *, value: str, positions: str, pooling: str) -> None:
-    """Require means to be taken where they are written.
+    """Require means to be taken at the positions where they are written.
 
     Raises:
-        ValueError: the mean over other positions than the edited ones would be written.
+        ValueError: the mean would be taken over other positions than the edited ones.
     """
     fits = {"answer": "answer", "all": "mean"}[positions]
     if value != "zero" and pooling != fits:
@@ -101,7 +101,7 @@ def replaced(section: str, *, value: str, positions: str, pooling: str) -> None:
 
 
 def demonstrations(shots: int, facts: Mapping[str, Any]) -> None:
-    """Require enough development facts to show, as far as the parameters tell.
+    """Require enough development facts for demonstrations, as far as the parameters tell.
 
     Raises:
         ValueError: the development share of the largest relation is smaller than `shots`.
@@ -113,7 +113,7 @@ def demonstrations(shots: int, facts: Mapping[str, Any]) -> None:
         raise ValueError(
             f"recall.shots is {shots}, but facts.development_share "
             f"{facts['development_share']} of {facts['max_per_relation']} facts leaves {most} to "
-            "show; lower the one or raise the other"
+            "show; lower shots or raise the share"
         )
 
 
@@ -152,6 +152,6 @@ def stored(sections: Mapping[str, Any]) -> None:
     for name, k in wanted.items():
         if k > kept["keep"]:
             raise ValueError(
-                f"{name} is {k}, but attributions.keep stores {kept['keep']} neurons a prompt; "
-                "lower the one or raise the other"
+                f"{name} is {k}, but attributions.keep stores {kept['keep']} neurons per prompt; "
+                "lower it or raise keep"
             )

@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 
 import scripts
 from neuron_atlas.builtin_facts import builtin, cldr
-from neuron_atlas.builtin_facts.choice import CYCLES, REFERENCE, select
+from neuron_atlas.builtin_facts.choice import CYCLES, REFERENCE, keep_facts
 from neuron_atlas.builtin_facts.world import RELATIONS
 from neuron_atlas.facts import fact_table
 from neuron_atlas.facts.splits import SPLITS
@@ -90,7 +90,7 @@ def test_known_answers(
 
 def test_switzerland_has_several_official_languages() -> None:
     found = {
-        t.subject: t.objects for t in select(RELATIONS["official_language"], UNLIMITED).triples
+        t.subject: t.objects for t in keep_facts(RELATIONS["official_language"], UNLIMITED).triples
     }
     assert found["CH"][0] == "de"
     assert {"de", "fr", "it"} <= set(found["CH"])
@@ -131,7 +131,7 @@ def test_no_answer_can_be_read_off_its_subject(built: dict[str, list[fact_table.
 
 
 def test_trivial_copies_are_among_what_is_dropped() -> None:
-    kept = {t.subject for t in select(RELATIONS["capital"], UNLIMITED).triples}
+    kept = {t.subject for t in keep_facts(RELATIONS["capital"], UNLIMITED).triples}
     assert "FR" in kept
     assert not kept & {"MX", "SG", "LU", "PA"}
 
@@ -154,7 +154,7 @@ def test_subjects_have_one_split_and_relations_balanced_halves(
     "limits", [limits_of(4, 2, 0.5), limits_of(30, 12, 0.2), LIMITS, UNLIMITED]
 )
 def test_limits_hold(relation: Any, limits: Limits) -> None:
-    kept = select(relation, limits)
+    kept = keep_facts(relation, limits)
     count = Counter(t.objects[0] for t in kept.triples)
     assert 0 < len(kept.triples) <= limits.max_per_relation
     assert len(kept.candidates) <= limits.max_candidates

@@ -17,7 +17,7 @@ N_FACTS = 80
 
 
 def claims(seed: int, *, plain: float, degenerate: float) -> pd.DataFrame:
-    """One true and three false claims a fact; two scores hold as much information as is said."""
+    """One true and three false claims per fact; two scores hold as much information as is said."""
     rng = np.random.default_rng(seed)
     fact = np.repeat(np.arange(N_FACTS), 4)
     label = np.arange(len(fact)) % 4 == 0

@@ -118,14 +118,14 @@ def test_what_two_runs_are_compared_by_is_short_and_the_summary_s() -> None:
 def test_figures_on_knowledge_stand_under_their_names() -> None:
     given = results.everything()
     content = metrics.metrics(given)["knowledge"]
-    assert set(content) == set(metrics.KEYS)
+    assert set(content) == set(metrics.ROW_KEYS)
     assert content["selection"]["zero_ig"]["both"]["specific"]["q_value"] == 0.02
     assert content["editing"]["edit"]["random"]["unrelated"]["n_facts"] == 12
     assert content["language_map"]["en"]["zh"]["mismatched"] == 0.06
     assert content["detectors"]["always_true"]["auroc"] == 0.75
     for name, table in given.tables.items():
-        if name in metrics.KEYS:
-            assert not table.duplicated(list(metrics.KEYS[name])).any()
+        if name in metrics.ROW_KEYS:
+            assert not table.duplicated(list(metrics.ROW_KEYS[name])).any()
     none = given.tables["editing"].head(0)
     few = replace(given, tables={"detectors": given.tables["detectors"], "editing": none})
     assert set(metrics.metrics(few)["knowledge"]) == {"detectors"}
@@ -140,10 +140,12 @@ def test_relation_neurons_are_means_over_the_pooled_sets() -> None:
 
 def test_what_was_not_measured_is_absent() -> None:
     given = results.everything()
-    found = given.found | {"sets": [s | {"template_jaccard": None} for s in given.found["sets"]]}
+    found = given.relation_neurons | {
+        "sets": [s | {"template_jaccard": None} for s in given.relation_neurons["sets"]]
+    }
     effects = {key: value for key, value in given.effects.items() if key != "transfer"}
     effects["verdicts"] = {"cumulativity": effects["verdicts"]["cumulativity"] | {"p_value": None}}
-    content = metrics.metrics(replace(given, found=found, effects=effects))
+    content = metrics.metrics(replace(given, relation_neurons=found, effects=effects))
     assert "template_jaccard" not in content["summary"]["relation_neurons"]
     assert "template_jaccard_chance" in content["summary"]["relation_neurons"]
     assert "transfer" not in content["summary"]

@@ -95,7 +95,7 @@ def test_text_from_data_is_shown_and_never_markup() -> None:
         fact_source=HOSTILE,
         provenance=given.provenance
         | {"source": HOSTILE, "licence": {"name": HOSTILE, "url": "javascript:alert(1)"}},
-        found=given.found
+        relation_neurons=given.relation_neurons
         | {"skipped": [{"source": "en", "relation": HOSTILE, "reason": HOSTILE, "n_facts": 1}]},
         effects=given.effects | {"value": HOSTILE, "verdicts": {HOSTILE: verdict}},
     )

@@ -151,7 +151,7 @@ def test_only_what_survives_correction_is_outlined_in_the_map_of_languages() -> 
     given = given[(given["language"] != "zh") | (given["compared_with"] != "en")]
     found = {
         (r["language"], r["compared_with"]): r
-        for r in plot_data.knowledge("language_map", {"language_map": given})
+        for r in plot_data.knowledge_plot("language_map", {"language_map": given})
     }
     assert len(found) == 9
     assert {pair for pair, r in found.items() if r["outlined"]} == {("en", "zh"), ("en", "fr")}
@@ -168,10 +168,10 @@ def test_a_null_stands_beside_each_count_of_languages(data: dict[str, plot_data.
 
 def test_estimates_keep_their_intervals_and_the_line_of_chance() -> None:
     tables = results.tables()
-    detectors = plot_data.knowledge("detectors", tables)
+    detectors = plot_data.knowledge_plot("detectors", tables)
     assert [r["label"] for r in detectors] == list(results.DETECTORS)
     assert {(r["low"], r["high"], r["reference"]) for r in detectors} == {(0.6, 0.9, 0.5)}
-    selection = plot_data.knowledge("selection", tables)
+    selection = plot_data.knowledge_plot("selection", tables)
     assert len(selection) == 3 * len(results.METHODS)  # what happens to the fact alone
     assert {(r["low"], r["high"], r["reference"]) for r in selection} == {(0.25, 0.75, 0.0)}
 
@@ -179,7 +179,7 @@ def test_estimates_keep_their_intervals_and_the_line_of_chance() -> None:
 def test_what_was_not_measured_has_no_records() -> None:
     empty = {name: table.head(0) for name, table in results.tables().items()}
     for name in plot_data.KNOWLEDGE:
-        assert plot_data.knowledge(name, {}) == plot_data.knowledge(name, empty) == []
+        assert plot_data.knowledge_plot(name, {}) == plot_data.knowledge_plot(name, empty) == []
 
 
 def test_interactions_stand_on_an_axis_of_numbers(data: dict[str, plot_data.Records]) -> None:

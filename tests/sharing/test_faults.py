@@ -151,7 +151,7 @@ def test_a_read_only_folder(origin: Path, tmp_path: Path, ledger: Ledger) -> Non
     with ledger.attempt("a read-only folder"):
         done = mounted_read_only(folder, place, *stage("recall", "en"))
         assert done.returncode == 1
-        assert "may not be written to; see to its permissions" in said(done.stderr)
+        assert "may not be written to; check its permissions" in said(done.stderr)
         comes_back(folder, "recall", expected)
 
 

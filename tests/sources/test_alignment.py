@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neuron_atlas.sources.alignment import DROPPED, Aligned, align
-from neuron_atlas.sources.cleaning import REASONS, judge, scripts
+from neuron_atlas.sources.cleaning import REASONS, drop_reasons, scripts
 from neuron_atlas.sources.raw import COLUMNS
 
 CYRILLIC = "\N{CYRILLIC CAPITAL LETTER A}\N{CYRILLIC SMALL LETTER BE}"
@@ -32,7 +32,7 @@ def aligned(tables: dict[str, pd.DataFrame], **changes: Any) -> Aligned:
 def why(row: Sequence[str], *others: Sequence[str], **changes: Any) -> str:
     """The reason for which the first of some triples goes."""
     how: dict[str, Any] = {"count_tokens": len, "most_tokens": None} | changes
-    return str(judge(table(row, *others), **how).reason[0])
+    return str(drop_reasons(table(row, *others), **how).dropped[0])
 
 
 @pytest.mark.parametrize(
@@ -71,18 +71,18 @@ def test_long_answers_go_where_a_limit_is_set() -> None:
 
 def test_of_namesakes_the_first_stays() -> None:
     one, two = ("Q1", "Georgia", "Q2", "Tbilisi"), ("Q3", "GEORGIA ", "Q4", "Atlanta")
-    found = judge(table(one, two), len, None).reason.tolist()
+    found = drop_reasons(table(one, two), len, None).dropped.tolist()
     assert found == ["", "ambiguous"]
     same_city = [("Q1", "A", "Q2", "Alexandria"), ("Q5", "B", "Q9", "Alexandria")]
-    assert judge(table(*same_city), len, None).reason.tolist() == ["", "ambiguous"]
+    assert drop_reasons(table(*same_city), len, None).dropped.tolist() == ["", "ambiguous"]
     several = [("Q1", "Canada", "Q2", "English"), ("Q1", "Canada", "Q3", "French")]
-    assert judge(table(*several), len, None).reason.tolist() == ["", ""]
+    assert drop_reasons(table(*several), len, None).dropped.tolist() == ["", ""]
 
 
 def test_what_is_allowed_stays_and_is_noted() -> None:
     rows = table(("apple", "apple pie", "a", "pie"), ("Q1", "Q1", "x", "q1"))
-    found = judge(rows, len, None, allowed=("copy",))
-    assert found.reason.tolist() == ["", "label_is_id"]
+    found = drop_reasons(rows, len, None, allowed=("copy",))
+    assert found.dropped.tolist() == ["", "label_is_id"]
     assert found.noted[0] == "copy"
     one = aligned({"en": rows}, allowed=("copy",))
     assert one.counts["en"]["r"]["noted"]["copy"] == 1

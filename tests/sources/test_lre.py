@@ -1,4 +1,4 @@
-"""LRE: one row a sample and object, templates with and without examples, labels as ids."""
+"""LRE: one row per sample and object, templates with and without examples, labels as ids."""
 
 import json
 import os

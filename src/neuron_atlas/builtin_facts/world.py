@@ -1,6 +1,7 @@
-"""Countries and cities: GeoNames' facts about CLDR's territories and time zones' cities.
+"""State what is true of CLDR's territories, cities, languages, units, days and numbers.
 
-A country is an ISO 3166 code; a city is the time zone whose exemplar city it is.
+Facts of countries and cities are GeoNames'. A country is an ISO 3166 code; a city is the time zone
+whose exemplar city it is.
 """
 
 from collections import defaultdict
@@ -69,7 +70,7 @@ def _main_name(country: str, name: str) -> str:
 Truths = Mapping[str, tuple[str, ...]]  # subject id -> ids of all true objects, canonical first
 
 CONTINENTS = {"AF": "002", "AS": "142", "EU": "150", "NA": "003", "OC": "009", "SA": "005"}
-TRANSCONTINENTAL = {  # GeoNames names one continent; these countries lie in a second one too
+TRANSCONTINENTAL = {  # GeoNames names one continent; these countries also lie in a second
     "AM": "150", "AZ": "150", "CY": "142", "EG": "142", "GE": "150", "ID": "009", "KZ": "150",
     "RU": "142", "TR": "150",
 }  # fmt: skip
@@ -159,7 +160,7 @@ def _descending(amounts: Mapping[str, float]) -> tuple[str, ...]:
 
 @lru_cache(maxsize=1)
 def _languages() -> tuple[str, ...]:
-    """Return all living languages that CLDR counts speakers of, most widely spoken first."""
+    """Return the languages for which CLDR counts speakers, most widely spoken first."""
     total = defaultdict[str, float](float)
     for country in countries():
         for language, number in _speakers(country, official=False).items():
@@ -176,7 +177,7 @@ def _official_where() -> Truths:
 
 
 def _currency_codes() -> Truths:
-    """Return each currency's own code; a currency is as prominent as its users are many."""
+    """Return each currency's own code; the currency of the most people comes first."""
     users = defaultdict[str, float](float)
     for country, currencies in _currencies().items():
         for currency in currencies:

@@ -1,4 +1,4 @@
-"""Fact sets: one table a language, one row a (fact, paraphrase), checked on the way in and out."""
+"""Fact tables: one per language, one row per (fact, paraphrase), checked when read and written."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -39,21 +39,25 @@ class Fact:
 
     @property
     def id(self) -> str:
-        """Name the fact, in the same way in every language."""
+        """The fact's name, the same in every language."""
         return f"{self.relation}:{self.subject}"
 
 
 def build(
     facts: Iterable[Fact], templates: Mapping[str, Sequence[str]], *, separator: str
 ) -> pd.DataFrame:
-    """Write each fact in each paraphrase of its relation.
+    """Return the fact table: each fact in each paraphrase of its relation.
 
     Args:
         facts: Facts of one language.
-        templates: By relation, prompts with one `{subject}`. The answer is where `{object}` stands,
-            or else follows.
-        separator: What the language puts between prompt and answer where no `{object}` says so;
+        templates: By relation, prompts with one `{subject}`. The answer stands where `{object}`
+            does, or follows the prompt.
+        separator: What the language puts between prompt and answer if there is no `{object}`;
             nothing is put after an opening mark such as "+" or "«".
+
+    Returns:
+        One row per (fact, paraphrase), with `COLUMNS`. `subject_start` and `subject_end` are
+        character positions in `prompt`, the end exclusive; `template` counts from 0.
 
     Raises:
         ValueError: a relation has no templates, or the table is not valid.
@@ -74,7 +78,7 @@ def build(
 
 
 def _listed(values: pd.Series) -> list[list[str]]:
-    """Return tuples as lists, one list for each different object: rows share their candidates."""
+    """Return tuples as lists, one list per distinct object: rows share their candidates."""
     known: dict[int, list[str]] = {}
     return [known.setdefault(id(value), list(value)) for value in values]
 
@@ -102,9 +106,9 @@ def _row(fact: Fact, number: int, template: str, separator: str) -> dict[str, ob
 
 
 def _asked(template: str, separator: str) -> tuple[str, str]:
-    """Return a template without its answer, or with `{object}` there if text follows; and the gap.
+    """Return a template as it is asked, and the gap between its text and the answer.
 
-    The gap is what stands between the text before the answer and the answer.
+    `{object}` stays where text follows it, and is cut off at the end.
     """
     if OBJECT not in template:
         return template, "" if template.endswith(OPENING) else separator
@@ -114,7 +118,7 @@ def _asked(template: str, separator: str) -> tuple[str, str]:
 
 
 def solved(prompts: pd.Series, separators: pd.Series, answers: pd.Series) -> list[str]:
-    """Return prompts with their answers filled in, where they belong."""
+    """Return prompts with their answers filled in."""
     return [
         prompt.replace(OBJECT, gap + answer) if OBJECT in prompt else prompt + gap + answer
         for prompt, gap, answer in zip(prompts, separators, answers, strict=True)
@@ -122,7 +126,7 @@ def solved(prompts: pd.Series, separators: pd.Series, answers: pd.Series) -> lis
 
 
 def validate(table: pd.DataFrame, where: str | Path) -> pd.DataFrame:
-    """Return a fact table unchanged if it is one.
+    """Return `table` unchanged if it is a valid fact table.
 
     Raises:
         ValueError: the table breaks a rule; the message names `where`, the rule and the first fact
@@ -196,15 +200,15 @@ def _span(row: Mapping[str, Any]) -> str | None:
 
 
 class _Names:
-    """What candidates are called; looked up once for rows that share their lists."""
+    """The labels of candidates, looked up once for rows that share their lists."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[int, int], tuple[dict[str, str], str | None]] = {}
 
     def of(self, row: Mapping[str, Any]) -> tuple[dict[str, str], str | None]:
-        """Return the labels by id, and a label that several ids have, if there is one."""
+        """Return the labels by id, and a label that several ids share, or None."""
         ids, labels = row["candidates"], row["candidate_labels"]
-        key = (id(ids), id(labels))  # the table keeps both alive meanwhile
+        key = (id(ids), id(labels))  # the table keeps both lists alive meanwhile
         if key not in self._known:
             shared = next((text for text, n in Counter(labels).items() if n > 1), None)
             self._known[key] = dict(zip(ids, labels, strict=True)), shared

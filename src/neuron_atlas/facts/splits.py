@@ -1,4 +1,4 @@
-"""Splits: which subjects serve to develop, to identify neurons, and to test them."""
+"""Split subjects into those for development, for finding neurons, and for testing them."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -12,17 +12,18 @@ SPLITS: tuple[Split, ...] = get_args(Split)
 def split_subjects(
     subjects: Mapping[str, Sequence[str]], *, domain: str, development_share: float, seed: int
 ) -> dict[str, Split]:
-    """Deal a domain's subjects out to the three splits.
+    """Assign each subject of a domain to one of the three splits.
 
-    Subjects come in the order of a hash, those of many relations first, and each goes where its
-    relations lack most. The sizes of the splits are exact: `development_share` of the subjects
-    rounded, though at least one of five or more, and the rest in two halves.
+    Subjects are taken in the order of a hash, those with many relations first, and each goes to
+    the split in which its relations lack most subjects. The sizes of the splits are exact: for
+    development `development_share` of the subjects, rounded, but at least one of five or more;
+    the rest is halved.
 
     Args:
-        subjects: By relation, the ids of the subjects used.
-        domain: What the subjects are.
+        subjects: By relation, the ids of its subjects.
+        domain: What kind of thing the subjects are, such as `country`.
         development_share: Share of the subjects in the development split, in [0, 1).
-        seed: With `domain`, what the hash depends on.
+        seed: Changes the hash, as `domain` does.
 
     Raises:
         ValueError: `development_share` is out of range.
@@ -50,7 +51,7 @@ def _quotas(n: int, development_share: float) -> dict[Split, int]:
 def _deal(
     order: Sequence[tuple[str, Sequence[str]]], quotas: Mapping[Split, int]
 ) -> dict[str, Split]:
-    """Give each subject to the open split of which its relations have least, for their quota."""
+    """Give each subject to the open split where its relations are furthest below their quota."""
     left, found = dict(quotas), dict[str, Split]()
     lack = defaultdict[tuple[str, Split], float](float)
     for subject, relations in order:

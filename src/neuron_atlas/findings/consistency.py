@@ -1,4 +1,4 @@
-"""Do a fact's answers agree across paraphrases, across languages, and across precisions?"""
+"""Measure whether a fact's answers agree across paraphrases, languages and precisions."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-Names = Mapping[str, list[str]]  # ids of the possible answers, by relation
+Candidates = Mapping[str, list[str]]  # relation to the ids of its possible answers
 
 
 def rankc(
@@ -16,12 +16,12 @@ def rankc(
     """Return ranking consistency, in [0, 1], of the same candidates scored in two languages.
 
     RankC of Qi et al. (2023, section 3.2, equations 1-3): the overlap of the j best candidates,
-    averaged over j with weights proportional to exp(-j). It measures agreement whether or not
+    averaged over j with weights proportional to exp(-j). It measures agreement, whether or not
     the answers are right; 1 for equal rankings.
 
     Args:
         a: Scores in one language; higher is better.
-        b: Scores of the same candidates, in the same order, in the other.
+        b: Scores in the other language, of the same facts and candidates in the same order.
 
     Raises:
         ValueError: the two do not have the same facts and candidates.
@@ -63,8 +63,8 @@ def _equal_pairs(predicted: np.ndarray) -> float | None:
 def measure_consistency(by_language: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
     """Return agreement across paraphrases, RankC of each language pair, and the precision's error.
 
-    RankC is taken on each fact's mean log-probabilities over its paraphrases, on the facts and
-    the possible answers that both languages have.
+    RankC compares, per fact, the log-probabilities averaged over its paraphrases, on the facts
+    and the candidates that both languages have.
     """
     languages = list(by_language)
     paraphrase = [
@@ -98,8 +98,8 @@ def _by_fact(recalled: pd.DataFrame) -> dict[str, dict[str, np.ndarray]]:
     }
 
 
-def _candidates(recalled: pd.DataFrame) -> Names:
-    """Return the ids of each relation's possible answers, which all of its facts share."""
+def _candidates(recalled: pd.DataFrame) -> Candidates:
+    """Return the ids of each relation's possible answers, the same for all its facts."""
     first = recalled.drop_duplicates("relation")
     return {r: list(c) for r, c in zip(first["relation"], first["candidates"], strict=True)}
 
@@ -107,7 +107,7 @@ def _candidates(recalled: pd.DataFrame) -> Names:
 def _compare(
     a: Mapping[str, Mapping[str, np.ndarray]],
     b: Mapping[str, Mapping[str, np.ndarray]],
-    names: tuple[Names, Names],
+    names: tuple[Candidates, Candidates],
 ) -> list[dict[str, Any]]:
     rows = []
     for relation in sorted(set(a) & set(b)):
@@ -124,7 +124,7 @@ def _compare(
 
 
 def _precision_error(recalled: pd.DataFrame) -> dict[str, float] | None:
-    """Return how far the answers' log-probabilities are from float32, in nats."""
+    """Return the error of the answers' log-probabilities against float32, in nats, or None."""
     error = (recalled["log_probability"] - recalled["reference"]).dropna().abs()
     if error.empty:
         return None

@@ -1,4 +1,4 @@
-"""How many pairs of neurons stand in for one another, against random pairs: all languages."""
+"""Sum up degenerate pairs over all languages: how many stand in for each other, beyond chance."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,14 +29,15 @@ def summarise_degenerate(
     n_resamples: int,
     seed: int,
 ) -> Finding:
-    """Sum degenerate pairs up over all languages; facts are clusters.
+    """Sum up degenerate pairs over all languages; facts are clusters.
 
     `rate` is the share of tested pairs that are found on one paraphrase and confirmed on another
-    (`degenerate`), `null_rate` that of the matched random pairs by the same rule; `found_rate` asks
-    for the first paraphrase alone, `strict_rate` also that both neurons matter to other facts. The
-    published rule looks at one paraphrase, so its agreement is with what is found there.
-    `opposite_rate` is the share of pairs of small drops that interact as strongly the other way: if
-    it is as large as `found_rate`, what is found may be the tail of what neurons do to each other.
+    (`degenerate`), `null_rate` the share of matched random pairs by the same rule; `found_rate`
+    needs only the first paraphrase, `strict_rate` also needs both neurons to matter to other
+    facts. The published rule uses one paraphrase, so its agreement is with what is found there.
+    `opposite_rate` is the share of pairs with small drops that interact as strongly in the other
+    direction: if it is as large as `found_rate`, the found pairs may be just one tail of how
+    neurons interact.
 
     Args:
         folders: Each language's folder, as the stage `degenerate_neurons` writes it.
@@ -75,7 +76,7 @@ def _read(folders: Mapping[str, Path], name: str, columns: list[str] | None = No
 
 
 def _excess(pairs: pd.DataFrame, outcome: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return each item's rate less its random pairs' rate, and its fact."""
+    """Return each item's rate minus its random pairs' rate, and its fact."""
     rates = pairs.groupby([*ITEM, "random"])[outcome].mean().unstack("random")
     facts = rates.index.get_level_values("fact").to_numpy(str)
     return (rates[False] - rates[True]).to_numpy(np.float64), facts
@@ -115,7 +116,7 @@ def _larger(sets: pd.DataFrame) -> dict[str, int]:
 
 
 def _agreement(own: pd.DataFrame) -> dict[str, float]:
-    """Compare our rule with the published one on the same pairs; what is not defined is absent."""
+    """Compare our rule with the published one on the same pairs; undefined measures are absent."""
     found = degeneracy.agreement(
         own["found"].to_numpy(np.bool_), own["published"].to_numpy(np.bool_)
     )
@@ -124,9 +125,9 @@ def _agreement(own: pd.DataFrame) -> dict[str, float]:
 
 
 def _beyond_saturation(pairs: pd.DataFrame, negligible: float) -> dict[str, float]:
-    """Return the share of degenerate pairs that interact in log-odds too.
+    """Return the share of degenerate pairs that also interact in log-odds.
 
-    The others may be no more than two additive contributions to a logit, seen through the softmax.
+    The others may be just two additive contributions to a logit, seen through the softmax.
     """
     own = pairs[~pairs["random"] & pairs["degenerate"]]
     return _optional("beyond_saturation", own["log_odds_interaction"] > negligible)
@@ -153,7 +154,7 @@ def _verdict(tested: Contrast, summary: Mapping[str, Any], negligible: float) ->
 
 
 def _by_language(pairs: pd.DataFrame, sets: pd.DataFrame) -> pd.DataFrame:
-    """Return one row a language; a share of nothing is NaN."""
+    """Return one row per language; a share of no pairs is NaN."""
     shown = [
         "n_facts", "n_pairs_tested", "n_degenerate", "rate", "null_rate", "published_rule_rate",
         "null_published_rate", "confirmed", "elsewhere",
@@ -170,8 +171,8 @@ def _by_language(pairs: pd.DataFrame, sets: pd.DataFrame) -> pd.DataFrame:
 def interactions(pairs: pd.DataFrame) -> pd.DataFrame:
     """Return the histogram of the interaction of real and of random pairs.
 
-    Bins are equal and symmetric about 0, and reach to the 99.5 % quantile of the size; the
-    outermost hold all that lies beyond, so that each kind's shares sum to 1.
+    Bins, in nats, are equally wide and symmetric about 0, up to the 99.5 % quantile of the
+    absolute interaction; the outermost hold all that lies beyond, so each kind's shares sum to 1.
     """
     values = pairs["interaction"].to_numpy(np.float64)
     reach = max(float(np.quantile(np.abs(values), 0.995)), 1e-3)

@@ -1,4 +1,4 @@
-"""Estimates, tests and the verdict of the editing experiment."""
+"""Sum up the editing experiment: estimates, tests and the verdict."""
 
 from pathlib import Path
 from typing import Any
@@ -55,8 +55,8 @@ def summarise(folder: Path, *, negligible: float, n_resamples: int, seed: int) -
 def with_change(edits: pd.DataFrame) -> pd.DataFrame:
     """Add `effect` and `operation` to measured edits.
 
-    The effect is the change of log p(new) - log p(old), nats; on unrelated prompts, which nobody
-    wants to change, that of the answer's own log-probability.
+    The effect is the change of log p(new) - log p(old), nats; on unrelated prompts, which should
+    not change, that of the answer's own log-probability.
     """
     old = (edits["old_after"] - edits["old_before"]).astype(np.float64)
     new = (edits["new_after"] - edits["new_before"]).astype(np.float64)
@@ -65,7 +65,7 @@ def with_change(edits: pd.DataFrame) -> pd.DataFrame:
 
 
 def _items(changes: pd.DataFrame, operation: str, arm: str, where: str) -> pd.Series:
-    """Return one effect a (fact, language): the mean over draws and prompts."""
+    """Return one effect per (fact, language): the mean over draws and prompts."""
     named = changes["operation"] == operation
     mask = named & (changes["arm"] == arm) & (changes["where"] == where)
     return changes[mask].groupby(ITEM)["effect"].mean().astype(np.float64)
@@ -115,8 +115,10 @@ def success(edits: pd.DataFrame) -> pd.DataFrame:
     return found.reindex(order[order.isin(found.index)]).reset_index()
 
 
-def versus(edits: pd.DataFrame, other: str, rng: np.random.Generator, n_resamples: int) -> Contrast:
-    """Compare the transfer of language-independent edits with that of another arm's."""
+def compare_transfer(
+    edits: pd.DataFrame, other: str, rng: np.random.Generator, n_resamples: int
+) -> Contrast:
+    """Compare the transfer of language-independent edits with that of the edits of arm `other`."""
     own, beside = (_items(edits, "edit", a, "other_languages") for a in (INDEPENDENT, other))
     difference = own - beside.reindex(own.index)
     facts = own.index.get_level_values("fact").to_numpy(str)
@@ -126,13 +128,15 @@ def versus(edits: pd.DataFrame, other: str, rng: np.random.Generator, n_resample
 def cross_lingual_editing(
     edits: pd.DataFrame, rng: np.random.Generator, *, negligible: float, n_resamples: int
 ) -> Verdict:
-    """Edits of language-independent neurons reach languages in which nothing was looked for.
+    """Judge whether edits of language-independent neurons reach languages not used to find them.
 
-    Tested: the change of log p(new) - log p(old) in languages that are no source, less that of the
-    edit of as many monolingual neurons of the same fact, both fitted to the same prompts.
+    Tested: the change of log p(new) - log p(old), nats, in languages that are no source, minus the
+    change that an edit of as many monolingual neurons of the same fact makes; both are fitted to
+    the same prompts.
     """
     found = {
-        other: versus(edits, other, rng, n_resamples) for other in (MONOLINGUAL, JOINT, RANDOM)
+        other: compare_transfer(edits, other, rng, n_resamples)
+        for other in (MONOLINGUAL, JOINT, RANDOM)
     }
     main = found[MONOLINGUAL]
     means = {a: _items(edits, "edit", a, "other_languages").mean() for a in ARMS}

@@ -1,4 +1,4 @@
-"""From measured interventions to effects with intervals: cells, dose curves, transfer."""
+"""Turn measured interventions into effects with intervals: cells, dose curves, transfer."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,8 +20,8 @@ Mask = Callable[[pd.DataFrame], "pd.Series[bool]"]
 
 
 @dataclass(frozen=True)
-class Paired:
-    """A set's effect on each item beside the effects of its matched random draws.
+class AgainstRandom:
+    """A set's effect on each item, and the effects of its matched random sets (draws).
 
     Attributes:
         effect: Change of the answer's log-probability, nats.
@@ -41,19 +41,19 @@ class Paired:
 
     @property
     def n_facts(self) -> int:
-        """Clusters."""
+        """Number of facts, the clusters."""
         return len(np.unique(self.facts))
 
     def excess(self) -> tuple[Estimate, float]:
-        """Return set minus random draws with its 95 % interval, and the two-sided p-value."""
+        """Return the set's effect minus that of the draws, nats, and its two-sided p-value."""
         return excess_over_draws(self.effect, self.draws, self.facts)
 
 
-def pair(own: pd.DataFrame, random: pd.DataFrame) -> Paired:
-    """Line up a set's rows with its draws' rows on the same items.
+def against_random(own: pd.DataFrame, random: pd.DataFrame) -> AgainstRandom:
+    """Align a set's rows with its draws' rows on the same items.
 
     Raises:
-        ValueError: an item lacks a draw; the runs of the languages do not fit together.
+        ValueError: an item lacks a draw: the languages' results come from different runs.
     """
     keys = ["relation", *ITEM]
     effects = random.pivot_table(index=keys, columns="draw", values="effect", sort=True)
@@ -61,7 +61,7 @@ def pair(own: pd.DataFrame, random: pd.DataFrame) -> Paired:
         raise ValueError("some items lack a random draw; run `dvc repro interference` again")
     own = own.set_index(keys).sort_index()
     after = random.groupby(keys)["correct_after"].mean()
-    return Paired(
+    return AgainstRandom(
         effect=own["effect"].to_numpy(np.float64),
         draws=effects.reindex(own.index).to_numpy(np.float64).T,
         facts=own.index.get_level_values("fact").to_numpy(),
@@ -74,14 +74,14 @@ def pair(own: pd.DataFrame, random: pd.DataFrame) -> Paired:
 def cells(table: pd.DataFrame) -> pd.DataFrame:
     """Return the effect of each relation's set on each relation asked, with corrected p-values.
 
-    The relations' own cells and the others are two families of questions, each corrected by
-    itself. A cell of fewer than two facts has no interval and is left out.
+    A relation's own cell and the cells of other relations are two families of tests, each
+    corrected by itself. A cell of fewer than two facts has no interval and is left out.
     """
     own, random = table[table["kind"] == "set"], table[table["kind"] == "random"]
     rows = []
     draws = dict(list(random.groupby(["relation", "measured"])))
     for key, part in own.groupby(["relation", "measured"]):
-        found = pair(part, draws[key])
+        found = against_random(part, draws[key])
         if found.n_facts >= 2:
             rows.append({"relation": key[0], "measured": key[1], **_cell(found)})
     found_cells = pd.DataFrame(rows)
@@ -91,20 +91,20 @@ def cells(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def transfer(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the effect of sets found in one language on the same relations asked in another."""
+    """Return the effect of sets found in one language on the same relations in another, nats."""
     own = table[table["kind"] == "transfer"]
     draws = dict(list(table[table["kind"] == "transfer_random"].groupby(["source", "language"])))
     rows = []
     for key, part in own.groupby(["source", "language"]):
-        found = pair(part, draws[key])
+        found = against_random(part, draws[key])
         if found.n_facts >= 2:
             rows.append({"source": key[0], "target": key[1], **_cell(found)})
     return _corrected(pd.DataFrame(rows))
 
 
-def _cell(found: Paired) -> dict[str, float | int]:
+def _cell(found: AgainstRandom) -> dict[str, float | int]:
     excess, p_value = found.excess()
-    return {  # items are right before, so answers can break but not mend
+    return {  # all items are right before, so an answer can only break
         "n_items": len(found.effect),
         "n_facts": found.n_facts,
         "effect": float(found.effect.mean()),
@@ -125,7 +125,7 @@ def _corrected(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def by_language(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the means of the cells in each language, without intervals."""
+    """Return the mean effects of each cell and language, nats, without intervals."""
     keys = ["relation", "measured", "language"]
     own = table[table["kind"] == "set"].groupby(keys)["effect"].agg(["size", "mean"])
     random = table[table["kind"] == "random"].groupby(keys)["effect"].mean().rename("random")
@@ -134,10 +134,10 @@ def by_language(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def dose_items(table: pd.DataFrame) -> pd.DataFrame:
-    """Return each own-relation item's effect at each dose: the mean over an order's draws.
+    """Return each item's effect at each dose of its own relation's set: the mean over the draws.
 
-    The whole set ends the curves in rank, reverse and random order; the whole matched random sets
-    end theirs.
+    The last point of the curves in rank, reverse and random order is the whole set; that of the
+    curve of matched random sets is the whole random sets.
     """
     within = table[table["relation"] == table["measured"]]
     whole = within[within["kind"] == "set"]
@@ -190,7 +190,7 @@ def means(
     rng: np.random.Generator,
     n_resamples: int,
 ) -> dict[str, Estimate]:
-    """Return the mean effect over the rows that each named mask picks, clustered by fact."""
+    """Return the mean effect, nats, over the rows that each mask picks; facts are clusters."""
     found = {}
     for name, mask in parts.items():
         rows = table[mask(table)]

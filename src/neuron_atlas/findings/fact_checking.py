@@ -1,4 +1,4 @@
-"""Do degenerate neurons tell true claims from false ones? All detectors on the same claims."""
+"""Measure how well degenerate neurons tell true claims from false ones, among other detectors."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,8 +15,8 @@ from neuron_atlas.statistics import discrimination
 from neuron_atlas.statistics.discrimination import Resamples
 
 COLUMNS = ["fact", "relation", "subject", "split", "label", *DETECTORS]
-MIN_FACTS = 2  # of the test, to resample
-PLAIN, TESTED = "claim_probability", "degenerate"
+MIN_FACTS = 2  # in the test, as resampling needs
+BASELINE, TESTED = "claim_probability", "degenerate"
 
 
 def summarise_fact_checking(
@@ -25,8 +25,8 @@ def summarise_fact_checking(
     """Compare the detectors on the test claims of all languages together.
 
     Thresholds, and the weights of the combination of `claim_probability` and `degenerate`, come
-    from validation claims alone: the neurons were chosen on training facts, whose attributions
-    would flatter them. Intervals resample facts, in all their languages.
+    from validation claims alone: on training facts, on which the neurons were chosen, their scores
+    would be too good. Intervals resample facts, each with all its languages.
 
     Args:
         folders: Each language's folder, as the stage `degenerate_neurons` writes it.
@@ -35,12 +35,10 @@ def summarise_fact_checking(
         seed: Of the bootstrap.
 
     Returns:
-        No verdict but the reason where too few facts are left to measure one.
+        The section `fact_checking`; without a verdict, but with the reason, if too few facts are
+        left.
     """
-    claims = pd.concat(
-        [store.read_table(f / CLAIMS, COLUMNS).assign(language=n) for n, f in folders.items()],
-        ignore_index=True,
-    )
+    claims = _read_claims(folders)
     test, validation = _part(claims, "test"), _part(claims, "validation")
     n_facts = {"validation": validation["fact"].nunique(), "test": test["fact"].nunique()}
     if n_facts["validation"] < 1 or n_facts["test"] < MIN_FACTS:
@@ -48,9 +46,7 @@ def summarise_fact_checking(
     rng = np.random.default_rng(seed)
     samples = discrimination.resamples(test["fact"].to_numpy(str), rng=rng, n=n_resamples)
     rows = pd.DataFrame([_row(name, test, validation, samples) for name in DETECTORS])
-    together = discrimination.combined(
-        _scores(validation), validation["label"].to_numpy(np.bool_), _scores(test)
-    )
+    together = _combined(test, validation)
     summary = {
         **_by_detector(rows),
         "n_claims": len(test),
@@ -69,6 +65,13 @@ def summarise_fact_checking(
     )
 
 
+def _read_claims(folders: Mapping[str, Path]) -> pd.DataFrame:
+    return pd.concat(
+        [store.read_table(f / CLAIMS, COLUMNS).assign(language=n) for n, f in folders.items()],
+        ignore_index=True,
+    )
+
+
 def _part(claims: pd.DataFrame, split: str) -> pd.DataFrame:
     return claims[claims["split"] == split].reset_index(drop=True)
 
@@ -81,8 +84,14 @@ def _reason(n_facts: Mapping[str, int]) -> str:
     )
 
 
+def _combined(test: pd.DataFrame, validation: pd.DataFrame) -> Float[np.ndarray, " claim"]:
+    """Score the test claims by both detectors together, weighted on the validation claims."""
+    labels = validation["label"].to_numpy(np.bool_)
+    return discrimination.combined(_scores(validation), labels, _scores(test))
+
+
 def _scores(claims: pd.DataFrame) -> Float[np.ndarray, "claim score"]:
-    return claims[[PLAIN, TESTED]].to_numpy(np.float64)
+    return claims[[BASELINE, TESTED]].to_numpy(np.float64)
 
 
 def _row(
@@ -119,19 +128,19 @@ def _by_detector(rows: pd.DataFrame) -> dict[str, Any]:
 
 
 def _without(folders: Mapping[str, Path]) -> int:
-    """Count the relations, of all languages, that have claims but no degenerate neurons."""
+    """Count the relations, over all languages, with claims but without degenerate neurons."""
     return sum(len(store.read_json(f / META)["relations_without"]) for f in folders.values())
 
 
 def _differences(
     test: pd.DataFrame, together: Float[np.ndarray, " claim"], samples: Resamples
 ) -> dict[str, Any]:
-    """Return what stands beside the verdict: the combination, and the plain comparison."""
+    """Return the figures beside the verdict: the combination, and the single detectors compared."""
     labels = test["label"].to_numpy(np.bool_)
     area = discrimination.auroc(labels, together)
-    plain, tested = (test[name].to_numpy(np.float64) for name in (PLAIN, TESTED))
-    drawn = samples.auroc(labels, tested) - samples.auroc(labels, plain)
-    value = discrimination.auroc(labels, tested) - discrimination.auroc(labels, plain)
+    baseline, tested = (test[name].to_numpy(np.float64) for name in (BASELINE, TESTED))
+    drawn = samples.auroc(labels, tested) - samples.auroc(labels, baseline)
+    value = discrimination.auroc(labels, tested) - discrimination.auroc(labels, baseline)
     return {
         "combined": discrimination.interval(area, samples.auroc(labels, together)).as_dict(),
         "degenerate_minus_claim_probability": discrimination.interval(value, drawn).as_dict(),
@@ -145,14 +154,14 @@ def _verdict(
     summary: Mapping[str, Any],
     negligible: float,
 ) -> Verdict:
-    labels, plain = test["label"].to_numpy(np.bool_), test[PLAIN].to_numpy(np.float64)
-    drawn = samples.auroc(labels, together) - samples.auroc(labels, plain)
-    value = discrimination.auroc(labels, together) - discrimination.auroc(labels, plain)
+    labels, baseline = test["label"].to_numpy(np.bool_), test[BASELINE].to_numpy(np.float64)
+    drawn = samples.auroc(labels, together) - samples.auroc(labels, baseline)
+    value = discrimination.auroc(labels, together) - discrimination.auroc(labels, baseline)
     effect, p_value = discrimination.interval(value, drawn), discrimination.p_value(drawn)
     areas = {name: one["mean"] for name, one in summary["auroc"].items()}
     because = (
         f"AUROC on {len(test)} claims about {summary['n_facts']} facts: claim probability alone "
-        f"{areas[PLAIN]:.3f}, with degenerate neurons {summary['combined']['mean']:.3f}; "
+        f"{areas[BASELINE]:.3f}, with degenerate neurons {summary['combined']['mean']:.3f}; "
         f"degenerate neurons alone {areas[TESTED]:.3f}, knowledge neurons "
         f"{areas['knowledge']:.3f}, random neurons {areas['random']:.3f}, candidate log-odds "
         f"{areas['candidate_log_odds']:.3f}."

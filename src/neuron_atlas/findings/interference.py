@@ -1,4 +1,4 @@
-"""The tables and verdicts of an interference run over all languages."""
+"""Sum up interference and transfer over all languages: tables, estimates and verdicts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +17,20 @@ from neuron_atlas.pipeline import store
 from neuron_atlas.pipeline.params import Section
 from neuron_atlas.statistics.estimates import Estimate
 
-SHARED = 0.05  # corrected p-value of an overlap
+SHARED = 0.05  # corrected p-value below which two sets overlap beyond chance
+RELATION_ROWS: dict[str, effects.Mask] = {
+    "within": lambda t: (t["kind"] == "set") & (t["relation"] == t["measured"]),
+    "across": lambda t: (t["kind"] == "set") & (t["relation"] != t["measured"]),
+    "random": lambda t: (t["kind"] == "random") & (t["relation"] == t["measured"]),
+}
+LANGUAGE_ROWS: dict[str, effects.Mask] = {
+    "within_language": lambda t: (t["kind"] == "transfer") & (t["source"] == t["language"]),
+    "across_language": lambda t: (
+        (t["kind"] == "transfer") & (t["source"] != t["language"]) & (t["source"] != POOLED)
+    ),
+    "pooled": lambda t: (t["kind"] == "transfer") & (t["source"] == POOLED),
+    "random": lambda t: t["kind"] == "transfer_random",
+}
 
 
 class Effects(Section):
@@ -90,33 +103,27 @@ def _estimates(
     rng: np.random.Generator,
     n_resamples: int,
 ) -> dict[str, Any]:
-    own: dict[str, effects.Mask] = {
-        "within": lambda t: (t["kind"] == "set") & (t["relation"] == t["measured"]),
-        "across": lambda t: (t["kind"] == "set") & (t["relation"] != t["measured"]),
-        "random": lambda t: (t["kind"] == "random") & (t["relation"] == t["measured"]),
-    }
-    between: dict[str, effects.Mask] = {
-        "within_language": lambda t: (t["kind"] == "transfer") & (t["source"] == t["language"]),
-        "across_language": lambda t: (
-            (t["kind"] == "transfer") & (t["source"] != t["language"]) & (t["source"] != POOLED)
-        ),
-        "pooled": lambda t: (t["kind"] == "transfer") & (t["source"] == POOLED),
-        "random": lambda t: t["kind"] == "transfer_random",
-    }
-    between = {name: mask for name, mask in between.items() if mask(moved).any()}
-    diagonal, sure = cells["relation"] == cells["measured"], cells["q_value"] < ALPHA
+    """Estimate mean effects and areas; the three draw from `rng` in this order."""
     areas = effects.areas(items, rng=rng, n_resamples=n_resamples)
+    relations = effects.means(table, RELATION_ROWS, rng=rng, n_resamples=n_resamples)
+    measured = {name: mask for name, mask in LANGUAGE_ROWS.items() if mask(moved).any()}
+    languages = effects.means(moved, measured, rng=rng, n_resamples=n_resamples)
     return {
-        "interference": {
-            **_plain(effects.means(table, own, rng=rng, n_resamples=n_resamples)),
-            "n_cells": len(cells),
-            "n_within_significant": int((diagonal & sure & (cells["excess"] < 0)).sum()),
-            "n_improved_significant": int((~diagonal & sure & (cells["excess"] > 0)).sum()),
-        },
-        "cumulativity": _plain(
+        "interference": {**_as_dicts(relations), **_significant(cells)},
+        "cumulativity": _as_dicts(
             {f"area_{'rank_order' if n == 'rank' else n}": a for n, a in areas.items()}
         ),
-        "transfer": _plain(effects.means(moved, between, rng=rng, n_resamples=n_resamples)),
+        "transfer": _as_dicts(languages),
+    }
+
+
+def _significant(cells: pd.DataFrame) -> dict[str, int]:
+    """Count the cells, and those that are significant after correction."""
+    own, significant = cells["relation"] == cells["measured"], cells["q_value"] < ALPHA
+    return {
+        "n_cells": len(cells),
+        "n_within_significant": int((own & significant & (cells["excess"] < 0)).sum()),
+        "n_improved_significant": int((~own & significant & (cells["excess"] > 0)).sum()),
     }
 
 
@@ -147,5 +154,5 @@ def _verdicts(
     return {claim: verdict.as_dict() for claim, verdict in found.items() if verdict}
 
 
-def _plain(estimates: Mapping[str, Estimate]) -> dict[str, dict[str, float]]:
+def _as_dicts(estimates: Mapping[str, Estimate]) -> dict[str, dict[str, float]]:
     return {name: estimate.as_dict() for name, estimate in estimates.items()}

@@ -1,22 +1,22 @@
-"""What the measurements say about each claim of the literature, in words and figures."""
+"""Judge the claims of the literature on relation neurons, in words and figures."""
 
 import numpy as np
 import pandas as pd
 
-from neuron_atlas.findings.effects import ITEM, pair
+from neuron_atlas.findings.effects import ITEM, against_random
 from neuron_atlas.findings.verdict import ALPHA, Verdict, Word, harm
 from neuron_atlas.neurons.relation_sets import POOLED
 from neuron_atlas.statistics.estimates import Estimate, excess_over_draws
 
 
 def relation_neurons_exist(table: pd.DataFrame, *, negligible: float) -> Verdict:
-    """Switching a relation's neurons off harms its held-out facts more than random sets do."""
+    """Judge whether a relation's held-out facts need its neurons more than random sets."""
     within = table["relation"] == table["measured"]
     own, random = (
         table[within & (table["kind"] == "set")],
         table[within & (table["kind"] == "random")],
     )
-    found = pair(own, random)
+    found = against_random(own, random)
     effect, p_value = found.excess()
     because = (
         f"Without a relation's neurons its held-out answers change by {found.effect.mean():+.2f} "
@@ -30,7 +30,7 @@ def relation_neurons_exist(table: pd.DataFrame, *, negligible: float) -> Verdict
 def versatility_relations(
     table: pd.DataFrame, cells: pd.DataFrame, shared: tuple[int, int], *, negligible: float
 ) -> Verdict:
-    """A relation's neurons serve other relations too: switching them off harms those.
+    """Judge whether a relation's neurons serve other relations: switching them off harms those.
 
     Args:
         table: Measured interventions.
@@ -43,7 +43,7 @@ def versatility_relations(
         table[across & (table["kind"] == "set")],
         table[across & (table["kind"] == "random")],
     )
-    effect, p_value = pair(own, random).excess()
+    effect, p_value = against_random(own, random).excess()
     off = cells[cells["relation"] != cells["measured"]]
     harmed = off[(off["q_value"] < ALPHA) & (off["excess"] < 0)]
     because = (
@@ -54,7 +54,7 @@ def versatility_relations(
 
 
 def versatility_languages(table: pd.DataFrame, *, negligible: float) -> Verdict | None:
-    """Neurons found in one language serve the relation in others; None with one language."""
+    """Judge whether neurons found in one language serve the relation in others; None with one."""
     table = table[table["source"] != POOLED]
     foreign = table["source"] != table["language"]
     mean, p_value, because = {}, {}, ""
@@ -65,7 +65,9 @@ def versatility_languages(table: pd.DataFrame, *, negligible: float) -> Verdict 
         control = {"relation": random["relation"] + "|" + random["source"]}
         if own.empty:
             continue
-        mean[name], p_value[name] = pair(own.assign(**keys), random.assign(**control)).excess()
+        mean[name], p_value[name] = against_random(
+            own.assign(**keys), random.assign(**control)
+        ).excess()
     if "across" not in mean:
         return None
     because = (
@@ -79,10 +81,10 @@ def versatility_languages(table: pd.DataFrame, *, negligible: float) -> Verdict 
 
 
 def cumulativity(items: pd.DataFrame, table: pd.DataFrame, *, negligible: float) -> Verdict | None:
-    """The weaker half of a set still adds harm: the relation is not in a few neurons alone.
+    """Judge whether the weaker half of a set still adds harm: it is not all in a few neurons.
 
-    Tested: growth of the harm from half of the set (by rank) to all of it, beyond the growth that
-    matched random sets of the same sizes show. None for sets too small to be halved.
+    Tested: the growth of the harm from half of the set (by rank) to all of it, beyond the growth
+    for matched random sets of the same sizes. None for sets too small to be halved.
     """
     sizes = sorted(items.loc[items["order"] == "rank", "k"].unique())
     if len(sizes) < 2:
@@ -120,10 +122,10 @@ def _random_growth(table: pd.DataFrame, half: int, full: int) -> pd.DataFrame:
 
 
 def interference(cells: pd.DataFrame, *, negligible: float) -> Verdict:
-    """Some relation improves when another relation's neurons are switched off.
+    """Judge whether some relation improves when another relation's neurons are switched off.
 
-    An improvement counts only if it survives correction over all other-relation cells and its
-    interval reaches beyond `negligible`. Only answers that were right are measured.
+    An improvement counts if it is significant after correction over all other-relation cells and
+    its interval reaches beyond `negligible`. Only answers that were right are measured.
     """
     off = cells[cells["relation"] != cells["measured"]]
     improved = off[(off["q_value"] < ALPHA) & (off["excess"] > 0) & (off["high"] > negligible)]

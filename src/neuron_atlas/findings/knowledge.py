@@ -1,4 +1,4 @@
-"""What all languages together say of knowledge neurons: one summary, its verdicts and tables."""
+"""Sum up knowledge neurons over all languages: one summary, its verdicts and tables."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -77,7 +77,7 @@ def gathered(parts: Sequence[Finding]) -> dict[str, Any]:
 
 
 def attribution(folders: Mapping[str, Path]) -> Finding:
-    """Say how facts were attributed, and how complete the scores of all prompts are."""
+    """Say how facts were attributed, and how complete the attributions of all prompts are."""
     about = [store.read_json(folder / META) for folder in folders.values()]
     prompts = [store.read_table(folder / PROMPTS) for folder in folders.values()]
     error = pd.concat(prompts, ignore_index=True)["completeness"]

@@ -1,4 +1,4 @@
-"""Language-independent neurons in figures: the summary's section, its verdict and its tables."""
+"""Sum up language-independent neurons: the summary's section, its verdict and its tables."""
 
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ def summarise(folder: Path, *, negligible: float, n_resamples: int, seed: int) -
 
     Args:
         folder: What `build.build` wrote.
-        negligible: Neurons a fact beyond mismatched facts that do not matter.
+        negligible: Excess over mismatched facts, in neurons per fact, that does not matter.
         n_resamples: Bootstrap samples of facts.
         seed: Of the bootstrap.
     """
@@ -32,10 +32,12 @@ def summarise(folder: Path, *, negligible: float, n_resamples: int, seed: int) -
         return Finding("language_neurons", summary)
     facts = store.read_table(folder / "facts.parquet")
     rng = np.random.default_rng(seed)
-    again: dict[str, Any] = {"rng": rng, "n_resamples": n_resamples}
+    resampling: dict[str, Any] = {"rng": rng, "n_resamples": n_resamples}
     difference = (facts["count"] - facts["mismatched"]).to_numpy(np.float64)
-    effect = clustered_bootstrap(difference, facts["fact"].to_numpy(), **again)
-    about, words = _about(facts, summary["about_fact"], negligible=negligible, again=again)
+    effect = clustered_bootstrap(difference, facts["fact"].to_numpy(), **resampling)
+    about, words = _about(
+        facts, summary["about_fact"], negligible=negligible, resampling=resampling
+    )
     word = gain(effect, summary["p_value"], negligible=negligible)
     verdict = Verdict(word, effect, summary["p_value"], f"{_because(summary)}; {words}.")
     tables = {
@@ -54,18 +56,18 @@ def _because(summary: dict[str, Any]) -> str:
 
 
 def _about(
-    facts: pd.DataFrame, about: dict[str, Any], *, negligible: float, again: dict[str, Any]
+    facts: pd.DataFrame, about: dict[str, Any], *, negligible: float, resampling: dict[str, Any]
 ) -> tuple[dict[str, Any], str]:
-    """Say whether the neurons that two languages share are of the fact or of its relation.
+    """Say whether the neurons that two languages share belong to the fact or to its relation.
 
-    Facts of one relation are compared with one another, so that relations are the clusters.
+    Relations are the clusters, because the facts of one relation are compared with each other.
     """
     rows = facts.dropna(subset=["same_fact", "same_relation"])
     clusters = rows["relation"] if rows["relation"].nunique() > 1 else rows["fact"]
     if rows["fact"].nunique() < 2:
         return about, "no relation has two facts, to tell the fact from the relation"
     excess = (rows["same_fact"] - rows["same_relation"]).to_numpy(np.float64)
-    effect = clustered_bootstrap(excess, clusters.to_numpy(), **again)
+    effect = clustered_bootstrap(excess, clusters.to_numpy(), **resampling)
     word = gain(effect, about["p_value"], negligible=negligible)
     figures = (
         f"two languages share {rows['same_fact'].mean():.2f} neurons of a fact and "

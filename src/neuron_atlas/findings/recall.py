@@ -1,4 +1,4 @@
-"""How much of the facts a model knows: by language, by relation, against always one answer."""
+"""Measure how many facts a model knows, by language and relation, against a majority baseline."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,7 +16,7 @@ def recall_by_relation(
     Every share is a mean over evaluated (fact, paraphrase) rows, in [0, 1].
 
     Args:
-        recall: Language to its recall table.
+        recall: Language to its recall table: one row per (fact, paraphrase).
         paraphrase: Agreement of the paraphrases by language and relation.
 
     Returns:
@@ -43,7 +43,7 @@ def n_aligned(recall: Mapping[str, pd.DataFrame]) -> int:
 
 
 def relations(recall: Mapping[str, pd.DataFrame]) -> list[str]:
-    """Return the relations that are asked in some language, in the order of the tables."""
+    """Return the relations asked in any language, in the order of the tables."""
     return list(dict.fromkeys(name for table in recall.values() for name in table["relation"]))
 
 
@@ -51,7 +51,7 @@ _PARAPHRASE = ["language", "relation", "agreement", "n_facts"]
 
 
 def _majority(table: pd.DataFrame) -> pd.Series:
-    """Say of each row whether its relation's most frequent answer is right."""
+    """Say per row whether its relation's most frequent answer is right."""
     best = {}
     for relation, part in table.groupby("relation", sort=False):
         counts = part["objects"].map(set).explode().value_counts()

@@ -1,4 +1,4 @@
-"""Estimates, tests and the verdict of the comparison of selections."""
+"""Sum up the comparison of ways to select neurons: estimates, tests and the verdict."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,7 +27,7 @@ COLUMNS = ["language", "fact", "method", "operation", "draw", "where", "measured
 def summarise(
     files: Mapping[str, Path], *, negligible: float, n_resamples: int, seed: int
 ) -> Finding:
-    """Sum the comparison up over all languages; facts are clusters.
+    """Sum up the comparison over all languages; facts are clusters.
 
     Args:
         files: Each language's measured operations.
@@ -61,8 +61,8 @@ def items(table: pd.DataFrame) -> pd.DataFrame:
     """Return each set's effects on one fact in one language, nats.
 
     Rows are (language, fact, method, draw), columns (operation, where). `specific` is the change on
-    the fact less the mean change on unrelated facts, and `both` is (enhance - suppress) / 2, so
-    that everywhere a positive number of `both` means that the neurons push the answer up.
+    the fact minus the mean change on unrelated facts, and `both` is (enhance - suppress) / 2: a
+    positive number there always means that the neurons push the answer up.
     """
     means = table.pivot_table(
         index=[*ITEM, "method", "draw"], columns=["operation", "where"], values="effect"
@@ -96,7 +96,7 @@ def _rows(found: pd.DataFrame, rng: np.random.Generator, n_resamples: int) -> pd
 
 
 def _tested(rows: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
-    """Add the p of each method's specific effects against matched random sets, and the q."""
+    """Add p and q values of each method's specific effects against matched random sets."""
     tested = (rows["method"] != RANDOM) & (rows["where"] == "specific")
     p_value, q_value = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
     p_value[tested] = [
@@ -123,9 +123,9 @@ def _beyond_random(found: pd.DataFrame, method: str, operation: str) -> tuple[Es
 def _published(table: pd.DataFrame, rows: pd.DataFrame) -> pd.Series:
     """Return the success rate of Chen et al. 2024 (arXiv 2308.13198, equation 11) by method.
 
-    Mean |relative change of the answer's probability| on the facts over that on unrelated facts,
-    each summed over both operations. For comparison with published numbers only: the ratio has no
-    bound, and what does nothing anywhere can have any value of it.
+    Mean |relative change of the answer's probability| on the facts, divided by that on unrelated
+    facts, each summed over both operations. Only for comparison with published numbers: the ratio
+    has no bound, and neurons without any effect can have any value of it.
     """
     change = pd.Series(np.abs(np.expm1(table["effect"].to_numpy(np.float64))), index=table.index)
     keys = [table["method"], table["operation"], table["where"]]
@@ -138,7 +138,7 @@ def _published(table: pd.DataFrame, rows: pd.DataFrame) -> pd.Series:
 def _against(
     found: pd.DataFrame, rng: np.random.Generator, n_resamples: int
 ) -> dict[str, Contrast]:
-    """Compare the attribution with each other method on the same facts."""
+    """Compare attribution with every other method on the same facts."""
     effects = found["both", "specific"].rename("effect").reset_index()
     wide = effects[effects["draw"] == -1].pivot(index=ITEM, columns="method", values="effect")
     facts = wide.index.get_level_values("fact").to_numpy(str)
@@ -157,11 +157,12 @@ def _against(
 def amig_beats_baselines(
     against: Mapping[str, Contrast], found: pd.DataFrame, *, negligible: float
 ) -> Verdict:
-    """Attribution selects neurons with a larger specific effect than every other method does.
+    """Judge whether attribution finds neurons with a larger specific effect than any other method.
 
-    Each other method is one comparison; the claim needs all of them to hold, so that the best of
-    the others need not be picked by looking. The p is the largest (that of the intersection-union
-    test, Berger 1982, equal to the largest Benjamini-Hochberg q), the effect the smallest.
+    Each other method is one comparison, and the claim needs all of them to hold, so that nobody
+    has to pick the best of the others by looking. The p-value is the largest (that of the
+    intersection-union test, Berger 1982, equal to the largest Benjamini-Hochberg q), the effect
+    the smallest.
     """
     hardest = min(against, key=lambda name: against[name].effect.mean)
     effect = against[hardest].effect

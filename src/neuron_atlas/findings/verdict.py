@@ -1,4 +1,4 @@
-"""A claim's verdict, the words it may use, and what one analysis contributes to the summary."""
+"""Judge a claim: its verdict, the rules for it, and what an analysis adds to the summary."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,7 +14,15 @@ ALPHA = 0.05
 
 @dataclass(frozen=True)
 class Verdict:
-    """A claim's verdict; effects are nats of the answer's log-probability beyond random sets."""
+    """A claim's verdict.
+
+    Attributes:
+        verdict: The word.
+        effect: With its 95 % interval, in the claim's unit, mostly nats of the answer's
+            log-probability.
+        p_value: Of the effect; corrected if the claim rests on many tests.
+        because: The measurements behind it, in one or two sentences.
+    """
 
     verdict: Word
     effect: Estimate
@@ -36,8 +44,13 @@ class Verdict:
 def harm(effect: Estimate, p_value: float, *, negligible: float) -> Word:
     """Judge a claim that a change is negative.
 
-    `not supported` if its interval excludes every change more negative than `-negligible`, be it
-    significant or not; `supported` if it is negative beyond chance; otherwise the data cannot tell.
+    `not supported` if the interval excludes every change below `-negligible`, significant or not;
+    `supported` if the interval lies below 0 and p < `ALPHA`; otherwise the data cannot tell.
+
+    Args:
+        effect: The change, with its 95 % interval.
+        p_value: Of the change.
+        negligible: Size, above 0, of a change that does not matter; in the effect's unit.
     """
     if effect.low > -negligible:
         return "not supported"
@@ -49,8 +62,8 @@ def harm(effect: Estimate, p_value: float, *, negligible: float) -> Word:
 def gain(effect: Estimate, p_value: float, *, negligible: float) -> Word:
     """Judge a claim that a difference is positive; see `harm` for the mirror image.
 
-    `not supported` if its interval excludes every gain above `negligible`; `supported` if it is
-    positive beyond chance; otherwise the data cannot tell.
+    `not supported` if the interval excludes every gain above `negligible`; `supported` if the
+    interval lies above 0 and p < `ALPHA`; otherwise the data cannot tell.
     """
     if effect.high < negligible:
         return "not supported"
@@ -61,13 +74,13 @@ def gain(effect: Estimate, p_value: float, *, negligible: float) -> Word:
 
 @dataclass(frozen=True)
 class Finding:
-    """One analysis, summed up over all languages.
+    """One analysis, over all languages together.
 
     Attributes:
         name: Its section of metrics/summary.json.
         summary: The section's content.
         verdicts: What it says of each claim.
-        tables: By name, what plots and page show.
+        tables: By name, the tables that plots and page show.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Long work in parts: with progress, and kept so that a killed run goes on where it was."""
+"""Run long work in parts that are kept, so that a killed run continues where it stopped."""
 
 import hashlib
 import shutil
@@ -18,9 +18,9 @@ def key(name: str, inputs: Sequence[Path], settings: Mapping[str, object]) -> st
     """Return a name that changes with the inputs' bytes, the settings, or the library's code.
 
     Args:
-        name: What is worked on. One process at a time works under a name.
-        inputs: Files and folders: the stage's script, and all that it reads. Of a folder all but
-            safetensors is read: weights and activations are known by what stands beside them.
+        name: What the work is called; only one process at a time may use a name.
+        inputs: The stage's script, and the files and folders that it reads. Inside a folder,
+            safetensors files are skipped: the files beside them identify weights and activations.
         settings: The stage's parameters.
     """
     digest = hashlib.sha256(repr(sorted(settings.items())).encode())
@@ -42,10 +42,10 @@ def _files(folder: Path) -> list[Path]:
     return sorted(path for path in found if path.suffix != ".safetensors")
 
 
-def place(key: str, *, folder: Path = FOLDER) -> Path:
-    """Return where parts are kept, and forget those of the same name with another key.
+def parts_folder(key: str, *, folder: Path = FOLDER) -> Path:
+    """Return the folder for a key's parts, and delete those of the same name with another key.
 
-    What a killed run left is of no use once an input, a setting or the code is another.
+    What a killed run left is useless once an input, a setting or the code has changed.
     """
     for old in folder.iterdir() if folder.exists() else ():
         if old.name != key and _name(old.name) == _name(key):
@@ -71,22 +71,23 @@ def in_parts(
     time left go to standard error.
 
     Args:
-        items: What to work on, a row an item; parts are consecutive.
-        run: Makes one table of one part.
+        items: What to work on, one row per item; each part is a run of consecutive rows.
+        run: Turns one part into one table.
         key: Names the work; see `key`.
-        size: Items of a part: what a kill can cost.
-        folder: Where parts are kept; outside what DVC owns, since DVC removes a stage's outs first.
+        size: Items per part, the most that a kill can cost; at least 1.
+        folder: Where parts are kept. It must lie outside the stage's outputs, because DVC deletes
+            those before it runs the stage.
 
     Returns:
-        The parts' tables, one below the other, in the order of the items.
+        The parts' tables, concatenated in the order of the items.
     """
     parts = [items.iloc[i : i + size] for i in range(0, len(items), size)]
-    kept_in, tables, start = place(key, folder=folder), [], 0
+    kept_in, tables, start = parts_folder(key, folder=folder), [], 0
     with tqdm(
         total=len(items), desc=_name(key), unit="prompt", mininterval=5, smoothing=0.1
     ) as bar:
         for part in parts:
-            kept = kept_in / f"{start:06d}-{len(part)}.parquet"  # names the same items in any size
+            kept = kept_in / f"{start:06d}-{len(part)}.parquet"  # the same items whatever `size` is
             start += len(part)
             if not kept.exists():
                 write_table(kept, run(part))
@@ -96,5 +97,5 @@ def in_parts(
 
 
 def done(key: str, *, folder: Path = FOLDER) -> None:
-    """Forget the parts of finished work; call it once the result is written."""
+    """Delete the parts of finished work; call it after the result is written."""
     shutil.rmtree(folder / key, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Reading of params.yaml: one strict schema a section, checked before any expensive work."""
+"""Read params.yaml: one strict schema per section, checked before any expensive work."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -49,7 +49,7 @@ def load(name: str, schema: type[S], path: Path = PARAMS) -> S:
 
 
 def load_languages(path: Path = PARAMS) -> tuple[str, ...]:
-    """Return the language codes of `path` in their order.
+    """Return the language codes of `path`, in the file's order.
 
     Raises:
         ValueError: `languages` is absent, empty, or not a mapping from code to settings.

@@ -1,3 +1,3 @@
-"""Where subject and object stand in a template; in an encoder's prompt, where the answer does."""
+"""The placeholders of subject and object in a template; `{object}` also in an encoder's prompt."""
 
 SUBJECT, OBJECT = "{subject}", "{object}"

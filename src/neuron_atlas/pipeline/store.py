@@ -1,4 +1,4 @@
-"""Files in and out: Parquet tables, safetensors, JSON. Written whole or not at all."""
+"""Read and write Parquet tables and JSON files; a file is written whole or not at all."""
 
 import json
 import os
@@ -31,7 +31,7 @@ def atomic(path: Path) -> Iterator[Path]:
 def whole(out: Path) -> Iterator[Path]:
     """Yield a temporary sibling folder that becomes `out` when the block ends without error.
 
-    What a killed run left of it is removed first.
+    What a killed run left behind is removed first.
 
     Raises:
         ValueError: `out` exists already.
@@ -50,7 +50,11 @@ def whole(out: Path) -> Iterator[Path]:
 
 
 def move(folder: Path, out: Path) -> None:
-    """Move a finished folder to `out`, which appears whole even on another file system."""
+    """Move a finished folder to `out`, which appears whole even on another file system.
+
+    Raises:
+        ValueError: `out` exists already.
+    """
     with whole(out) as temporary:
         if _on_one_disk(folder, temporary):
             folder.replace(temporary)
@@ -84,7 +88,7 @@ def read_table(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
 
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return a table's rows as dictionaries; a list column's values are lists."""
+    """Return one dictionary per row, by column name; arrays become lists."""
     return [{str(k): _listed(v) for k, v in row.items()} for row in table.to_dict("records")]
 
 
@@ -123,9 +127,9 @@ def read_json(path: Path) -> dict[str, Any]:
 def by_language(folder: Path, languages: Sequence[str], *, suffix: str = "") -> dict[str, Path]:
     """Return `folder`'s entry of each language, and remove entries of languages no longer chosen.
 
-    A join depends on the parent folder of its languages' outs. Were a missing language passed
-    over, an incomplete pull would give a silent wrong result; were a stale one left, the folder's
-    hash would depend on what had been run before.
+    A stage that joins languages depends on the folder that holds their outputs. If a missing
+    language were skipped, an incomplete pull would silently give a wrong result; if a stale one
+    stayed, the folder's hash would depend on earlier runs.
 
     Raises:
         ValueError: a language's entry is missing.

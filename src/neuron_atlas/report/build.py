@@ -1,4 +1,4 @@
-"""Everything the report stage writes: metrics, plots and the page, from one set of results."""
+"""Write all that the report stage makes from the results: metrics, plots and the pages."""
 
 from pathlib import Path
 from typing import Annotated
@@ -29,9 +29,16 @@ def write(
     plots_folder: Path,
     page_folder: Path,
 ) -> None:
-    """Write `<name>.json` metrics, `<name>.json` plot data, `index.html` and `facts.html`.
+    """Write metrics and plot data as `<name>.json`, and the pages `index.html` and `facts.html`.
 
-    A plot without data is written empty, and left out of the page.
+    A plot without data is written as an empty list and left out of the page.
+
+    Args:
+        results: What the earlier stages left.
+        shown: What the user chose about the pages.
+        metrics_folder: Where the metrics go.
+        plots_folder: Where the plots' data go.
+        page_folder: Where the pages go.
     """
     metrics = report_metrics.metrics(results)
     for name, content in metrics.items():

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim of the papers, what a supporting result would be, and its effect's unit."""
+    """A claim of the papers: its name, what it means, and its effect's unit."""
 
     name: str
     meaning: str
@@ -58,7 +58,7 @@ CLAIMS = {
     ),
 }
 
-PLAIN = {
+VERDICT_SENTENCES = {
     "supported": "The measurements agree with this claim.",
     "not supported": "No evidence for this claim was found here: a null result.",
     "undecided": "The measurements are too uncertain to decide either way.",

@@ -1,4 +1,4 @@
-"""What the earlier stages left, read for the report."""
+"""Read what the earlier stages left, for the report."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,14 +22,14 @@ class Results:
         facts: Language to data/facts_report/<language>.json.
         recall: Language to its recall table; the keys give the order of the languages.
         consistency: data/consistency.json.
-        found: data/relation_neurons/summary.json.
+        relation_neurons: data/relation_neurons/summary.json.
         sets: data/relation_neurons/sets.parquet.
         effects: data/effects/summary.json.
         cells: data/effects/cells.parquet.
         doses: data/effects/doses.parquet.
         transfer: data/effects/transfer.parquet.
         knowledge: data/knowledge/summary.json.
-        tables: The tables of data/knowledge by name; what was not measured is absent.
+        tables: The tables of data/knowledge by name; a table that was not measured is absent.
     """
 
     provenance: Mapping[str, Any]
@@ -37,7 +37,7 @@ class Results:
     facts: Mapping[str, Mapping[str, Any]]
     recall: Mapping[str, pd.DataFrame]
     consistency: Mapping[str, Any]
-    found: Mapping[str, Any]
+    relation_neurons: Mapping[str, Any]
     sets: pd.DataFrame
     effects: Mapping[str, Any]
     cells: pd.DataFrame
@@ -54,7 +54,7 @@ class Results:
 
 @dataclass(frozen=True)
 class Folders:
-    """Where the earlier stages write; `consistency` is a file, and the rest are folders."""
+    """Where the earlier stages write: `consistency` is a file, the others are folders."""
 
     model: Path
     facts_report: Path
@@ -79,7 +79,7 @@ def read_results(folders: Folders, languages: Sequence[str], *, fact_source: str
         facts={language: store.read_json(path) for language, path in facts.items()},
         recall={language: store.read_table(path, RECALL) for language, path in recall.items()},
         consistency=store.read_json(folders.consistency),
-        found=store.read_json(folders.relation_neurons / "summary.json"),
+        relation_neurons=store.read_json(folders.relation_neurons / "summary.json"),
         sets=store.read_table(folders.relation_neurons / "sets.parquet"),
         effects=store.read_json(folders.effects / "summary.json"),
         cells=store.read_table(folders.effects / "cells.parquet"),

@@ -1,4 +1,4 @@
-"""The numbers of a run in small JSON files, so that a git diff shows what a change did."""
+"""Put a run's numbers into small JSON files, so that a git diff shows what a change did."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -21,9 +21,9 @@ STABILITY = (
     "template_jaccard",
     "template_jaccard_chance",
 )
-PARTS = ("interference", "cumulativity", "transfer")
+SECTIONS = ("interference", "cumulativity", "transfer")
 COMPARED = ("verdict", "effect", "low", "high")  # of a claim, between two runs
-KNOWLEDGE = (
+KNOWLEDGE_SECTIONS = (
     "attribution",
     "selection",
     "language_neurons",
@@ -31,7 +31,7 @@ KNOWLEDGE = (
     "degenerate",
     "fact_checking",
 )
-KEYS = {
+ROW_KEYS = {  # table: the columns whose values name a row
     "selection": ("method", "operation", "where"),
     "language_map": ("language", "compared_with"),
     "language_layers": ("kind", "layer"),
@@ -46,10 +46,10 @@ KEYS = {
 def metrics(results: Results) -> dict[str, dict[str, Any]]:
     """Return the content of metrics/<name>.json by name, ready to be written.
 
-    Each language's counts of facts are `facts/<language>`, and what a person compares between two
-    runs is `verdicts/<claim>`: the word, the effect and its 95 % interval, in the claim's unit.
+    `facts/<language>` has a language's counts of facts. `verdicts/<claim>` has what a person
+    compares between two runs: the word, the effect and its 95 % interval, in the claim's unit.
 
-    Floats have six significant digits; what was not measured is absent.
+    Floats have six significant digits; a number that was not measured is absent.
     """
     table = recall_by_relation(results.recall, results.consistency["paraphrase"])
     content: dict[str, Mapping[str, Any]] = {
@@ -57,11 +57,11 @@ def metrics(results: Results) -> dict[str, dict[str, Any]]:
         **{f"facts/{code}": _counts(report) for code, report in results.facts.items()},
         **{f"verdicts/{claim}": _compared(verdict) for claim, verdict in results.verdicts.items()},
         "recall": {"by_language": _nested(table), "rankc": _rankc(results.consistency)},
-        "relation_neurons": _relation_neurons(results.found),
+        "relation_neurons": _relation_neurons(results.relation_neurons),
         "interference": _interference(results),
         "knowledge": {
             name: _by_name(results.tables[name], keys)
-            for name, keys in KEYS.items()
+            for name, keys in ROW_KEYS.items()
             if name in results.tables and len(results.tables[name])
         },
     }
@@ -79,9 +79,13 @@ def _summary(results: Results, table: pd.DataFrame) -> dict[str, Any]:
             "n_aligned": n_aligned(results.recall),
             "by_language": {name: _headline(rows[ALL]) for name, rows in _nested(table).items()},
         },
-        "relation_neurons": _pooled(results.found),
-        **_parts(results.effects),
-        **{name: results.knowledge[name] for name in KNOWLEDGE if name in results.knowledge},
+        "relation_neurons": _pooled(results.relation_neurons),
+        **_sections(results.effects),
+        **{
+            name: results.knowledge[name]
+            for name in KNOWLEDGE_SECTIONS
+            if name in results.knowledge
+        },
         "verdicts": {
             claim: {key: value for key, value in verdict.items() if key != "because"}
             for claim, verdict in results.verdicts.items()
@@ -101,8 +105,8 @@ def _counts(report: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _parts(effects: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: effects[name] for name in PARTS if name in effects}
+def _sections(effects: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: effects[name] for name in SECTIONS if name in effects}
 
 
 def _model(provenance: Mapping[str, Any]) -> dict[str, Any]:
@@ -133,7 +137,7 @@ def _interference(results: Results) -> dict[str, Any]:
     cells = results.cells
     by_relation = {name: _one_relation(cells, name) for name in cells["relation"].unique()}
     settings = {key: results.effects[key] for key in ("positions", "value", "n_random")}
-    return {**settings, **_parts(results.effects), "by_relation": by_relation}
+    return {**settings, **_sections(results.effects), "by_relation": by_relation}
 
 
 def _one_relation(cells: pd.DataFrame, relation: str) -> dict[str, Any]:
@@ -158,7 +162,7 @@ def _nested(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
 
 
 def _by_name(table: pd.DataFrame, keys: Sequence[str]) -> dict[str, Any]:
-    """Return the rows, each under its values of `keys`, one level a key."""
+    """Return the rows, each under its values of `keys`, one level per key."""
     found: dict[str, Any] = {}
     for row in records(table):
         *outer, last = (str(row.pop(key)) for key in keys)
@@ -177,7 +181,7 @@ def _rankc(consistency: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _clean(value: Any) -> Any:
-    """Return JSON values: six significant digits, without what is None or not finite."""
+    """Return JSON values: six significant digits, None and non-finite numbers left out."""
     if isinstance(value, Mapping):
         cleaned = {str(key): _clean(entry) for key, entry in value.items()}
         return {key: entry for key, entry in cleaned.items() if entry is not None}

@@ -1,4 +1,4 @@
-"""The report: one self-contained HTML page that says what was run, found and not found."""
+"""Write the report: one self-contained HTML page on what was run, found and not found."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from neuron_atlas.pipeline.store import records
-from neuron_atlas.report.claims import CLAIMS, PLAIN, Claim
+from neuron_atlas.report.claims import CLAIMS, VERDICT_SENTENCES, Claim
 from neuron_atlas.report.inputs import Results
 from neuron_atlas.report.plot_data import PLACES, SIGNIFICANT
 
@@ -27,69 +27,68 @@ def render(
     title: str,
     top_neurons: int,
 ) -> str:
-    """Return the page.
+    """Return the page's HTML.
 
-    Every text that comes from data is escaped; nothing is loaded from elsewhere, and no script
-    runs. The same input always gives the same text.
+    Every text from the data is escaped; the page loads nothing and runs no script. The same input
+    always gives the same text.
 
     Args:
         results: What the earlier stages left.
         summary: Content of metrics/summary.json.
-        images: SVG by name of the plot, drawn by `plots.svg`; a missing one is left out.
+        images: Plot name to SVG, drawn by `plots.svg`; the page leaves out missing ones.
         title: Heading of the page.
-        top_neurons: Neurons shown a relation, best first, at least 1.
+        top_neurons: Neurons shown per relation, best first, at least 1.
 
     Raises:
         ValueError: `top_neurons` is below 1.
     """
     if top_neurons < 1:
         raise ValueError(f"report.top_neurons must be at least 1, got {top_neurons}")
-    return (
-        _environment()
-        .get_template("index.html.j2")
-        .render(
-            title=title,
-            summary=summary,
-            provenance=results.provenance,
-            effects=results.effects,
-            found=results.found,
-            claims=_claims(results.verdicts),
-            knowledge=results.knowledge,
-            edit_places=PLACES,
-            tables={name: records(table) for name, table in results.tables.items()},
-            images={name: Markup(image) for name, image in images.items()},
-            n_massive=int(results.sets["massive"].sum()),
-            strongest=_strongest(results.cells),
-            improved=_improved(results.cells),
-            neurons=_neurons(results.sets, top_neurons),
-            precision=results.consistency["precision_error"],
-        )
+    return _filled(
+        "index.html.j2",
+        title=title,
+        summary=summary,
+        provenance=results.provenance,
+        effects=results.effects,
+        found=results.relation_neurons,
+        claims=_claims(results.verdicts),
+        knowledge=results.knowledge,
+        edit_places=PLACES,
+        tables={name: records(table) for name, table in results.tables.items()},
+        images={name: Markup(image) for name, image in images.items()},
+        n_massive=int(results.sets["massive"].sum()),
+        strongest=_strongest(results.cells),
+        improved=_improved(results.cells),
+        neurons=_neurons(results.sets, top_neurons),
+        precision=results.consistency["precision_error"],
     )
 
 
 def render_card(results: Results, *, title: str) -> str:
-    """Return the data card: where the facts come from, and what became of them.
+    """Return the data card's HTML: where the facts come from, and how many were kept and dropped.
 
     Args:
         results: What the earlier stages left.
         title: Heading of the report.
     """
     first = next(iter(results.facts.values()))
-    return (
-        _environment()
-        .get_template("facts.html.j2")
-        .render(
-            title=title,
-            source=first["source"],
-            templates=first["templates"],
-            kind=results.fact_source,
-            reports={code: _described(report) for code, report in results.facts.items()},
-        )
+    return _filled(
+        "facts.html.j2",
+        title=title,
+        source=first["source"],
+        templates=first["templates"],
+        kind=results.fact_source,
+        reports={code: _relations_and_totals(report) for code, report in results.facts.items()},
     )
 
 
-def _described(report: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a fact report's relations with facts, with totals of what was dropped and why."""
+def _filled(template: str, **values: Any) -> str:
+    """Return a page template with its values filled in."""
+    return _environment().get_template(template).render(**values)
+
+
+def _relations_and_totals(report: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a fact report's relations with facts, and the totals of dropped facts by reason."""
     rows = report["relations"]
     dropped = Counter[str]()
     for row in rows.values():
@@ -134,7 +133,7 @@ def _environment() -> jinja2.Environment:
 
 
 def _number(value: float | int | None, digits: int = 2) -> str:
-    """Return a number with a typographic minus, and a dash where there is none."""
+    """Return a number with a typographic minus, or a dash if there is none."""
     if value is None or pd.isna(value):
         return "–"
     return f"{value:.{digits}f}".replace("-", MINUS)
@@ -147,13 +146,13 @@ def _signed(value: float | int | None, digits: int = 2) -> str:
 
 
 def _digits(values: Sequence[float | None]) -> int:
-    """Return 2, or 4 where figures that stand together would all be about 0."""
+    """Return the number of decimals for figures shown together: 4 if all are nearly 0, else 2."""
     sizes = [abs(value) for value in values if value is not None and pd.notna(value)]
     return 4 if 0 < max(sizes, default=0.0) < 0.05 else 2
 
 
 def _small(value: float | int | None) -> str:
-    """Return a signed number with two digits, or more where those would all be 0."""
+    """Return a signed number with two decimals, or four if it is nearly 0."""
     if value is None or pd.isna(value):
         return "–"
     digits = 2 if abs(value) >= 0.05 or value == 0 else 4
@@ -171,25 +170,25 @@ def _count(value: int) -> str:
 
 
 def _link(address: str | None) -> str:
-    """Return an https address, and nothing for any other scheme."""
+    """Return an https address unchanged, and an empty text for any other scheme."""
     return address if address and address.startswith("https://") else ""
 
 
 def _claims(verdicts: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return the verdicts in the order of the paper's claims, then any further ones."""
+    """Return the verdicts in the order of `CLAIMS`, then all others."""
     names = [*(name for name in CLAIMS if name in verdicts), *sorted(set(verdicts) - set(CLAIMS))]
     rows = []
     for name in names:
         claim = CLAIMS.get(name, Claim(name, ""))
         values = {"effect": None, "low": None, "high": None, "p_value": None, **verdicts[name]}
         known = {"key": name, "name": claim.name, "meaning": claim.meaning, "unit": claim.unit}
-        known |= {"plain": PLAIN[values["verdict"]]}
+        known |= {"plain": VERDICT_SENTENCES[values["verdict"]]}
         rows.append({**values, **known, "style": values["verdict"].replace(" ", "-")})
     return rows
 
 
 def _by_place(rows: Sequence[Mapping[str, Any]], *keys: str) -> list[dict[str, Any]]:
-    """Gather the rows that differ only in `where`: `at` has each under its place."""
+    """Join the rows that differ only in `where`: `at` maps each `where` to its row."""
     found: dict[tuple[Any, ...], dict[str, Any]] = {}
     for row in rows:
         named = {key: row[key] for key in keys}
@@ -198,27 +197,23 @@ def _by_place(rows: Sequence[Mapping[str, Any]], *keys: str) -> list[dict[str, A
 
 
 def _strongest(cells: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the cells of two different relations that change most, either way."""
+    """Return the cells of two different relations that change most, up or down."""
     cells = cells[cells["relation"] != cells["measured"]]
     order = cells["excess"].abs().sort_values(ascending=False, kind="stable").index
-    return _rows(cells.loc[order[:N_STRONGEST]])
+    return records(cells.loc[order[:N_STRONGEST]])
 
 
 def _improved(cells: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the cells that improve after correction, the largest first."""
     other = cells["relation"] != cells["measured"]
     improved = cells[other & (cells["excess"] > 0) & (cells["q_value"] < SIGNIFICANT)]
-    return _rows(improved.sort_values("excess", ascending=False, kind="stable"))
-
-
-def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
+    return records(improved.sort_values("excess", ascending=False, kind="stable"))
 
 
 def _neurons(sets: pd.DataFrame, top: int) -> list[dict[str, Any]]:
     """Return the first `top` pooled neurons of each relation."""
     pooled = sets[sets["source"] == "pooled"].sort_values("rank", kind="stable")
     return [
-        {"relation": relation, "neurons": _rows(pooled[pooled["relation"] == relation].head(top))}
+        {"relation": relation, "neurons": records(pooled[pooled["relation"] == relation].head(top))}
         for relation in sets.loc[sets["source"] == "pooled", "relation"].unique()
     ]

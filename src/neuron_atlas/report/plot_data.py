@@ -1,4 +1,4 @@
-"""Tables to the records that the plots show; numbers stay numbers."""
+"""Turn tables into the records that the plots show; numbers stay numbers."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -45,17 +45,19 @@ def _language_counts(table: pd.DataFrame) -> Records:
 
 
 def _interactions(table: pd.DataFrame) -> Records:
-    return rows_of(table.rename(columns={"kind": "series"}), ["series", "interaction", "share"])
+    return json_records(
+        table.rename(columns={"kind": "series"}), ["series", "interaction", "share"]
+    )
 
 
 def _estimates(table: pd.DataFrame, *, label: str, series: str, value: str) -> Records:
     reference = table.get("reference", 0.0)
     columns = {"label": table[label], "series": table[series], "value": table[value]}
-    return rows_of(table.assign(**columns, reference=reference), ESTIMATES)
+    return json_records(table.assign(**columns, reference=reference), ESTIMATES)
 
 
 def _language_map(table: pd.DataFrame) -> Records:
-    """Return every cell; the small figure is that of two facts, outlines survive correction."""
+    """Return every cell; `note` shows two different facts, `outlined` means significant."""
     named = table.assign(note=[f"other {x:.2f}" for x in table["mismatched"]])
     names = list(dict.fromkeys(table["language"]))
     cells = pd.MultiIndex.from_product([names, names], names=["language", "compared_with"])
@@ -63,13 +65,13 @@ def _language_map(table: pd.DataFrame) -> Records:
     whole["note"] = whole["note"].fillna("")
     whole["outlined"] = whole["significant"].eq(True)  # a pair that was not measured is not
     columns = ["language", "compared_with", "value", "note", "outlined"]
-    return rows_of(whole, [*columns, "excess", "q_value", "n_facts"])
+    return json_records(whole, [*columns, "excess", "q_value", "n_facts"])
 
 
 def _language_layers(table: pd.DataFrame) -> Records:
     kinds = {"fact": "neurons a fact", "relation": "neurons a relation"}
     named = table.assign(relation=table["kind"].map(kinds))
-    return rows_of(named, ["relation", "layer", "neurons", "chance"])
+    return json_records(named, ["relation", "layer", "neurons", "chance"])
 
 
 KNOWLEDGE: dict[str, Callable[[pd.DataFrame], Records]] = {
@@ -83,30 +85,30 @@ KNOWLEDGE: dict[str, Callable[[pd.DataFrame], Records]] = {
 }
 
 
-def knowledge(name: str, tables: Mapping[str, pd.DataFrame]) -> Records:
-    """Return the records of one plot on knowledge neurons; none for what was not measured."""
+def knowledge_plot(name: str, tables: Mapping[str, pd.DataFrame]) -> Records:
+    """Return the records of one plot on knowledge neurons; none if it was not measured."""
     if name not in tables or tables[name].empty:
         return []
     return KNOWLEDGE[name](tables[name])
 
 
-def rows_of(table: pd.DataFrame, columns: list[str]) -> Records:
-    """Return the rows of some columns, as JSON values."""
+def json_records(table: pd.DataFrame, columns: list[str]) -> Records:
+    """Return one record per row, of some columns, as JSON values."""
     return [
-        {key: _plain(value) for key, value in zip(columns, row, strict=True)}
+        {key: _json_value(value) for key, value in zip(columns, row, strict=True)}
         for row in table[columns].itertuples(index=False, name=None)
     ]
 
 
-def _plain(value: Any) -> Any:
-    """Return a JSON value: six significant digits, None where there is no number."""
+def _json_value(value: Any) -> Any:
+    """Return a JSON value: six significant digits, None for a missing number."""
     value = value.item() if hasattr(value, "item") else value
     if not isinstance(value, float):
         return value
     return None if pd.isna(value) else float(f"{value:.6g}")
 
 
-SIGNIFICANT = 0.05  # false discovery rate below which a cell counts
+SIGNIFICANT = 0.05  # corrected p-value below which a cell counts as significant
 ORDERS = {
     "rank": "strongest first",
     "reverse": "weakest first",
@@ -116,24 +118,24 @@ ORDERS = {
 
 
 def plot_records(results: Results) -> dict[str, Records]:
-    """Return the data of every plot by its name."""
+    """Return the records of every plot, by its name."""
     return {
         "recall": recall(recall_by_relation(results.recall, results.consistency["paraphrase"])),
         "consistency": consistency(results.consistency["languages"]),
-        "layers": layers(results.sets, results.found["n_layers"]),
-        "overlap": overlap(results.found["overlap"]),
+        "layers": layers(results.sets, results.relation_neurons["n_layers"]),
+        "overlap": overlap(results.relation_neurons["overlap"]),
         "interference": interference(results.cells),
         "doses": doses(results.doses),
         "transfer": transfer(results.transfer),
-        **{name: knowledge(name, results.tables) for name in KNOWLEDGE},
+        **{name: knowledge_plot(name, results.tables) for name in KNOWLEDGE},
     }
 
 
 def recall(table: pd.DataFrame) -> Records:
-    """Return one record a language and relation, `ALL` first; `value` is the typed accuracy.
+    """Return one record per language and relation, `ALL` first; `value` is the typed accuracy.
 
     Args:
-        table: From `recall.recall_by_relation`: shares in [0, 1].
+        table: As `findings.recall.recall_by_relation` returns it: shares in [0, 1].
     """
     rows = table.assign(
         first=table["relation"] != ALL,
@@ -142,18 +144,18 @@ def recall(table: pd.DataFrame) -> Records:
         outlined=False,
     ).sort_values("first", kind="stable")
     columns = ["language", "relation", "value", "note", "outlined", "majority_baseline", "n_facts"]
-    return rows_of(rows, columns)
+    return json_records(rows, columns)
 
 
 def layers(sets: pd.DataFrame, n_layers: int) -> Records:
-    """Return the number of pooled relation neurons in each layer, and what an even spread gives."""
+    """Return the pooled relation neurons per layer; `chance` is that of an even spread."""
     pooled = sets[sets["source"] == "pooled"]
     counts = pd.crosstab(pooled["relation"], pooled["layer"])
     counts = counts.reindex(pooled["relation"].unique())
     counts = counts.reindex(columns=range(n_layers), fill_value=0)
     chance = counts.sum(axis=1) / n_layers
     long = counts.reset_index().melt("relation", var_name="layer", value_name="neurons")
-    return rows_of(
+    return json_records(
         long.assign(chance=long["relation"].map(chance)),
         ["relation", "layer", "neurons", "chance"],
     )
@@ -164,24 +166,24 @@ def overlap(entries: Sequence[Mapping[str, Any]]) -> Records:
     table = pd.DataFrame([dict(entry) for entry in entries], columns=_OVERLAP)
     table = table.assign(value=table["count"] / table["expected"])
     both = _symmetric(table.rename(columns={"a": "relation", "b": "compared_with"}), "relation")
-    return rows_of(
+    return json_records(
         both.assign(significant=both["q_value"] < SIGNIFICANT),
         ["relation", "compared_with", "value", "count", "expected", "q_value", "significant"],
     )
 
 
 def interference(cells: pd.DataFrame) -> Records:
-    """Return one record a relation switched off and relation asked; `value` is the excess, nats."""
+    """Return one record per relation switched off and relation asked; `value`: the excess, nats."""
     return _effects(cells, ["relation", "measured"])
 
 
 def transfer(cells: pd.DataFrame) -> Records:
-    """Return one record a source and target language; `value` is the excess, nats."""
+    """Return one record per source and target language; `value` is the excess, nats."""
     return _effects(cells, ["source", "target"])
 
 
 def doses(table: pd.DataFrame) -> Records:
-    """Return one record an order and dose, with its 95 % band, nats.
+    """Return one record per order and dose, with its 95 % interval, nats.
 
     Raises:
         ValueError: an order is unknown.
@@ -190,7 +192,7 @@ def doses(table: pd.DataFrame) -> Records:
     if unknown:
         raise ValueError(f"doses: order must be one of {list(ORDERS)}, got {unknown}")
     named = table.assign(order=table["order"].map(ORDERS))
-    return rows_of(named, ["order", "k", "share", "effect", "low", "high"])
+    return json_records(named, ["order", "k", "share", "effect", "low", "high"])
 
 
 def consistency(entries: Sequence[Mapping[str, Any]]) -> Records:
@@ -201,7 +203,7 @@ def consistency(entries: Sequence[Mapping[str, Any]]) -> Records:
     named = means.rename(columns={"a": "language", "b": "compared_with"})
     both = _symmetric(named, "language").assign(note="", outlined=False)
     columns = ["language", "compared_with", "value", "n_relations", "note", "outlined"]
-    return rows_of(both, columns)
+    return json_records(both, columns)
 
 
 _OVERLAP = ["a", "b", "count", "expected", "expected_within_layer", "p_value", "q_value"]
@@ -211,11 +213,11 @@ _CONSISTENCY = ["a", "b", "relation", "rankc", "n_facts"]
 def _effects(cells: pd.DataFrame, axes: list[str]) -> Records:
     rows = cells.assign(value=cells["excess"], significant=cells["q_value"] < SIGNIFICANT)
     measured = ["value", "low", "high", "q_value", "significant", "effect", "random", "n_items"]
-    return rows_of(rows, [*axes, *measured])
+    return json_records(rows, [*axes, *measured])
 
 
 def _symmetric(table: pd.DataFrame, first: str) -> pd.DataFrame:
-    """Add the cell (b, a) of each (a, b), and empty cells (a, a) that keep the axes in step."""
+    """Add the cell (b, a) of each (a, b), and empty cells (a, a), so that both axes are alike."""
     swap = {first: "compared_with", "compared_with": first}
     both = pd.concat([table, table.rename(columns=swap)], ignore_index=True)
     names = list(both[first].unique())

@@ -1,4 +1,4 @@
-"""The pictures: the same Vega-Lite plots as `dvc plots show` draws, as SVG."""
+"""Draw the plots as SVG: the same Vega-Lite plots as `dvc plots show` draws."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from neuron_atlas.pipeline.store import atomic
 from neuron_atlas.report.plot_data import Records
 
 TEMPLATES = Path(".dvc/plots")
-VEGA_LITE = "5.8"  # the page of `dvc plots show` loads 5.2; this is the nearest that is installed
+VEGA_LITE = "5.8"  # `dvc plots show` loads 5.2; this is the closest version installed
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,9 @@ class Plot:
         template: Name of a file in `.dvc/plots`, without its ending.
         x: Column on the horizontal axis.
         y: Column on the vertical axis.
+        title: Heading of the plot.
+        x_label: Text at the horizontal axis.
+        y_label: Text at the vertical axis.
     """
 
     template: str
@@ -150,7 +153,7 @@ PLOTS = {
 
 
 def svg(name: str, records: Records, *, templates: Path = TEMPLATES) -> str:
-    """Draw `PLOTS[name]` from the template that `dvc plots show` fills.
+    """Draw `PLOTS[name]` with the template that `dvc plots show` uses.
 
     Args:
         name: Which plot.
@@ -159,7 +162,7 @@ def svg(name: str, records: Records, *, templates: Path = TEMPLATES) -> str:
 
     Returns:
         An SVG image; the same records always give the same text. Its ids start with `name`, so
-        that several images can stand in one page.
+        that one page can hold several images.
     """
     plot = PLOTS[name]
     renderer = VegaRenderer(
@@ -175,14 +178,14 @@ def svg(name: str, records: Records, *, templates: Path = TEMPLATES) -> str:
 
 
 def write(path: Path, records: Records) -> None:
-    """Write records as a JSON list, one a line; numbers stay numbers."""
+    """Write records as a JSON list, one per line; numbers stay numbers."""
     lines = [json.dumps(record, ensure_ascii=False, allow_nan=False) for record in records]
     with atomic(path) as temporary:
         temporary.write_text("[\n" + ",\n".join(lines) + "\n]\n", encoding="utf-8")
 
 
 def _renamed_ids(image: str, prefix: str) -> str:
-    """Number the ids of an SVG in their order: the renderer's depend on what it drew before."""
+    """Number an SVG's ids in their order, because the renderer's depend on what it drew before."""
     found = dict.fromkeys(re.findall(r'\bid="([^"]+)"', image))
     names = {old: f"{prefix}-{number}" for number, old in enumerate(found)}
     image = re.sub(r'\bid="([^"]+)"', lambda m: f'id="{names[m[1]]}"', image)

@@ -1,1 +1,1 @@
-"""Stage `facts`: readers of fact sources, and what is kept of them."""
+"""Stage `facts`: read a source's facts, and keep those that can be asked."""

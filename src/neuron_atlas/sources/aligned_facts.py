@@ -1,4 +1,4 @@
-"""From aligned triples to the facts of each language: limits, answers, splits and counts."""
+"""Turn aligned triples into the facts of each language: limits, answers, splits and counts."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,9 +12,9 @@ from pydantic import Field
 from neuron_atlas.facts.fact_table import Fact
 from neuron_atlas.facts.splits import SPLITS, Split, split_subjects
 from neuron_atlas.sources.alignment import Aligned
-from neuron_atlas.sources.limits import Limits, Triple, among, candidates_of, within
+from neuron_atlas.sources.limits import Limits, Triple, candidates_of, restrict, within_limits
 
-Pair = tuple[str, str]  # of a relation and a subject
+FactKey = tuple[str, str]  # relation, subject
 
 
 class FactPlan(Limits):
@@ -30,8 +30,14 @@ class FactPlan(Limits):
 
 
 @dataclass(frozen=True)
-class Kept:
-    """The facts of one relation that are kept, and its possible answers, in all languages."""
+class KeptRelation:
+    """The facts of one relation that are kept, and its possible answers, in all languages.
+
+    Attributes:
+        triples: In the order in which they are drawn.
+        candidates: Ids of the possible answers.
+        n_over_limit: Facts that the limits leave out.
+    """
 
     triples: tuple[Triple, ...]
     candidates: tuple[str, ...]
@@ -40,7 +46,7 @@ class Kept:
 
 @dataclass(frozen=True)
 class FactSets:
-    """Facts by language, and by language and relation what was counted."""
+    """Facts by language, and counts by language and relation."""
 
     facts: Mapping[str, list[Fact]]
     counts: Mapping[str, Mapping[str, Any]]
@@ -49,9 +55,10 @@ class FactSets:
 def build(aligned: Aligned, plan: FactPlan, *, shots: int) -> FactSets:
     """Keep the facts that the limits allow, the same in every language that has them.
 
-    A fact is a relation and a subject with all its objects. Whatever any language holds to be true
-    of a subject, or of another one that is called the same in the language asked, counts as right
-    wherever it, or a namesake of it, is among the candidates: so none of it is taken for wrong.
+    A fact is a relation and a subject with all its objects. An object counts as right if any
+    language states it of the subject, or of another subject with the same label in the language
+    asked. So does every candidate that has the label of such an object: no true answer is taken
+    for a wrong one.
 
     Args:
         aligned: The triples that enough languages have.
@@ -61,7 +68,7 @@ def build(aligned: Aligned, plan: FactPlan, *, shots: int) -> FactSets:
     Raises:
         ValueError: no relation has enough facts.
     """
-    kept = choose(aligned.tables, plan)
+    kept = facts_to_keep(aligned.tables, plan)
     used = {name: one for name, one in kept.items() if len(one.triples) >= plan.min_per_relation}
     subjects = {name: [t.subject for t in one.triples] for name, one in used.items()}
     splits = split_subjects(
@@ -72,7 +79,7 @@ def build(aligned: Aligned, plan: FactPlan, *, shots: int) -> FactSets:
     for code, table in aligned.tables.items():
         found, unanswered = {}, {}
         for name, one in used.items():
-            labels = labelled(table, aligned.read[code], name)
+            labels = labels_of(table, aligned.read[code], name)
             found[name] = _facts(name, one, labels, truths, splits)
             here = sum(t.subject in labels.triples for t in one.triples)
             unanswered[name] = here - len(found[name])
@@ -87,8 +94,8 @@ def build(aligned: Aligned, plan: FactPlan, *, shots: int) -> FactSets:
     return FactSets(facts, counts)
 
 
-def choose(tables: Mapping[str, pd.DataFrame], plan: FactPlan) -> dict[str, Kept]:
-    """Return the facts to keep by relation, drawn in an order that hashes of their names give.
+def facts_to_keep(tables: Mapping[str, pd.DataFrame], plan: FactPlan) -> dict[str, KeptRelation]:
+    """Return the facts to keep by relation, drawn in the order of a hash of relation and subject.
 
     Raises:
         ValueError: no relation has `plan.min_per_relation` facts.
@@ -98,9 +105,9 @@ def choose(tables: Mapping[str, pd.DataFrame], plan: FactPlan) -> dict[str, Kept
     kept = {}
     for relation, rows in every.groupby("relation", sort=True):
         triples = _triples(str(relation), rows, plan.seed)
-        chosen = within(triples, plan)
+        chosen = within_limits(triples, plan)
         names = candidates_of(chosen, plan.max_candidates)
-        kept[str(relation)] = Kept(tuple(chosen), names, len(triples) - len(chosen))
+        kept[str(relation)] = KeptRelation(tuple(chosen), names, len(triples) - len(chosen))
     if all(len(one.triples) < plan.min_per_relation for one in kept.values()):
         sizes = {
             name: f"{len(k.triples)} of {len(k.triples) + k.n_over_limit}"
@@ -128,10 +135,10 @@ def _hash(seed: int, relation: str, subject: str) -> bytes:
 
 def _truths(
     read: Iterable[pd.DataFrame], subjects: Mapping[str, Sequence[str]]
-) -> dict[Pair, set[str]]:
-    """Return all objects of the kept facts that any language holds to be true."""
+) -> dict[FactKey, set[str]]:
+    """Return the objects that any language states of the kept facts' subjects."""
     wanted = {(r, s) for r, names in subjects.items() for s in names}
-    found = defaultdict[Pair, set[str]](set)
+    found = defaultdict[FactKey, set[str]](set)
     for table in read:
         columns = (table[name].tolist() for name in ("relation", "subject", "object"))
         for relation, subject, thing in zip(*columns, strict=True):
@@ -142,14 +149,14 @@ def _truths(
 
 @dataclass(frozen=True)
 class Labels:
-    """One relation in one language: what its subjects and objects are called, and what is true.
+    """One relation in one language: the labels of its subjects and objects, and what is true.
 
     Attributes:
-        subjects: Label by id, of the aligned triples.
-        objects: The same of objects.
-        triples: Objects of each subject, of the aligned triples.
-        called: All labels, caseless, of each object as read.
-        same_name: Objects of all subjects as read, by the subject's label, caseless.
+        subjects: Subject id to its label, in the aligned triples.
+        objects: Object id to its label, in the aligned triples.
+        triples: Subject id to its object ids, in the aligned triples.
+        called: Object id to all its labels, caseless, in all triples as read.
+        same_name: Subject label, caseless, to the object ids of all subjects so called, as read.
     """
 
     subjects: Mapping[str, str]
@@ -159,8 +166,8 @@ class Labels:
     same_name: Mapping[str, set[str]]
 
 
-def labelled(table: pd.DataFrame, read: pd.DataFrame, relation: str) -> Labels:
-    """Gather one relation's labels from its aligned triples, and what is true from all read."""
+def labels_of(table: pd.DataFrame, read: pd.DataFrame, relation: str) -> Labels:
+    """Collect one relation's labels from the aligned triples, and what is true from all read."""
     rows, every = (t[t["relation"] == relation] for t in (table, read))
     named = []
     for thing in ("subject", "object"):
@@ -185,39 +192,53 @@ def _gathered(keys: pd.Series, values: pd.Series) -> dict[str, set[str]]:
 
 def _facts(
     relation: str,
-    kept: Kept,
+    kept: KeptRelation,
     labels: Labels,
-    truths: Mapping[Pair, set[str]],
+    truths: Mapping[FactKey, set[str]],
     splits: Mapping[str, Split],
 ) -> list[Fact]:
-    """Return the kept facts that one language has, and can answer with a candidate."""
-    candidates = among(kept.candidates, labels.objects)
+    """Return the kept facts that one language has and can answer with a candidate."""
+    candidates = restrict(kept.candidates, labels.objects)
     names = tuple(labels.objects[c] for c in candidates)
-    low = dict(zip(candidates, (n.casefold() for n in names), strict=True))
+    caseless = dict(zip(candidates, (n.casefold() for n in names), strict=True))
     found = []
     for triple in kept.triples:
-        own = labels.triples.get(triple.subject, set())
-        canonical = [o for o in triple.objects if o in own and o in low]
-        if not canonical:
-            continue
-        label = labels.subjects[triple.subject]
-        true = truths[relation, triple.subject] | labels.same_name[label.casefold()]
-        said = {text for thing in true for text in labels.called.get(thing, ()) if text}
-        others = [c for c in candidates if c in true or low[c] in said]
-        objects = tuple(dict.fromkeys([*canonical, *others]))
-        found.append(
-            Fact(
-                relation=relation,
-                subject=triple.subject,
-                subject_label=label,
-                objects=objects,
-                object_labels=tuple(labels.objects[o] for o in objects),
-                candidates=candidates,
-                candidate_labels=names,
-                split=splits[triple.subject],
+        objects = _right_answers(triple, truths[relation, triple.subject], labels, caseless)
+        if objects:
+            found.append(
+                Fact(
+                    relation=relation,
+                    subject=triple.subject,
+                    subject_label=labels.subjects[triple.subject],
+                    objects=objects,
+                    object_labels=tuple(labels.objects[o] for o in objects),
+                    candidates=candidates,
+                    candidate_labels=names,
+                    split=splits[triple.subject],
+                )
             )
-        )
     return found
+
+
+def _right_answers(
+    triple: Triple, true: set[str], labels: Labels, candidates: Mapping[str, str]
+) -> tuple[str, ...]:
+    """Return the candidates that count as right, canonical first; none for a fact without its own.
+
+    Args:
+        triple: The fact.
+        true: Objects that any language states of its subject.
+        labels: The language's labels of the relation.
+        candidates: Id to caseless label of each candidate that the language has.
+    """
+    own = labels.triples.get(triple.subject, set())
+    canonical = [o for o in triple.objects if o in own and o in candidates]
+    if not canonical:
+        return ()
+    true = true | labels.same_name[labels.subjects[triple.subject].casefold()]
+    said = {text for thing in true for text in labels.called.get(thing, ()) if text}
+    others = [c for c, name in candidates.items() if c in true or name in said]
+    return tuple(dict.fromkeys([*canonical, *others]))
 
 
 def _is_enough(rows: Sequence[Fact], plan: FactPlan, *, shots: int) -> bool:
@@ -226,19 +247,23 @@ def _is_enough(rows: Sequence[Fact], plan: FactPlan, *, shots: int) -> bool:
 
 
 def _counts(
-    kept: Kept | None, found: Sequence[Fact] | None, rows: Sequence[Fact]
+    kept: KeptRelation | None, found: Sequence[Fact] | None, rows: Sequence[Fact]
 ) -> dict[str, Any]:
     """Count a relation's facts: `found` in one language, None if all languages have too few."""
     chosen = 0 if kept is None else len(kept.triples)
     return {
         "n_over_limit": 0 if kept is None else kept.n_over_limit,
         "n_too_few": (chosen if found is None else len(found)) - len(rows),
-        **described(rows),
+        **count_facts(rows),
     }
 
 
-def described(facts: Sequence[Fact]) -> dict[str, Any]:
-    """Count the facts of one relation and language; shares are fractions of facts, in [0, 1]."""
+def count_facts(facts: Sequence[Fact]) -> dict[str, Any]:
+    """Count the facts of one relation in one language; shares are fractions of facts, in [0, 1].
+
+    `majority_share` is the share of the most frequent canonical answer, `majority_baseline` the
+    same among the facts outside the development split.
+    """
     tested = Counter(f.objects[0] for f in facts if f.split != "development")
     every = Counter(f.objects[0] for f in facts)
     return {

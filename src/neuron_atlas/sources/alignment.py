@@ -1,4 +1,4 @@
-"""The same facts in several languages: which triples enough of them have, and what that costs."""
+"""Find the triples that enough languages have, and count what is dropped for it."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -6,7 +6,13 @@ from typing import Any
 
 import pandas as pd
 
-from neuron_atlas.sources.cleaning import REASONS, REPEATED, counted, judge, repeated
+from neuron_atlas.sources.cleaning import (
+    REASONS,
+    REPEATED,
+    count_reasons,
+    drop_reasons,
+    repeated,
+)
 
 SEPARATOR = "\x1f"  # in no id
 DROPPED = (*REPEATED, "unaligned", *REASONS, "lost_elsewhere")
@@ -17,12 +23,13 @@ class Aligned:
     """Clean triples of each language, and what became of the others.
 
     Attributes:
-        tables: By language, triples of which at least the required number of languages has one.
-        read: By language, all triples as read: none of them, whatever became of it, may count as a
-            wrong answer.
-        n_aligned: By relation, the triples (ids) that enough languages have before any is judged.
-        counts: By language and relation: `n_read`, `dropped` with a number for each of `DROPPED`,
-            and `noted` with the triples that stay in spite of one of `REASONS`.
+        tables: By language, the triples that at least the required number of languages has.
+        read: By language, all triples as read: none of them, kept or dropped, may count as a wrong
+            answer.
+        n_aligned: By relation, the number of triples (ids) that enough languages have, before any
+            is dropped for its labels.
+        counts: By language and relation: `n_read`; `dropped`, a number for each of `DROPPED`; and
+            `noted`, the triples that stay in spite of one of `REASONS`.
     """
 
     tables: Mapping[str, pd.DataFrame]
@@ -41,16 +48,17 @@ def align(
 ) -> Aligned:
     """Keep the triples that `at_least` languages have, and have in a form that can be asked.
 
-    Ids decide: first which triples enough languages have, whatever their labels; then, of these,
-    which are fit to be asked (`cleaning.REASONS`) in enough languages. A triple that is unfit in
-    one language goes there; elsewhere it goes only if too few languages are left.
+    Triples are the same if their ids are. First those stay that enough languages have, whatever
+    their labels; of these, those that can be asked (`cleaning.REASONS`) in enough languages. A
+    triple that is unfit in one language is dropped there, and in the others only if too few
+    languages are left.
 
     Args:
         tables: By language, triples as read: `raw.COLUMNS`.
-        at_least: Languages that a triple needs, in [1, number of languages].
-        count_tokens: Number of tokens of an answer.
-        most_tokens: That an answer may have; None allows any number.
-        allowed: Reasons for which a triple stays, and is counted.
+        at_least: Fewest languages per triple, in [1, number of languages].
+        count_tokens: Returns the number of tokens of an answer.
+        most_tokens: Most tokens per answer; None allows any number.
+        allowed: Reasons for which a triple is counted, but not dropped.
 
     Raises:
         ValueError: `at_least` is out of range.
@@ -64,9 +72,9 @@ def align(
     n_aligned = _mark(state, at_least, "unaligned")
     for table in state.values():
         open_rows = table["reason"] == ""
-        judged = judge(table[open_rows], count_tokens, most_tokens, allowed)
-        table.loc[open_rows, "reason"] = judged.reason
-        table["noted"] = judged.noted.reindex(table.index, fill_value="")
+        reasons = drop_reasons(table[open_rows], count_tokens, most_tokens, allowed)
+        table.loc[open_rows, "reason"] = reasons.dropped
+        table["noted"] = reasons.noted.reindex(table.index, fill_value="")
     _mark(state, at_least, "lost_elsewhere")
     return Aligned(
         tables={code: _kept(table) for code, table in state.items()},
@@ -77,12 +85,12 @@ def align(
 
 
 def _keys(table: pd.DataFrame) -> pd.Series:
-    """Return one text a triple, by which languages are joined."""
+    """Return one text per triple, by which languages are joined."""
     return table["relation"] + SEPARATOR + table["subject"] + SEPARATOR + table["object"]
 
 
 def _mark(state: Mapping[str, pd.DataFrame], at_least: int, reason: str) -> dict[str, int]:
-    """Give `reason` to open triples that too few languages have; count the others by relation."""
+    """Drop, for `reason`, triples that too few languages still have; count the rest by relation."""
     keys = {code: _keys(table[table["reason"] == ""]) for code, table in state.items()}
     count = pd.concat(list(keys.values())).value_counts()
     enough = count.index[count >= at_least]
@@ -98,9 +106,9 @@ def _kept(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _counts(table: pd.DataFrame) -> dict[str, Any]:
-    dropped = counted(table["reason"], table["relation"], DROPPED)
+    dropped = count_reasons(table["reason"], table["relation"], DROPPED)
     kept = table[table["reason"] == ""]
-    noted = counted(kept["noted"], kept["relation"], REASONS)
+    noted = count_reasons(kept["noted"], kept["relation"], REASONS)
     read = table["relation"].value_counts()
     return {
         name: {"n_read": int(read[name]), "dropped": row, "noted": noted.get(name, {})}

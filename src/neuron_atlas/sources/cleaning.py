@@ -1,4 +1,4 @@
-"""What makes a labelled triple unfit to be asked, each reason counted and none hidden."""
+"""Say why a labelled triple cannot be asked, so that each reason is counted."""
 
 import re
 import unicodedata
@@ -14,7 +14,7 @@ from jaxtyping import Bool
 REPEATED = ("duplicate", "conflict")
 REASONS = (
     "empty_label",  # subject or object has no label
-    "label_is_id",  # the label is the id, as where a translation is missing
+    "label_is_id",  # the label is the id: a translation is missing
     "same_label",  # subject and object are called the same
     "copy",  # the object's label is among the words of the subject's
     "mixed_scripts",  # a word of a label has letters of two scripts
@@ -22,7 +22,7 @@ REASONS = (
     "ambiguous",  # another subject, or another object, of the relation is called the same
 )
 Flags = Bool[np.ndarray, " triple"]
-# Letters that one text of a language may mix.
+# Scripts that one text may mix: they count as one.
 EAST_ASIAN = (
     "CJK",
     "HIRAGANA",
@@ -37,10 +37,10 @@ KEY = ["relation", "subject", "object"]
 
 
 def repeated(table: pd.DataFrame) -> pd.Series:
-    """Say which triples come again: `duplicate`, or `conflict` where labels differ; else "".
+    """Mark each triple that repeats an earlier one: `duplicate`, or `conflict`; else "".
 
-    The first of each stays. Both have the ids of an earlier row of the relation; a conflict calls
-    the subject or the object otherwise.
+    Both have the relation and ids of an earlier row; a `duplicate` has its labels too, a
+    `conflict` has another label of subject or object.
     """
     again = table.duplicated(KEY)
     same = table.duplicated([*KEY, "subject_label", "object_label"])
@@ -49,46 +49,47 @@ def repeated(table: pd.DataFrame) -> pd.Series:
 
 
 @dataclass(frozen=True)
-class Judged:
-    """By triple: why it goes, and why it would if that were not allowed; "" for no reason."""
+class DropReasons:
+    """Per triple, "" for none: why it is dropped, and which allowed reason is noted."""
 
-    reason: pd.Series
+    dropped: pd.Series
     noted: pd.Series
 
 
-def judge(
+def drop_reasons(
     table: pd.DataFrame,
     count_tokens: Callable[[str], int],
     most_tokens: int | None,
     allowed: Collection[str] = (),
-) -> Judged:
+) -> DropReasons:
     """Give each triple the first of `REASONS` that holds for it.
 
     Args:
         table: Triples of one language (`raw.COLUMNS`), none repeated.
-        count_tokens: Number of tokens of an answer.
-        most_tokens: That an answer may have; None allows any number.
-        allowed: Reasons that are noted only. Namesakes cannot be: a question must have one answer.
+        count_tokens: Returns the number of tokens of an answer.
+        most_tokens: Most tokens per answer; None allows any number.
+        allowed: Reasons that are only noted. `ambiguous` cannot be one of them, because a question
+            must have one answer.
     """
     reason, noted = (np.full(len(table), "", dtype=object) for _ in range(2))
-    plain = {name: table[name].str.strip() for name in ("subject_label", "object_label")}
-    for name, flags in _flags(table, plain, count_tokens, most_tokens):
+    stripped = {name: table[name].str.strip() for name in ("subject_label", "object_label")}
+    for name, flags in _flags(table, stripped, count_tokens, most_tokens):
         found = noted if name in allowed else reason
         found[flags & (found == "")] = name
     rest = np.flatnonzero(reason == "")
     reason[rest[_ambiguous(table.iloc[rest])]] = "ambiguous"
-    return Judged(*(pd.Series(x, index=table.index, dtype="str") for x in (reason, noted)))
+    return DropReasons(*(pd.Series(x, index=table.index, dtype="str") for x in (reason, noted)))
 
 
 def _flags(
     table: pd.DataFrame,
-    plain: dict[str, pd.Series],
+    stripped: dict[str, pd.Series],
     count_tokens: Callable[[str], int],
     most_tokens: int | None,
 ) -> Iterable[tuple[str, Flags]]:
-    subject, obj = plain["subject_label"], plain["object_label"]
+    subject, obj = stripped["subject_label"], stripped["object_label"]
     yield "empty_label", ((subject == "") | (obj == "")).to_numpy()
-    # Of a source without ids the labels are the ids; only Wikidata's can be told from names.
+    # In a source without ids the labels are the ids; only Wikidata's ids differ from names.
     ids = {name: table[name].str.fullmatch(r"[QP]\d+") for name in ("subject", "object")}
     unnamed = (subject == table["subject"]) & ids["subject"]
     yield "label_is_id", (unnamed | ((obj == table["object"]) & ids["object"])).to_numpy(np.bool_)
@@ -103,7 +104,7 @@ def _flags(
 
 
 def _each(labels: pd.Series, rule: Callable[[str], bool]) -> Flags:
-    """Apply a rule to every label, asking once a distinct one."""
+    """Apply a rule to every label, once per distinct label."""
     codes, values = pd.factorize(labels)
     answers = np.array([rule(str(text)) for text in values], dtype=np.bool_)
     flags: Flags = answers[codes] if len(values) else np.zeros(0, dtype=np.bool_)
@@ -111,9 +112,9 @@ def _each(labels: pd.Series, rule: Callable[[str], bool]) -> Flags:
 
 
 def _has_words(text: str, part: str) -> bool:
-    """Say whether `part`, which is in `text`, stands there as whole words, where words are spaced.
+    """Say whether `part`, a part of `text`, is made of whole words of it.
 
-    "Asia" is no word of "Malaysia"; in Chinese and Japanese every part counts.
+    "Asia" is no word of "Malaysia". Chinese and Japanese do not space words: every part counts.
     """
     if "CJK" in scripts(part):
         return True
@@ -122,7 +123,7 @@ def _has_words(text: str, part: str) -> bool:
 
 
 def _is_mixed(text: str) -> bool:
-    """Say whether a word has letters of two scripts; East Asian ones take Latin letters in."""
+    """Say whether a word has letters of two scripts; East Asian words may have Latin letters."""
     if text.isascii():
         return False
     found = (scripts(word) for word in re.findall(r"\w+", text))
@@ -132,8 +133,8 @@ def _is_mixed(text: str) -> bool:
 def scripts(text: str) -> set[str]:
     """Return the scripts of a text's letters, by the first word of their Unicode names.
 
-    Chinese, Japanese and Korean characters, which texts mix, count as one; signs that every
-    script takes in, such as the marks of ordinal numbers, count as none.
+    Chinese, Japanese and Korean characters count as one script, because texts mix them; signs
+    used in every script, such as the marks of ordinal numbers, count as none.
     """
     return {_script(c) for c in text if c.isalpha()} - {""}
 
@@ -148,7 +149,7 @@ def _script(letter: str) -> str:
 
 
 def _ambiguous(table: pd.DataFrame) -> Flags:
-    """Flag triples with a label that an earlier id of their relation has already."""
+    """Flag triples with a label that an earlier id of the same relation has."""
     flags = np.zeros(len(table), dtype=np.bool_)
     for thing in ("subject", "object"):
         label = table[f"{thing}_label"].str.strip().str.casefold()
@@ -159,7 +160,7 @@ def _ambiguous(table: pd.DataFrame) -> Flags:
     return flags
 
 
-def counted(reason: pd.Series, relation: pd.Series, names: Sequence[str]) -> dict[str, Any]:
-    """Return, by relation, how many triples each of `names` holds for; all relations are named."""
+def count_reasons(reason: pd.Series, relation: pd.Series, names: Sequence[str]) -> dict[str, Any]:
+    """Return, for every relation, the number of triples with each of the reasons `names`."""
     table = pd.crosstab(relation, reason).reindex(columns=list(names), fill_value=0)
     return {str(r): {n: int(row[n]) for n in names} for r, row in table.iterrows()}

@@ -1,4 +1,4 @@
-"""Facts from a data set of the Hugging Face Hub, at one revision."""
+"""Read facts from a data set of the Hugging Face Hub, at one revision."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import datasets
 
 from neuron_atlas.sources.json_values import shown
-from neuron_atlas.sources.own import LABELS, REQUIRED, Row, tabled
+from neuron_atlas.sources.own import LABELS, REQUIRED, Row, collect
 from neuron_atlas.sources.raw import Raw
 
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
@@ -23,17 +23,17 @@ def read(
     language: str,
     relations: Sequence[str] | None,
 ) -> Raw:
-    """Read one language of a data set with a fact a row. None of its code is ever run.
+    """Read one language of a data set with one fact per row. None of its code is ever run.
 
     Args:
         dataset: `owner/name`.
-        revision: The 40 hexadecimal digits of a commit, as a branch may change.
+        revision: A commit, 40 hexadecimal digits: a branch may change.
         subset: The configuration's name, or None for the only one.
         split: The split's name.
-        columns: The data set's column for each of `own.REQUIRED` and, where a label is not
-            the id itself, of `own.LABELS`.
-        language: One that the split has.
-        relations: Those to read, or None for all that the split has in any language.
+        columns: Our name to the data set's, for each of `own.REQUIRED` and, if labels differ from
+            ids, of `own.LABELS`.
+        language: One of the split's languages.
+        relations: Those to read; None reads all that the split has in any language.
 
     Returns:
         The rows in the data set's order, without templates.
@@ -52,7 +52,7 @@ def read(
             "correct facts.hub.columns"
         )
     rows = _rows(loaded, source, columns)
-    return tabled(rows, source=source, language=language, relations=relations)
+    return collect(rows, source=source, language=language, relations=relations)
 
 
 def _check_arguments(dataset: str, revision: str, columns: Mapping[str, str]) -> None:
@@ -75,7 +75,7 @@ def _check_arguments(dataset: str, revision: str, columns: Mapping[str, str]) ->
 def _loaded(dataset: str, revision: str, *, subset: str | None, split: str) -> datasets.Dataset:
     try:
         loaded = datasets.load_dataset(dataset, name=subset, revision=revision, split=split)
-    except Exception as error:  # the loader, and what it loads with, promise no set of errors
+    except Exception as error:  # neither the loader nor what it calls documents its errors
         raise ValueError(
             f"{dataset}@{revision}: expected split {shown(split)} of subset {shown(subset)}, got "
             f"{type(error).__name__} {shown(str(error))}; check its name, parts and access"

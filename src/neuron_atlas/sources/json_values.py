@@ -1,4 +1,4 @@
-"""JSON values with their checks: what is wrong is said in one line that names file and line."""
+"""Read JSON values and check them; an error is one line that names the file and the line."""
 
 import json
 import re
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 _RELATION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-_SURROGATE = re.compile("[\ud800-\udfff]")  # half of a pair, which UTF-8 cannot hold
+_SURROGATE = re.compile("[\ud800-\udfff]")  # half of a surrogate pair, which UTF-8 cannot encode
 _REPR = reprlib.Repr()
 _REPR.maxlevel, _REPR.maxstring, _REPR.maxother = 2, 80, 80
 
@@ -20,10 +20,10 @@ _DECODER = json.JSONDecoder(parse_constant=_constant)
 
 
 def parsed(text: str, where: str, first: int = 1) -> Any:
-    """Return the JSON value that is written in `text`, whose first line is the file's `first`.
+    """Return the JSON value in `text`, whose first line is line `first` of the file, from 1.
 
     Raises:
-        ValueError: it is not JSON, or holds NaN or an infinity.
+        ValueError: it is not JSON; NaN and infinities are not.
     """
     try:
         return _DECODER.decode(text)
@@ -37,17 +37,21 @@ def parsed(text: str, where: str, first: int = 1) -> Any:
 
 
 def mapping(value: object, where: str) -> dict[str, Any]:
-    """Return a JSON value that must be an object."""
+    """Return a JSON value, which must be an object.
+
+    Raises:
+        ValueError: it is anything else.
+    """
     if not isinstance(value, dict):
         raise ValueError(f"{where}: expected a JSON object, got {shown(value)}; correct it")
     return value
 
 
 def text(record: Mapping[str, object], key: str, where: str) -> str:
-    """Return a key's text, as it is.
+    """Return the text of a key, unchanged.
 
     Raises:
-        ValueError: the key is missing, or its value is no text that UTF-8 can hold.
+        ValueError: the key is missing, or its value is not text that UTF-8 can encode.
     """
     if key not in record:
         raise ValueError(f"{where}: expected {key!r}, got {shown(list(record))}; add it")
@@ -58,7 +62,11 @@ def text(record: Mapping[str, object], key: str, where: str) -> str:
 
 
 def filled(record: Mapping[str, object], key: str, where: str) -> str:
-    """Return a key's text as it is, which must hold more than white space."""
+    """Return the text of a key, unchanged.
+
+    Raises:
+        ValueError: as `text` does, or the text is empty or only white space.
+    """
     value = text(record, key, where)
     if not value.strip():
         raise ValueError(f"{where}: expected {key!r} to be filled, got {shown(value)}; fill it")
@@ -66,7 +74,11 @@ def filled(record: Mapping[str, object], key: str, where: str) -> str:
 
 
 def relation_name(name: str, where: str) -> str:
-    """Return a relation's name, which becomes a part of file names and of fact ids."""
+    """Return a relation's name, which becomes part of file names and of fact ids.
+
+    Raises:
+        ValueError: it has other characters, or too many.
+    """
     if not _RELATION.fullmatch(name):
         raise ValueError(
             f"{where}: expected a relation's name of at most 64 letters, digits, '_', '.' and '-', "
@@ -75,10 +87,14 @@ def relation_name(name: str, where: str) -> str:
     return name
 
 
-def one_of(language: str, languages: Sequence[str], where: str) -> str:
-    """Return a language, which must be one of those that a source has."""
+def known_language(language: str, languages: Sequence[str], where: str) -> str:
+    """Return `language`.
+
+    Raises:
+        ValueError: it is none of the source's `languages`.
+    """
     if language not in languages:
-        have = ", ".join(map(plain, sorted(languages)[:60]))[:300]
+        have = ", ".join(map(printable, sorted(languages)[:60]))[:300]
         raise ValueError(
             f"{where}: expected one of the languages {have}, got {shown(language)}; choose another"
         )
@@ -86,11 +102,11 @@ def one_of(language: str, languages: Sequence[str], where: str) -> str:
 
 
 def shown(value: object) -> str:
-    """Return a value as an error shows it: on one line, at most 80 characters."""
+    """Return a value for an error message: one line, at most 80 characters."""
     text = _REPR.repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def plain(name: str) -> str:
-    """Return a name as it is, or as `shown` does if it is long or cannot be printed."""
+def printable(name: str) -> str:
+    """Return a name unchanged, or as `shown` does if it is long or cannot be printed."""
     return name if name.isprintable() and len(name) <= 120 else shown(name)

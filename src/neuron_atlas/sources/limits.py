@@ -1,4 +1,4 @@
-"""How many facts and answers of a relation are kept."""
+"""Limit how many facts and answers of a relation are kept."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -29,8 +29,8 @@ class Limits(Section):
     """Largest share of a relation's facts with the same canonical answer."""
 
 
-def within(triples: Sequence[Triple], limits: Limits) -> list[Triple]:
-    """Keep the most triples, first ones first, that no limit forbids."""
+def within_limits(triples: Sequence[Triple], limits: Limits) -> list[Triple]:
+    """Return as many triples as the limits allow, earlier ones first."""
     most = limits.max_per_relation
     size = len(triples) if most is None else min(most, len(triples))
     while size:
@@ -38,12 +38,12 @@ def within(triples: Sequence[Triple], limits: Limits) -> list[Triple]:
         kept = _quota(triples, same, limits.max_candidates)
         if len(kept) >= size:
             return kept[:size]
-        size = len(kept)  # a smaller size never allows more, so none between them is reached
+        size = len(kept)  # a smaller size never allows more, so sizes in between fail too
     return []
 
 
 def _quota(triples: Sequence[Triple], most: int, n_answers: int) -> list[Triple]:
-    """Keep at most `most` triples of one canonical answer and `n_answers` different answers."""
+    """Keep at most `most` triples per canonical answer, and at most `n_answers` answers."""
     kept, count = [], Counter[str]()
     for triple in triples:
         answer = triple.objects[0]
@@ -54,13 +54,13 @@ def _quota(triples: Sequence[Triple], most: int, n_answers: int) -> list[Triple]
 
 
 def candidates_of(triples: Sequence[Triple], n: int) -> tuple[str, ...]:
-    """Return the canonical answers, then other correct ones, up to `n`."""
+    """Return up to `n` answers: the canonical ones first, then other correct ones."""
     canonical = [t.objects[0] for t in triples]
     others = [o for t in triples for o in t.objects[1:]]
     return tuple(dict.fromkeys([*canonical, *others]))[:n]
 
 
-def among(objects: Sequence[str], kept: Iterable[str]) -> tuple[str, ...]:
-    """Return the objects that are kept, in their order."""
+def restrict(objects: Sequence[str], kept: Iterable[str]) -> tuple[str, ...]:
+    """Return those of `objects` that are in `kept`, in their order."""
     allowed = set(kept)
     return tuple(o for o in objects if o in allowed)

@@ -1,4 +1,4 @@
-"""LRE: the relations whose decoding is linear, in English, one JSON file a relation."""
+"""Read LRE, facts in English: one JSON file per relation."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -8,8 +8,15 @@ from typing import Any
 import pandas as pd
 
 from neuron_atlas.pipeline.slots import OBJECT, SUBJECT
-from neuron_atlas.sources.json_values import filled, mapping, one_of, parsed, relation_name, shown
-from neuron_atlas.sources.raw import COLUMNS, Origin, Raw, chosen
+from neuron_atlas.sources.json_values import (
+    filled,
+    known_language,
+    mapping,
+    parsed,
+    relation_name,
+    shown,
+)
+from neuron_atlas.sources.raw import COLUMNS, Origin, Raw, relations_to_read
 from neuron_atlas.sources.text_files import Folder, opened
 
 ORIGIN = Origin(
@@ -30,22 +37,22 @@ def read(path: Path, language: str, relations: Sequence[str] | None) -> Raw:
 
     Args:
         path: A folder or a zip archive with `<relation>.json` at any depth.
-        language: "en".
-        relations: Those to read, in this order, or None for all.
+        language: Only "en".
+        relations: Those to read, in this order; None reads all.
 
     Returns:
-        A row a sample and object. The files have no ids: a label, without white space around it,
-        is its own. Templates are those for prompts with examples, then those for prompts without,
+        One row per sample and object. The files have no ids: a label, stripped of white space, is
+        its own id. Templates are those for prompts with examples, then those for prompts without,
         each once; the object follows after a space.
 
     Raises:
         ValueError: `path` has no such file or lacks a relation, or a file is malformed.
     """
-    one_of(language, LANGUAGES, str(path))
+    known_language(language, LANGUAGES, str(path))
     rows, templates = [], {}
     with opened(path) as folder:
         files = _files(folder)
-        for relation in chosen(relations, sorted(files), str(path)):
+        for relation in relations_to_read(relations, sorted(files), str(path)):
             where = folder.where(files[relation])
             record = mapping(parsed(folder.text(files[relation], MAX_BYTES), where), where)
             templates[relation] = _templates(record, where)
@@ -66,8 +73,8 @@ def _files(folder: Folder) -> dict[str, str]:
         relation = relation_name(PurePosixPath(name).stem, folder.where(name))
         if relation in files:
             raise ValueError(
-                f"{folder.where(name)}: expected one file a relation, got {shown(files[relation])} "
-                "too; remove one"
+                f"{folder.where(name)}: expected one file per relation, got "
+                f"{shown(files[relation])} too; remove one"
             )
         files[relation] = name
     if not files:
@@ -85,7 +92,9 @@ def _templates(record: Mapping[str, Any], where: str) -> tuple[str, ...]:
 def _template(value: object, where: str) -> str:
     prompt = filled({"template": value}, "template", where).rstrip()
     if set(prompt.replace("{}", "")) & set("{}"):
-        raise ValueError(f"{where}: expected {{}} and no other brace, got {shown(value)}; mend it")
+        raise ValueError(
+            f"{where}: expected {{}} and no other brace, got {shown(value)}; correct it"
+        )
     return f"{prompt.replace('{}', SUBJECT)} {OBJECT}"
 
 

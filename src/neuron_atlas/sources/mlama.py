@@ -1,4 +1,4 @@
-"""mLAMA: LAMA's facts with labels in 53 languages, one file a language and relation."""
+"""Read mLAMA, LAMA's facts in 53 languages: one file per language and relation."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,8 +8,8 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from neuron_atlas.pipeline.slots import OBJECT, SUBJECT
-from neuron_atlas.sources.json_values import filled, one_of, relation_name, shown, text
-from neuron_atlas.sources.raw import COLUMNS, Origin, Raw, chosen
+from neuron_atlas.sources.json_values import filled, known_language, relation_name, shown, text
+from neuron_atlas.sources.raw import COLUMNS, Origin, Raw, relations_to_read
 from neuron_atlas.sources.text_files import Folder, opened
 
 ORIGIN = Origin(
@@ -27,21 +27,21 @@ def read(path: Path, language: str, relations: Sequence[str] | None) -> Raw:
     Args:
         path: The folder `mlama1.1`, its parent, or a zip archive of either.
         language: The name of one of its folders.
-        relations: Those to read, in this order, or None for all. One that other languages have
-            and this one lacks gives no rows.
+        relations: Those to read, in this order; None reads all. A relation that only other
+            languages have gives no rows.
 
     Returns:
-        The triples as the files have them, and the templates of each relation that is asked for
-        (or, with None, that has triples); a relation without a template has an empty tuple.
+        The triples as the files have them, and the templates of each relation in `relations` (with
+        None, of each that has triples): an empty tuple for a relation without templates.
 
     Raises:
         ValueError: `path` is not mLAMA, lacks the language or a relation, or a line is malformed.
     """
     with opened(path) as folder:
         files = _files(folder)
-        here = files[one_of(language, list(files), str(path))]
+        here = files[known_language(language, list(files), str(path))]
         known = {name for names in files.values() for name in names} - {_TEMPLATES}
-        names = chosen(relations, sorted(known), str(path))
+        names = relations_to_read(relations, sorted(known), str(path))
         table = _table(folder, {name: here[name] for name in names if name in here})
         found = _templates(folder, here[_TEMPLATES])
     wanted = names if relations is not None else [name for name in names if name in here]
@@ -53,14 +53,16 @@ def origin(path: Path, languages: Iterable[str] | None = None) -> Origin:
     with opened(path) as folder:
         files = _files(folder)
         codes = sorted(files) if languages is None else languages
-        named = {code: files[one_of(code, list(files), str(path))] for code in codes}
+        named = {code: files[known_language(code, list(files), str(path))] for code in codes}
         names = [name for found in named.values() for name in found.values()]
         return replace(ORIGIN, files=folder.sha256(names))
 
 
 def _files(folder: Folder) -> dict[str, dict[str, str]]:
-    """Return the files by language and by relation; each language has one of templates."""
-    found = {k: v for k, v in tree(folder, f"{_TEMPLATES}.jsonl").items() if _TEMPLATES in v}
+    """Return file names by language and relation; each language has one file of templates."""
+    found = {
+        k: v for k, v in files_by_language(folder, f"{_TEMPLATES}.jsonl").items() if _TEMPLATES in v
+    }
     for name in (name for files in found.values() for name in files.values()):
         relation_name(PurePosixPath(name).stem, folder.where(name))
     if all(len(files) == 1 for files in found.values()):
@@ -71,15 +73,15 @@ def _files(folder: Folder) -> dict[str, dict[str, str]]:
     return found
 
 
-def tree(folder: Folder, marker: str) -> dict[str, dict[str, str]]:
-    """Return file names by language and stem, of files `<prefix>/<language>/<stem>.jsonl`.
+def files_by_language(folder: Folder, marker: str) -> dict[str, dict[str, str]]:
+    """Return the names of files `<prefix>/<language>/<stem>.jsonl`, by language and stem.
 
     Args:
         folder: Where to look.
-        marker: A pattern of names. The prefix, which may be empty, is that of its matches.
+        marker: Pattern of file names; its matches tell the prefix, which may be empty.
 
     Raises:
-        ValueError: nothing matches, or what does has more than one prefix.
+        ValueError: nothing matches, or the matches have more than one prefix.
     """
     paths = {PurePosixPath(name): name for name in folder.names if name.endswith(".jsonl")}
     deep = {path: name for path, name in paths.items() if len(path.parts) > 1}
@@ -100,7 +102,7 @@ def tree(folder: Folder, marker: str) -> dict[str, dict[str, str]]:
 def _table(folder: Folder, files: Mapping[str, str]) -> pd.DataFrame:
     columns: dict[str, list[str]] = {name: [] for name in COLUMNS}
     for relation, name in files.items():
-        for where, record in folder.records(name):
+        for where, record in folder.json_lines(name):
             columns["relation"].append(relation)
             columns["subject"].append(filled(record, "sub_uri", where))
             columns["subject_label"].append(text(record, "sub_label", where))
@@ -111,17 +113,17 @@ def _table(folder: Folder, files: Mapping[str, str]) -> pd.DataFrame:
 
 def _templates(folder: Folder, name: str) -> dict[str, list[str]]:
     found: dict[str, list[str]] = defaultdict(list)
-    for where, record in folder.records(name):
+    for where, record in folder.json_lines(name):
         relation = relation_name(text(record, "relation", where), where)
         found[relation].append(template(record, "template", where))
     return found
 
 
 def template(record: Mapping[str, object], key: str, where: str) -> str:
-    """Return a key's template with `[X]` and `[Y]` written as `{subject}` and `{object}`.
+    """Return the template of a key, with `[X]` and `[Y]` replaced by `{subject}` and `{object}`.
 
     Raises:
-        ValueError: it is not text, is blank, or holds a brace.
+        ValueError: it is not text, is blank, or has a brace.
     """
     value = filled(record, key, where)
     if "{" in value or "}" in value:
@@ -136,8 +138,8 @@ def read_patterns(
 
     Args:
         folder: Holds `<language>/<relation>.jsonl`, as a folder or a zip archive.
-        language: The name of one of its folders; another gives no templates.
-        relations: Those to read, or None for all; one without a file is left out.
+        language: The name of one of its folders; any other gives no templates.
+        relations: Those to read; None reads all. A relation without a file is left out.
 
     Returns:
         Templates by relation, in the files' order, with `{subject}` and `{object}`.
@@ -146,11 +148,12 @@ def read_patterns(
         ValueError: there is no such file in any language, or a line is malformed.
     """
     with opened(folder) as files:
-        found = tree(files, "*.jsonl").get(language, {})
+        found = files_by_language(files, "*.jsonl").get(language, {})
         names = sorted(found) if relations is None else [n for n in relations if n in found]
         return {
             relation_name(name, files.where(found[name])): tuple(
-                template(record, "pattern", where) for where, record in files.records(found[name])
+                template(record, "pattern", where)
+                for where, record in files.json_lines(found[name])
             )
             for name in names
         }

@@ -1,4 +1,4 @@
-"""A user's own facts: one JSON Lines or CSV file of all languages."""
+"""Read a user's own facts: one JSON Lines or CSV file for all languages."""
 
 import csv
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
@@ -9,23 +9,23 @@ from pathlib import Path
 import pandas as pd
 
 from neuron_atlas.sources import text_files
-from neuron_atlas.sources.json_values import filled, one_of, relation_name, shown, text
-from neuron_atlas.sources.raw import COLUMNS, Origin, Raw, chosen
+from neuron_atlas.sources.json_values import filled, known_language, relation_name, shown, text
+from neuron_atlas.sources.raw import COLUMNS, Origin, Raw, relations_to_read
 
 REQUIRED = ("relation", "language", "subject", "object")
 LABELS = ("subject_label", "object_label")
 
-Row = tuple[str, Mapping[str, object]]  # where it stands, what it says
+Row = tuple[str, Mapping[str, object]]  # file and line, values by column
 
 
 def read(path: Path, language: str, relations: Sequence[str] | None) -> Raw:
-    """Read one language of a file with a fact a line.
+    """Read one language of a file with one fact per line.
 
     Args:
-        path: `.jsonl` or `.csv`, with the columns `REQUIRED` and, where a label is not the id
-            itself, `LABELS`; others are ignored.
-        language: One that the file has.
-        relations: Those to read, or None for all that the file has in any language.
+        path: `.jsonl` or `.csv`, with the columns `REQUIRED` and, if labels differ from ids,
+            `LABELS`; other columns are ignored.
+        language: One of the file's languages.
+        relations: Those to read; None reads all that the file has in any language.
 
     Returns:
         The rows in the file's order, without templates.
@@ -35,11 +35,11 @@ def read(path: Path, language: str, relations: Sequence[str] | None) -> Raw:
             any language is malformed.
     """
     with closing(_rows(path)) as rows:
-        return tabled(rows, source=str(path), language=language, relations=relations)
+        return collect(rows, source=str(path), language=language, relations=relations)
 
 
 def origin(path: Path) -> Origin:
-    """Return the file's own name and digest; its licence is the user's affair."""
+    """Return the file's name and digest; its licence is not known."""
     return Origin(
         name=path.name,
         version="",
@@ -49,16 +49,16 @@ def origin(path: Path) -> Origin:
     )
 
 
-def tabled(
+def collect(
     rows: Iterable[Row], *, source: str, language: str, relations: Sequence[str] | None
 ) -> Raw:
     """Collect one language's rows of a source that holds all languages.
 
     Args:
-        rows: All of them: those of other languages say which languages and relations there are.
-        source: What an error calls the source.
-        language: One that the source has.
-        relations: Those to keep, or None for all.
+        rows: The rows of all languages, which tell what languages and relations there are.
+        source: Its name in error messages.
+        language: One of the source's languages.
+        relations: Those to keep; None keeps all.
 
     Raises:
         ValueError: a row is malformed, or the source lacks the language or a relation.
@@ -66,22 +66,22 @@ def tabled(
     columns: dict[str, list[str]] = {name: [] for name in COLUMNS}
     known, codes = set(), set()
     for where, row in rows:
-        found = fact(row, where)
+        found = checked(row, where)
         known.add(found["relation"])
         codes.add(found["language"])
         if found["language"] == language:
             for name in COLUMNS:
                 columns[name].append(found[name])
-    one_of(language, sorted(codes), source)
+    known_language(language, sorted(codes), source)
     table = pd.DataFrame(columns, dtype="str")
-    kept = table["relation"].isin(chosen(relations, sorted(known), source))
+    kept = table["relation"].isin(relations_to_read(relations, sorted(known), source))
     return Raw(language, table[kept].reset_index(drop=True), {})
 
 
-def fact(row: Mapping[str, object], where: str) -> dict[str, str]:
-    """Return a row's `REQUIRED` and `LABELS`, checked.
+def checked(row: Mapping[str, object], where: str) -> dict[str, str]:
+    """Return a row's `REQUIRED` and `LABELS`, as text.
 
-    A missing label is the id, and one that is null is empty.
+    A missing label becomes the id; a label that is null becomes empty.
 
     Raises:
         ValueError: a value is missing, blank where it is required, or not text.
@@ -95,7 +95,7 @@ def fact(row: Mapping[str, object], where: str) -> dict[str, str]:
 
 
 def _rows(path: Path) -> Generator[Row, None, None]:
-    readers = {".jsonl": text_files.records, ".csv": _csv_rows}
+    readers = {".jsonl": text_files.json_lines, ".csv": _csv_rows}
     if not path.is_file() or path.suffix.lower() not in readers:
         found = "another name" if path.is_file() else "no file"
         raise ValueError(f"{path}: expected a .jsonl or .csv file, found {found}; check the path")
@@ -122,7 +122,7 @@ def _csv_rows(stream: BufferedIOBase, where: str) -> Iterator[Row]:
 
 
 def _fields(stream: BufferedIOBase, where: str) -> Iterator[tuple[str, list[str]]]:
-    """Yield (file and first line, fields) of each record that is not blank."""
+    """Yield the file and first line, and the fields, of each record that is not blank."""
     reader = csv.reader((line for _, line in text_files.lines(stream, where)), strict=True)
     first = 1
     with _field_limit():
@@ -140,7 +140,7 @@ def _fields(stream: BufferedIOBase, where: str) -> Iterator[tuple[str, list[str]
 
 @contextmanager
 def _field_limit() -> Iterator[None]:
-    """Let a field be as long as a line may be; the csv module keeps its limit in a global."""
+    """Let a field be as long as a line may be; the csv module's limit is a global."""
     before = csv.field_size_limit(text_files.MAX_LINE)
     try:
         yield

@@ -1,4 +1,4 @@
-"""What a fact source says, before anything of it is judged: labelled triples and templates."""
+"""What a reader returns of a fact source: labelled triples and templates, nothing left out."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,10 +14,10 @@ class Raw:
 
     Attributes:
         language: Its code.
-        table: One row a (relation, subject, object) triple, in the source's order: `COLUMNS`, all
-            text. Ids are the same in every language; labels may be empty.
-        templates: By relation, texts with `{subject}` and `{object}`, as the source has them:
-            nothing is left out for a slot that is missing or doubled.
+        table: One row per (relation, subject, object) triple, in the source's order: `COLUMNS`,
+            all text. Ids are the same in every language; labels may be empty.
+        templates: By relation, texts with `{subject}` and `{object}`, as the source has them: also
+            those where one is missing or doubled.
     """
 
     language: str
@@ -30,11 +30,11 @@ class Origin:
     """Where facts come from, for the data card.
 
     Attributes:
-        name: What the source is called.
-        version: Its version, or a revision.
-        licence: Under which its data may be used.
-        reference: Whom to cite, or where to find it.
-        files: SHA-256 by the name of each file read.
+        name: The source's name.
+        version: Its version or revision.
+        licence: Of its data.
+        reference: What to cite, or where to find it.
+        files: File name to SHA-256, of each file read.
     """
 
     name: str
@@ -44,11 +44,13 @@ class Origin:
     files: Mapping[str, str] = field(default_factory=dict)
 
 
-def chosen(relations: Sequence[str] | None, known: Sequence[str], where: str) -> list[str]:
-    """Return the relations to read: those asked for, or all.
+def relations_to_read(
+    relations: Sequence[str] | None, known: Sequence[str], where: str
+) -> list[str]:
+    """Return `relations`, or all known ones, sorted, for None.
 
     Raises:
-        ValueError: the source has none of a name, or a name comes twice.
+        ValueError: the source has no relation of some name, or a name comes twice.
     """
     if relations is None:
         return sorted(known)

@@ -1,4 +1,4 @@
-"""The fact sources by name: each is read into the same triples and templates."""
+"""Read any fact source by its name, into the same triples and templates."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +10,6 @@ from neuron_atlas.facts.fact_table import OPENING
 from neuron_atlas.pipeline.params import Section
 from neuron_atlas.pipeline.slots import OBJECT
 from neuron_atlas.sources import lre, mlama, own
-from neuron_atlas.sources.hub import read
 from neuron_atlas.sources.raw import Origin, Raw
 from neuron_atlas.wording import templates
 
@@ -54,15 +53,15 @@ class FactSource(Section):
 def read_source(
     source: FactSource, languages: Sequence[str], relations: Sequence[str] | None
 ) -> dict[str, Raw]:
-    """Read every language: the source's own templates first, then those of the templates' folder.
+    """Read every language: the source's own templates first, then those of the template folder.
 
     Args:
-        source: Where from.
-        languages: Codes; each must be one of the source's.
-        relations: Names; None takes all.
+        source: Where the facts come from.
+        languages: Codes, each one of the source's.
+        relations: Names; None reads all.
 
     Raises:
-        ValueError: something of it cannot be read; the message names the file and line.
+        ValueError: something cannot be read; the message names the file and the line.
     """
     found = {}
     if not source.templates.exists():
@@ -70,7 +69,7 @@ def read_source(
     for code in languages:
         raw = _read(source, code, relations)
         names = sorted(set(raw.table["relation"]) | set(raw.templates))
-        more = further(source.templates, code, names)
+        more = extra_templates(source.templates, code, names)
         if not more and not any(raw.templates.values()):
             raise ValueError(
                 f"facts.templates {source.templates} has no templates in {code!r} for any of "
@@ -96,8 +95,10 @@ def _read(source: FactSource, code: str, relations: Sequence[str] | None) -> Raw
         raw: Raw = FILES[source.source].read(source.path, code, relations)
         return raw
 
+    from neuron_atlas.sources import hub as hub_reader  # here, since `datasets` imports slowly
+
     hub = _required(source.hub)
-    return read(
+    return hub_reader.read(
         hub.dataset,
         hub.revision,
         subset=hub.subset,
@@ -133,18 +134,20 @@ def _required(hub: Hub | None) -> Hub:
     return hub
 
 
-def further(folder: Path, code: str, relations: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Return one language's templates of a folder, with both slots; none for what it lacks.
+def extra_templates(
+    folder: Path, code: str, relations: Sequence[str]
+) -> dict[str, tuple[str, ...]]:
+    """Return one language's templates by relation, each with both placeholders; {} if it has none.
 
     Raises:
-        ValueError: the folder is neither of our layout nor of mParaRel's, or a template is broken.
+        ValueError: the folder has neither our layout nor mParaRel's, or a template is broken.
     """
     listed = templates.languages(folder)
     if not listed:
         return mlama.read_patterns(folder, code, relations)
     if code not in listed:
         return {}
-    # `encoder=True` lets all texts pass: which of them fit the model is chosen, and counted, later.
+    # `encoder=True` lets all texts pass: those that do not fit the model are counted later.
     texts = templates.load(code, folder, at_least=1, encoder=True)
     return {
         r: tuple(_with_object(text, texts.separator) for text in texts.templates[r])

@@ -1,4 +1,4 @@
-"""From a source to the fact table and the report of each language."""
+"""Make the fact table and the report of each language from a source."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -30,8 +30,8 @@ Allowed = Literal["label_is_id", "same_label", "copy", "mixed_scripts"]
 class LanguageFacts:
     """A language's fact table, and the report on it.
 
-    The report has the `source` (`raw.Origin`), the folder of `templates` and, by relation in
-    `relations`, counts of what was kept and dropped, of templates, and an `example`: a prompt with
+    The report has the `source` (`raw.Origin`), the folder of `templates`, and in `relations`, by
+    relation: counts of facts kept and dropped and of templates, and an `example`, a prompt with
     its answer.
     """
 
@@ -46,7 +46,7 @@ def with_report(
     origin: Origin,
     templates: Path,
 ) -> LanguageFacts:
-    """Put a table and its counts together, and add examples."""
+    """Return a table with its report: the counts, and an example per relation."""
     first = table.drop_duplicates("relation")
     examples = dict(
         zip(
@@ -90,7 +90,7 @@ def make(
         model_folder: Holds the tokenizer, which answers are counted with.
 
     Raises:
-        ValueError: the source cannot be read, or too little of it is left; the message says why.
+        ValueError: the source cannot be read, or too few facts are left; the message says why.
     """
     encoder = bool(store.read_json(model_folder / "provenance.json")["architecture"]["encoder"])
     raw = readers.read_source(facts, languages, facts.relations)
@@ -116,21 +116,21 @@ def make(
 
 def _prompts(raw: Raw, facts: Facts, *, encoder: bool) -> Prompts:
     ours = stand_ins(raw.language) if facts.stand_in else {}
-    return prompts.choose(raw.templates, ours, encoder=encoder, most=facts.paraphrases)
+    return prompts.choose_templates(raw.templates, ours, encoder=encoder, most=facts.paraphrases)
 
 
 def _one_line(table: pd.DataFrame) -> pd.DataFrame:
-    """Make each white space of a label one space; empty a label that holds one of our slots."""
+    """Turn white space inside labels into single spaces; empty labels that have a placeholder."""
     cleared = {}
     for name in ("subject_label", "object_label"):
-        plain = table[name].str.replace(r"\s+", " ", regex=True)
-        slot = plain.str.contains(SUBJECT, regex=False) | plain.str.contains(OBJECT, regex=False)
-        cleared[name] = plain.mask(slot, "")
+        spaced = table[name].str.replace(r"\s+", " ", regex=True)
+        slot = spaced.str.contains(SUBJECT, regex=False) | spaced.str.contains(OBJECT, regex=False)
+        cleared[name] = spaced.mask(slot, "")
     return table.assign(**cleared)
 
 
 def _tokens(model_folder: Path) -> Callable[[str], int]:
-    """Return what counts an answer's tokens, behind a space or not, whichever are fewer."""
+    """Return a function that counts an answer's tokens: the fewer of with and without a space."""
     path = model_folder / "tokenizer.json"
     if not path.exists():
         raise ValueError(f"{path} does not exist; run `dvc repro model` or `dvc pull model` first")
@@ -141,7 +141,7 @@ def _tokens(model_folder: Path) -> Callable[[str], int]:
 
 
 def _require_comparison(found: FactSets, asked: Mapping[str, Prompts]) -> None:
-    """Require two relations in every language: neurons of one are compared with others'.
+    """Require two relations in every language: a relation's neurons are compared with others'.
 
     Raises:
         ValueError: a language has fewer.
@@ -159,11 +159,11 @@ def _require_comparison(found: FactSets, asked: Mapping[str, Prompts]) -> None:
 
 
 def _counts(found: FactSets, asked: Prompts, code: str) -> dict[str, dict[str, Any]]:
-    """Join the counts of facts and of templates; facts without a template are counted too."""
+    """Join the counts of facts and of templates; facts without a template count as none."""
     joined = {}
     for name, row in found.counts[code].items():
         templates = asked.counts.get(name, {"n_given": 0, "n_used": 0})
         unasked = 0 if templates["n_used"] else row["n_facts"]
-        kept = {**row, **aligned_facts.described([])} if unasked else row
+        kept = {**row, **aligned_facts.count_facts([])} if unasked else row
         joined[name] = {**kept, "n_without_template": unasked, "templates": templates}
     return joined

@@ -1,4 +1,4 @@
-"""Text files of a folder or of a zip archive: never extracted, refused in one sentence."""
+"""Read text files of a folder or a zip archive, which is never extracted; errors are one line."""
 
 import hashlib
 import io
@@ -16,10 +16,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from neuron_atlas.sources.json_values import mapping, parsed, plain, shown
+from neuron_atlas.sources.json_values import mapping, parsed, printable, shown
 
 T = TypeVar("T")
-MAX_LINE = 2**20  # bytes, without the line's end
+MAX_LINE = 2**20  # bytes, without the line ending
 MAX_UNPACKED = 2**30  # bytes of all files of an archive
 _BOM = b"\xef\xbb\xbf"
 _OUTSIDE = re.compile(r"/|[A-Za-z]:|(.*/)?\.\.(/|$)|.*[\\\0]", re.DOTALL)
@@ -33,8 +33,8 @@ class Folder:
 
     Attributes:
         path: The folder, or the archive.
-        names: Its files at any depth, with forward slashes, sorted; no hidden ones.
-        archive: The open archive, None for a folder.
+        names: Its files at any depth, relative, with forward slashes, sorted; no hidden ones.
+        archive: The open archive; None for a folder.
     """
 
     path: Path
@@ -42,8 +42,10 @@ class Folder:
     archive: zipfile.ZipFile | None = None
 
     def where(self, name: str) -> str:
-        """Return what an error calls a file."""
-        return f"{self.path}: {plain(name)}" if self.archive else str(self.path / plain(name))
+        """Return a file's name in error messages."""
+        return (
+            f"{self.path}: {printable(name)}" if self.archive else str(self.path / printable(name))
+        )
 
     @contextmanager
     def open(self, name: str) -> Iterator[io.BufferedIOBase]:
@@ -63,10 +65,10 @@ class Folder:
             return cast(io.IOBase, self.archive.open(name))
         return (self.path / name).open("rb", buffering=0)
 
-    def records(self, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield a JSON Lines file's objects, as `records` does."""
+    def json_lines(self, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield a JSON Lines file's objects, as the function `json_lines` does."""
         with self.open(name) as stream:
-            yield from records(stream, self.where(name))
+            yield from json_lines(stream, self.where(name))
 
     def text(self, name: str, limit: int) -> str:
         """Return a whole file of at most `limit` bytes, without its byte-order mark.
@@ -82,14 +84,14 @@ class Folder:
         return _decoded(data.removeprefix(_BOM), where)
 
     def sha256(self, names: Iterable[str]) -> dict[str, str]:
-        """Return digests by file name: the archive's own, or those of a folder's `names`."""
+        """Return SHA-256 by file name: of the archive itself, or of each of a folder's `names`."""
         if self.archive:
             return {self.path.name: sha256(self.path)}
         return {name: sha256(self.path / name) for name in names}
 
 
 def sha256(path: Path) -> str:
-    """Return a file's SHA-256 in hexadecimal digits."""
+    """Return a file's SHA-256, as hexadecimal digits."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
@@ -100,7 +102,7 @@ def opened(path: Path) -> Iterator[Folder]:
 
     Raises:
         ValueError: `path` is neither, or the archive is damaged, is encrypted, unpacks to more than
-            `MAX_UNPACKED`, names a file twice or names one outside of itself.
+            `MAX_UNPACKED`, names a file twice or names a file outside itself.
     """
     if path.is_dir():
         yield Folder(path, _visible(_files(path)))
@@ -118,12 +120,12 @@ def _files(path: Path) -> Iterator[str]:
 
 
 def _visible(names: Iterable[str]) -> tuple[str, ...]:
-    """Leave out what systems put beside the files: `.DS_Store`, `__MACOSX/._name`."""
+    """Return the names, sorted, without what systems add: `.DS_Store`, `__MACOSX/._name`."""
     return tuple(sorted(n for n in names if not re.search(r"(^|/)\.[^/]", n)))
 
 
 def _check_members(archive: zipfile.ZipFile, path: Path) -> None:
-    # No file gives more than the size it states, so that what is stated bounds what is read.
+    # zipfile reads no more of a file than its stated size: the sum bounds what is read.
     if (size := sum(info.file_size for info in archive.infolist())) > MAX_UNPACKED:
         raise ValueError(
             f"{path}: expected at most {MAX_UNPACKED} bytes when unpacked, got {size}; unpack what "
@@ -131,7 +133,7 @@ def _check_members(archive: zipfile.ZipFile, path: Path) -> None:
         )
     seen: set[str] = set()
     for info in archive.infolist():
-        where = f"{path}: {plain(info.orig_filename)}"
+        where = f"{path}: {printable(info.orig_filename)}"
         if _OUTSIDE.match(info.orig_filename):
             raise ValueError(f"{where}: expected a name inside the archive; pack it again")
         if info.flag_bits & 1:
@@ -139,7 +141,7 @@ def _check_members(archive: zipfile.ZipFile, path: Path) -> None:
         if info.filename in seen:
             raise ValueError(f"{where}: expected each name once, got it twice; pack it again")
         seen.add(info.filename)
-        # Opening compares the two copies of a name: with one damaged, a file would be passed over.
+        # Opening compares the two copies of the name: if one is damaged, a file would be missed.
         _tried(partial(archive.open, info), where).close()
 
 
@@ -154,7 +156,7 @@ def _tried(action: Callable[[], T], where: str) -> T:
 
 
 def lines(stream: io.BufferedIOBase, where: str) -> Iterator[tuple[int, str]]:
-    """Yield (number from 1, text with its end) of each line, the byte-order mark left out.
+    """Yield each line's number, from 1, and its text with its ending, without a byte-order mark.
 
     Raises:
         ValueError: a line is longer than `MAX_LINE` or not UTF-8, or the stream is damaged.
@@ -167,7 +169,7 @@ def lines(stream: io.BufferedIOBase, where: str) -> Iterator[tuple[int, str]]:
         if len(line) > MAX_LINE and not line.endswith(b"\n"):
             raise ValueError(
                 f"{where}, line {number}: expected at most {MAX_LINE} bytes, got a longer line; "
-                "write one record a line"
+                "write one record per line"
             )
         yield number, _decoded(line.removeprefix(_BOM) if number == 1 else line, where, number)
 
@@ -183,11 +185,11 @@ def _decoded(data: bytes, where: str, first: int = 1) -> str:
         ) from error
 
 
-def records(stream: io.BufferedIOBase, where: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield (file and line, object) of each line of a JSON Lines file that is not blank.
+def json_lines(stream: io.BufferedIOBase, where: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the file and line, and the object, of each line of a JSON Lines file that is not blank.
 
     Raises:
-        ValueError: a line is not a JSON object, or there is none.
+        ValueError: a line is not a JSON object, or no line has one.
     """
     here = ""
     for number, line in lines(stream, where):

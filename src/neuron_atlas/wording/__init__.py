@@ -1,1 +1,1 @@
-"""Templates of prompts, and how subject and answer are put into them."""
+"""Prompt templates, and how subject and answer are put into them."""

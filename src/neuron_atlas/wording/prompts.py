@@ -1,4 +1,4 @@
-"""Which templates a model can be asked with, and where subject and answer stand in them."""
+"""Choose the templates that a model can be asked with, and count the others."""
 
 import unicodedata
 from collections.abc import Iterable, Mapping
@@ -11,26 +11,27 @@ LEFT_OUT = ("bad_slots", "object_not_last", "repeated")
 
 
 @dataclass(frozen=True)
-class Placed:
-    """Templates that can be used, in their order, and how many were left out and why."""
+class Usable:
+    """Templates that can be used, in their order, and how many were left out, by reason."""
 
     texts: tuple[str, ...]
     left_out: dict[str, int]
 
 
-def place(texts: Iterable[str], *, encoder: bool) -> Placed:
+def keep_usable(texts: Iterable[str], *, encoder: bool) -> Usable:
     """Keep the templates that fit the model, each once.
 
-    A decoder's answer comes last, after the subject; punctuation behind the object is cut off. An
-    encoder is asked with the whole text.
+    A decoder's answer has to come last, after the subject; punctuation after the object is cut
+    off. An encoder is asked with the whole text.
 
     Args:
         texts: Templates with `{subject}` and `{object}`.
-        encoder: Whether the model sees what stands behind the answer.
+        encoder: Whether the model sees the text after the answer.
 
     Returns:
-        Texts with both slots; counts by `LEFT_OUT`: a slot is missing or doubled, the object is
-        not last, or the text has come before but for marks.
+        The usable texts, each with both placeholders; and counts by `LEFT_OUT`: a placeholder is
+        missing or doubled, the object is not last, or the text repeats an earlier one but for
+        punctuation.
     """
     kept: dict[str, str] = {}
     left_out = dict.fromkeys(LEFT_OUT, 0)
@@ -43,11 +44,11 @@ def place(texts: Iterable[str], *, encoder: bool) -> Placed:
             kept[bare] = usable
         else:
             left_out[reason] += 1
-    return Placed(tuple(kept.values()), left_out)
+    return Usable(tuple(kept.values()), left_out)
 
 
 def _use(text: str, *, encoder: bool) -> tuple[str | None, str]:
-    """Return why a text cannot be used, or None, and the part of it that is."""
+    """Return why a text cannot be used, or None, and the part of it that is used."""
     if text.count(SUBJECT) != 1 or text.count(OBJECT) != 1:
         return "bad_slots", text
     before, after = text.split(OBJECT)
@@ -64,19 +65,19 @@ def _is_closing(character: str) -> bool:
 
 @dataclass(frozen=True)
 class Prompts:
-    """Templates by relation, best first, and what was counted on the way.
+    """Templates by relation, in order of preference, and counts of what was used and left out.
 
     Attributes:
-        texts: Relations without a usable template are missing.
-        counts: By relation: `n_given`, `n_used`, `left_out` by reason, and whether one of ours
-            stands in.
+        texts: Usable templates; a relation without any is missing.
+        counts: By relation: `n_given`, `n_used`, `left_out` by reason, and `stands_in`, whether
+            one of our own templates is used instead.
     """
 
     texts: Mapping[str, tuple[str, ...]]
     counts: Mapping[str, Mapping[str, Any]]
 
 
-def choose(
+def choose_templates(
     given: Mapping[str, tuple[str, ...]],
     stand_ins: Mapping[str, str],
     *,
@@ -87,21 +88,22 @@ def choose(
 
     Args:
         given: Templates by relation, as the source has them.
-        stand_ins: One template a relation for those of which none can be used; {} for none.
-        encoder: Whether the model sees what stands behind the answer.
-        most: Templates a relation, at least 1.
+        stand_ins: One template per relation, used if none of the given ones is usable; may be
+            empty.
+        encoder: Whether the model sees the text after the answer.
+        most: Most templates per relation, at least 1.
     """
     texts, counts = {}, {}
     for relation, listed in given.items():
-        placed = place(listed, encoder=encoder)
-        stands_in = not placed.texts and relation in stand_ins
-        usable = (stand_ins[relation],) if stands_in else placed.texts[:most]
-        if usable:
-            texts[relation] = usable
+        usable = keep_usable(listed, encoder=encoder)
+        stands_in = not usable.texts and relation in stand_ins
+        used = (stand_ins[relation],) if stands_in else usable.texts[:most]
+        if used:
+            texts[relation] = used
         counts[relation] = {
             "n_given": len(listed),
-            "n_used": len(usable),
-            "left_out": {**placed.left_out, "beyond_paraphrases": len(placed.texts[most:])},
+            "n_used": len(used),
+            "left_out": {**usable.left_out, "beyond_paraphrases": len(usable.texts[most:])},
             "stands_in": stands_in,
         }
     return Prompts(texts, counts)

@@ -1,4 +1,4 @@
-"""Prompt templates: one YAML file a language, which a native speaker can correct."""
+"""Read and check prompt templates: one YAML file per language, which a native speaker can edit."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from neuron_atlas.pipeline.slots import OBJECT, SUBJECT
 
 FOLDER = Path(__file__).parents[1] / "templates"
 MIN_PARAPHRASES = 3
-EXAMPLE = "Oslo"  # stands for a subject and an object
+EXAMPLE = "Oslo"  # put in for subject and object when spaces are checked
 KEYS = {"name", "separator", "templates"}
 
 
@@ -18,7 +18,8 @@ KEYS = {"name", "separator", "templates"}
 class Templates:
     """One language's paraphrases by relation.
 
-    `separator` stands between prompt and answer: a space, or nothing where words are not spaced.
+    `separator` stands between prompt and answer: a space, or nothing in a language that does not
+    put spaces between words.
     """
 
     name: str
@@ -53,12 +54,12 @@ def load(
     Args:
         language: Its code.
         folder: Where its file is.
-        at_least: Paraphrases that a relation needs.
-        encoder: Whether the object may stand elsewhere than at the end, as `{object}`.
+        at_least: Fewest paraphrases per relation.
+        encoder: Whether text may follow the object, which then is written as `{object}`.
 
     Raises:
         ValueError: there is no file for `language`, or a template breaks a rule; the message names
-            the file, the relation and the paraphrase's number, counted from 1, of every such one.
+            the file, the relation and the paraphrase's number, from 1, of each one that does.
     """
     if language not in languages(folder):
         raise ValueError(
@@ -79,7 +80,7 @@ def load(
 
 
 def lint(folder: Path = FOLDER, *, at_least: int = 1, encoder: bool = False) -> list[str]:
-    """Return what is wrong with the templates of a folder, each with file, relation and number."""
+    """Return every problem of a folder's templates, with its file, relation and number."""
     known = _relations(folder)
     return [
         problem
@@ -109,7 +110,15 @@ def problems(
     at_least: int,
     encoder: bool,
 ) -> list[str]:
-    """Return what is wrong with the content of one file."""
+    """Return the problems of one file's content, as `lint` does.
+
+    Args:
+        path: The file, to be named.
+        content: What it holds.
+        known: Relations that it may have; None allows any.
+        at_least: Fewest paraphrases per relation.
+        encoder: Whether text may follow the object.
+    """
     header = _header(content)
     if header:
         return [f"{path}{header}"]
@@ -145,7 +154,7 @@ def _paraphrases(where: str, texts: object, *, at_least: int, encoder: bool) -> 
         problem = _problem(text, encoder=encoder)
         bare = "".join(c for c in str(text) if c.isalnum()).casefold()
         if problem is None and bare in seen:
-            problem = f"the same as an earlier one, number {seen[bare]}, but for marks"
+            problem = f"the same as number {seen[bare]}, but for punctuation"
         if problem:
             found.append(f"{where}, paraphrase {number}: {problem}: {text!r}")
         seen.setdefault(bare, number)
@@ -180,9 +189,9 @@ RELATION_LABELS = Path(__file__).parents[1] / "relation_labels.yaml"
 
 
 def stand_ins(language: str) -> Mapping[str, str]:
-    """Return one template a relation, which names it without a sentence: "France, capital: …".
+    """Return one template per relation, which is no sentence but a label: "France, capital: …".
 
-    Empty for a language that has none.
+    Empty for a language without labels.
     """
     content = read_yaml(RELATION_LABELS)
     form = content["form"].get(language)
