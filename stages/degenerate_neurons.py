@@ -97,7 +97,7 @@ def main(
     found = search.find(
         Bench(lm, recalled[recalled["fact"].isin(stored["fact"])]),
         recalled,
-        knowledge_sets.graded(stored, method=fact_checking.METHOD),
+        knowledge_sets.grade_neurons(stored, method=fact_checking.METHOD),
         source,
         rule=params.rule(),
         search=params.search(),

@@ -131,7 +131,7 @@ def recalled(lm: LanguageModel) -> pd.DataFrame:
 
 
 def graded(size: int = 5) -> pd.DataFrame:
-    """Return what `knowledge_sets.graded` would: a fact's own units first, then decoys."""
+    """Return what `knowledge_sets.grade_neurons` would: a fact's own units first, then decoys."""
     rows = []
     for subject in ANSWER:
         own = [UNIT[name] for name, subjects in FIRES.items() if subject in subjects]

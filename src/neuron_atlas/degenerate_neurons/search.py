@@ -63,7 +63,7 @@ def find(
     Args:
         bench: The model and its prompts.
         recalled: The recall table.
-        graded: `knowledge_sets.graded`: each fact's neurons, best first.
+        graded: `knowledge_sets.grade_neurons`: each fact's neurons, best first.
         source: Activation sizes, which random neurons match.
         rule: What makes a set degenerate.
         search: How far to search.

@@ -199,7 +199,7 @@ def _grades(scores: Mapping[str, pd.DataFrame], rows: pd.DataFrame) -> pd.Series
 
     All neurons that a language stores are ranked there, not only those of its set.
     """
-    every = [knowledge_sets.ordered(table, method=METHOD) for table in scores.values()]
+    every = [knowledge_sets.neurons_by_grade(table, method=METHOD) for table in scores.values()]
     found = pd.Series(np.nan, index=rows.index)
     for fact, own in rows.groupby("fact"):
         orders = [order[str(fact)] for order in every if str(fact) in order]
