@@ -1,4 +1,4 @@
-"""An encoder's answer may stand amid its prompt: tokens, answers, readings and words agree."""
+"""An encoder's answer may stand inside its prompt: tokens, answers, readings and words agree."""
 
 import numpy as np
 import pytest

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from neuron_atlas.attributions.questions import Point
 from neuron_atlas.model.language_model import Head, LanguageModel
-from neuron_atlas.scoring.vocabulary import finished, log_probability
+from neuron_atlas.scoring.vocabulary import log_probability, with_bias_and_softcap
 
 Target = Literal["probability", "log_probability", "candidates"]
 
@@ -69,7 +69,7 @@ def _among_choices(
     choices, there, place = _choices(batch)
     choices, there, place = (x.to(hidden.device) for x in (choices, there, place))
     products = torch.einsum("prd,pcd->prc", hidden.float(), head.weight[choices].float())
-    logits = finished(head, products, choices[:, None].expand(products.shape))
+    logits = with_bias_and_softcap(head, products, choices[:, None].expand(products.shape))
     logits = logits.masked_fill(~there[:, None], -torch.inf)
     rows = place[:, None, None].expand(*logits.shape[:2], 1)
     return logits.log_softmax(2).gather(2, rows)[..., 0]
