@@ -118,7 +118,10 @@ def path_method(
         ValueError: `mean` is missing, or given for another baseline.
     """
     if (baseline == "mean") != (mean is not None):
-        raise ValueError(f"baseline {baseline!r}: `mean` goes with the baseline 'mean' alone")
+        given = "no mean" if mean is None else "a mean"
+        raise ValueError(
+            f"the baseline 'mean' needs a mean, and no other takes one; got {given} for {baseline!r}"
+        )
 
     def run(clean: CleanPass) -> PointScores:
         trace, batch = clean.trace, clean.batch

@@ -1,4 +1,4 @@
-"""Scores of every neuron as a detector of a group of prompts."""
+"""Scores of every neuron as a detector of groups of prompts."""
 
 from typing import Literal
 

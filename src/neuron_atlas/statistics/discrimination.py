@@ -31,7 +31,7 @@ def best_threshold(
 ) -> float:
     """Return the threshold t at which calling `score >= t` true has the largest F1.
 
-    The smallest of equally good ones. Meant for validation claims; test claims never come here.
+    The smallest of equally good ones. Meant for validation claims, never for test claims.
     """
     precision, recall, thresholds = precision_recall_curve(labels, scores)
     total = precision[:-1] + recall[:-1]
