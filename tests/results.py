@@ -52,7 +52,7 @@ def recall(rows: Sequence[tuple[str, str, list[str], int, bool]]) -> pd.DataFram
 
 
 def some_recall(relations: Sequence[str] = RELATIONS, *, shift: int = 0) -> pd.DataFrame:
-    """Return six facts a relation; every third answer is the same, some are right."""
+    """Return six facts per relation; every third answer is the same, some are right."""
     rows = [
         (relation, f"S{i}", [f"o{i % 3}"], 1 + (i + shift) % 3, (i + shift) % 3 == 0)
         for relation in relations
@@ -64,7 +64,7 @@ def some_recall(relations: Sequence[str] = RELATIONS, *, shift: int = 0) -> pd.D
 def sets(
     relations: Sequence[str] = RELATIONS, languages: Sequence[str] = LANGUAGES
 ) -> pd.DataFrame:
-    """Return K neurons a source and relation, the last of them a massive one."""
+    """Return K neurons per source and relation; the last of each is a massive one."""
     rows = [
         {
             "source": source,

@@ -318,7 +318,7 @@ def test_no_hook_is_left_behind_after_an_error(lm: LanguageModel) -> None:
 
 
 def test_a_mean_without_its_baseline_is_refused(lm: LanguageModel) -> None:
-    with pytest.raises(ValueError, match="goes with the baseline 'mean'"):
+    with pytest.raises(ValueError, match="baseline 'mean' needs a mean"):
         gradients.path_method(lm, baseline="mean", rule=FINE, target="probability")
 
 
