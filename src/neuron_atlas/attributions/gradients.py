@@ -120,7 +120,7 @@ def path_method(
     if (baseline == "mean") != (mean is not None):
         given = "no mean" if mean is None else "a mean"
         raise ValueError(
-            f"the baseline 'mean' needs a mean, and no other takes one; got {given} for {baseline!r}"
+            f"the baseline 'mean' needs a mean, no other takes one; got {given} for {baseline!r}"
         )
 
     def run(clean: CleanPass) -> PointScores:
