@@ -45,10 +45,10 @@ class AttributionPlan:
         """The rule with its steps.
 
         Raises:
-            ValueError: the steps are not settled yet.
+            ValueError: the steps are not chosen yet.
         """
         if self.steps is None:
-            raise ValueError("the plan has no steps; expected one that `settled` returned")
+            raise ValueError("the plan has no steps; use one from `with_fewest_steps`")
         return RULES[self.rule](self.steps)
 
     @property
@@ -69,7 +69,7 @@ def baseline_mean(lm: LanguageModel, rows: pd.DataFrame, baseline: Baseline) -> 
     return (total / len(questions)).float()
 
 
-def settled(
+def with_fewest_steps(
     lm: LanguageModel, rows: pd.DataFrame, plan: AttributionPlan, mean: Mean | None
 ) -> AttributionPlan:
     """Return the plan with the fewest evaluations per path that a few checked prompts need.
@@ -92,7 +92,7 @@ def settled(
     return replace(plan, steps=steps)
 
 
-def by_size(lm: LanguageModel, rows: pd.DataFrame, plan: AttributionPlan) -> pd.DataFrame:
+def largest_first(lm: LanguageModel, rows: pd.DataFrame, plan: AttributionPlan) -> pd.DataFrame:
     """Return the prompts with those of one size together, the largest first.
 
     Each part of the work then makes full batches, in few shapes; and the largest come first, so
