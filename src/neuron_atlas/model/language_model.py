@@ -94,6 +94,9 @@ class LanguageModel:
             visible: True where a position may attend: [batch, position, position] for a decoder,
                 [batch, position] (which tokens are not padding) for an encoder.
             cache: Filled with a decoder's keys and values.
+
+        Raises:
+            ValueError: a decoder's prompt is longer than its sliding attention window.
         """
         body: Any = self.network.get_submodule(self.architecture.body)
         if self.architecture.encoder:
