@@ -44,6 +44,13 @@ def compare_languages(
 ) -> pd.DataFrame:
     """Compare each pair of languages on the facts that have a set in both.
 
+    Args:
+        sets: Language to the set of each fact, flat neuron indices.
+        groups: Relation of each fact.
+        scripts: Script of each language.
+        n_permutations: Deals of one language's facts for the p.
+        rng: Source of the deals.
+
     Returns:
         `a`, `b`, `value` (mean Jaccard index of a fact's two sets), `same_relation` and
         `mismatched` (of the sets of two facts, of one relation and of any), `excess` (value less

@@ -83,7 +83,7 @@ def eligible(index: pd.DataFrame, *, min_facts: int) -> tuple[dict[str, int], di
 def group_precision(
     values: Float[Tensor, "prompt neuron"], design: Design
 ) -> Float[Tensor, "group neuron"]:
-    """Return the average precision of each neuron for each (relation, template), in [0, 1]."""
+    """Return the average precision of each neuron for each (relation, template), in (0, 1]."""
     found = average_precision.average_precision(
         values[design.rows], design.groups, ignore=design.ignore
     )
