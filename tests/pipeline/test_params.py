@@ -12,7 +12,7 @@ from pydantic import Field
 
 from neuron_atlas.pipeline import params
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 GOOD = "stage:\n  rate: 0.5\n  k: 3\n  how: min\n  seed: null\n"
 
 
