@@ -69,7 +69,7 @@ def shape(
     with torch.random.fork_rng():
         torch.default_generator.manual_seed(seed)
         network = auto.from_config(config).eval().requires_grad_(False)
-    kernels.choose_products()
+    kernels.choose_matrix_products()
     kernels.choose_attention(network)
     words = _tokenizer(config.vocab_size, encoder=row.encoder)
     lm = LanguageModel(network, words, row, SPECIAL[MASK] if row.encoder else None)

@@ -26,8 +26,8 @@ class Contender:
         prepare: Loads what it needs, untimed, and returns what is timed. The result is NaN where a
             run leaves a part of the work out.
         share: How much of the work a run does; its seconds are divided by this.
-        ours: Whether float32 matrices are multiplied as `kernels.choose_products` has it; others'
-            runs have torch's default.
+        ours: Whether float32 matrices are multiplied as `kernels.choose_matrix_products` chooses;
+            others' runs have torch's default.
     """
 
     prepare: Callable[[], Run]
@@ -87,7 +87,7 @@ def multiply(*, ours: bool) -> None:
     """Settle how the process multiplies float32 matrices: as we have it, or by torch's default."""
     torch.set_float32_matmul_precision("highest")
     if ours:
-        kernels.choose_products()
+        kernels.choose_matrix_products()
 
 
 def _named(name: str, run: Callable[[], Result]) -> Result:

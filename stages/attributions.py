@@ -19,11 +19,13 @@ def main(model_folder: Path, recall_file: Path, out: Path, /) -> None:
     lm = language_model.load(model_folder)
     mean = strongest.baseline_mean(lm, rows, plan.baseline)
     if plan.steps is None:  # evaluations do not make up for what a precision rounds
-        plan = strongest.settled(language_model.exact(lm, model_folder), rows, plan, mean)
+        plan = strongest.with_fewest_steps(
+            language_model.in_float32(lm, model_folder), rows, plan, mean
+        )
     inputs = [Path(__file__), model_folder, recall_file]
     key = checkpoints.key(f"attributions {out.name}", inputs, params.model_dump())
     table = checkpoints.in_parts(
-        strongest.by_size(lm, rows, plan),
+        strongest.largest_first(lm, rows, plan),
         lambda part: strongest.attribute(lm, part, plan, mean),
         key=key,
         size=24,

@@ -29,7 +29,7 @@ def main(
         for name in ("pairs", "claims")
     ]
     bench = Bench(lm, recalled[recalled["fact"].isin(stored["fact"])])
-    graded = knowledge_sets.graded(stored, method=fact_checking.METHOD)
+    graded = knowledge_sets.grade_neurons(stored, method=fact_checking.METHOD)
     found = search.find(bench, recalled, graded, source, params, key=keys[0])
     checked = fact_checking.check(lm, recalled, found.sets, stored, source, params, key=keys[1])
     with store.whole(out) as folder:

@@ -21,7 +21,7 @@ def main(model_folder: Path, facts_file: Path, out: Path, /) -> None:
     inputs = [Path(__file__), model_folder, facts_file]
     key = checkpoints.key(f"recall {out.stem}", inputs, params.model_dump())
     scored = checkpoints.in_parts(asked, lambda part: answers.score(lm, part), key=key, size=256)
-    exact = language_model.exact(lm, model_folder)
+    exact = language_model.in_float32(lm, model_folder)
     reference = None if exact is lm else exact
     scored = answers.with_reference(scored, reference, n=params.n_reference, seed=params.seed)
     store.write_table(out, answers.with_known(scored))

@@ -24,7 +24,7 @@ def main(
         store.read_table(recall_file), stored, language=language
     )
     found = neuron_sets.compared(
-        prompt_choice.others(stored, prompts),
+        prompt_choice.other_paraphrases(stored, prompts),
         relation_sets.read_sets(sets),
         params,
     )

@@ -23,7 +23,7 @@ LONG = ("test_toy_pipeline", "test_encoders", "test_resume")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take minutes, lest one worker end with them alone."""
+    """Begin with the files that take minutes, so that no worker is left with them at the end."""
     items.sort(key=lambda item: item.path.stem not in LONG)
 
 
@@ -47,11 +47,11 @@ def planted_model() -> LanguageModel:
 
 @pytest.fixture(scope="session")
 def toy_decoder() -> LanguageModel:
-    """A decoder that learnt the facts of `toy.py`; trained once a session."""
+    """A decoder that learnt the facts of `toy.py`; trained once per session."""
     return toy.decoder()
 
 
 @pytest.fixture(scope="session")
 def toy_encoder() -> LanguageModel:
-    """An encoder that learnt the facts of `toy.py`; trained once a session."""
+    """An encoder that learnt the facts of `toy.py`; trained once per session."""
     return toy.encoder()

@@ -68,7 +68,7 @@ LANGUAGES = ("xa", "xb", "xc")
 RELATIONS = ("alpha", "beta", "gamma", "delta", "epsilon")
 N_PARAPHRASES, N_SUBJECTS, N_ANSWERS = 3, 24, 4
 N_LAYERS, N_NEURONS, N_DECOYS = 3, 128, 60
-M = 3  # planted units a relation
+M = 3  # planted units per relation
 STRENGTH = {"alpha": 3.0, "beta": 2.5, "gamma": 3.0, "delta": 3.0, "epsilon": 3.0}
 GAIN = 2.0
 # What float32 leaves open of a log-probability: ten units in the last place of its logits, of which
@@ -204,7 +204,7 @@ def vocabulary() -> dict[str, int]:
 
 
 def word_level(words: Mapping[str, int]) -> Tokenizer:
-    """One token a word, and `<bos>` in front."""
+    """Return a tokenizer with one token per word, and `<bos>` in front."""
     result = Tokenizer(models.WordLevel(dict(words), unk_token="[UNK]"))
     result.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     result.post_processor = processors.TemplateProcessing(

@@ -1,22 +1,22 @@
 """A decoder with neurons that stand in for one another, planted by hand; smaller than `planted`.
 
 **The question.** `w0 <subject>` (or `w1`, `w2`) is answered by one of four words. Norms do nothing
-(see `planted`), attention is off, so that all is decided at the last token, the subject.
+(see `planted`) and attention is off, so everything is decided at the last token, the subject.
 
 **MLP.** A unit's value is relu(reads . stream); it adds value * writes to the stream.
 
 | unit of layer 0 | fires (1) for the subjects | adds |
 |---|---|---|
 | a, b | `both`; and each for one of its own, `only_a`, `only_b` | 1 to `cup` |
-| c, d | `spare` alone | 1 to `cup` |
+| c, d | only `spare` | 1 to `cup` |
 | e, f | `sum` | 0.17 to `answer:2` |
 | t, u, v | `three` | 1 to `cup` |
 | decoys | all | 1 to `junk` |
 
 Layer 1 pours the cup out, but no more than 1: unit `fill` = relu(cup) adds 3 to `answer:0`, unit
 `spill` = relu(cup - 1) takes 3 away. So either of a and b suffices for `both`, and each alone is
-needed for a subject of its own: **degenerate**. Either of c and d suffices for `spare`, and no
-other subject knows them: **redundant**. Any of t, u and v suffices for `three`. e and f are
+needed for a subject of its own: **degenerate**. Either of c and d suffices for `spare`, and they
+fire for no other subject: **redundant**. Any of t, u and v suffices for `three`. e and f are
 **additive**: `sum` starts from 1 in `answer:2`, which its embedding gives.
 
 **Head.** The logit of answer word i is `answer:i`, that of `filler` is always 10. So the answers'
@@ -131,7 +131,7 @@ def recalled(lm: LanguageModel) -> pd.DataFrame:
 
 
 def graded(size: int = 5) -> pd.DataFrame:
-    """Return what `knowledge_sets.graded` would: a fact's own units first, then decoys."""
+    """Return what `knowledge_sets.grade_neurons` would: a fact's own units first, then decoys."""
     rows = []
     for subject in ANSWER:
         own = [UNIT[name] for name, subjects in FIRES.items() if subject in subjects]

@@ -1,8 +1,8 @@
-"""Recall tables of the planted model, and scores by hand that name a fact's own and trap neurons.
+"""Recall tables of the planted model, and scores made by hand: a fact's own neuron behind traps.
 
 Every fact has one unit that answers it in all languages (`planted.py`), and each language has units
-that fire on all of its prompts and write nothing: what an edit writes through them reaches that
-language's every fact, and no other language. The scores put the language's two units before the
+that fire on all of its prompts and write nothing: what an edit writes through them reaches every
+fact of that language, and no other language. The scores put the language's two units before the
 fact's: only together do the languages point to the unit of the fact.
 """
 
@@ -22,7 +22,7 @@ from neuron_atlas.pipeline import store
 from neuron_atlas.recall import answers
 
 METHODS = ("attribution", "zero_ig", "gradient_activation", "activation")
-N_SUBJECTS = 2  # attributed facts a relation
+N_SUBJECTS = 2  # attributed facts per relation
 FILLER = tuple(f"decoy:0.{i}" for i in range(20))
 
 
@@ -44,7 +44,7 @@ def facts(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def order(fact: str, language: str, method: str) -> np.ndarray:
-    """Return a fact's neurons by one method; the baselines know the language alone."""
+    """Return a fact's neurons by one method; the baselines know only the language."""
     own, traps = [f"fact:{fact}"], [f"language:{language}:1", f"language:{language}:0"]
     names = [*traps, *own] if method == "attribution" else [*traps, *FILLER[:1]]
     return unit(*names, *(f for f in FILLER if f not in names))

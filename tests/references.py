@@ -1,4 +1,4 @@
-"""Slow, obvious ways to what the engine computes: one full forward for each answer and set."""
+"""Slow, obvious ways to what the engine computes: one full forward pass per answer and set."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -23,7 +23,7 @@ def queries(lm: LanguageModel) -> list[Query]:
 
 @torch.no_grad()
 def plain(lm: LanguageModel, query: Query, answer: tuple[int, ...]) -> float:
-    """One whole forward for one answer, through the model's own head."""
+    """Return an answer's log-probability, nats, by one whole forward pass through the head."""
     before, after = query.prompt
     if lm.architecture.encoder:
         ids = [*before, *[lm.mask_id] * len(answer), *after]

@@ -99,7 +99,7 @@ def environment(**variables: str) -> dict[str, str]:
 def tried(
     folder: Path, program: str, *words: str, **variables: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run a program that may fail, with further environment variables."""
+    """Run a program that may fail, with additional environment variables."""
     return subprocess.run(
         [program, *words],
         cwd=folder,

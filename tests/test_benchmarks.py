@@ -80,7 +80,7 @@ def test_contenders_take_turns_and_the_first_round_is_not_counted(
 
 def test_only_our_runs_multiply_as_we_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
     choose = functools.partial(torch.set_float32_matmul_precision, "medium")
-    monkeypatch.setattr("neuron_atlas.model.kernels.choose_products", choose)
+    monkeypatch.setattr("neuron_atlas.model.kernels.choose_matrix_products", choose)
     seen: dict[str, list[str]] = {"ours": [], "theirs": []}
 
     def seeing(name: str) -> Contender:

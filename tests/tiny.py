@@ -48,7 +48,7 @@ CONFIGS: dict[str, tr.PretrainedConfig] = {
 
 
 def tokenizer(*, encoder: bool = False) -> Tokenizer:
-    """One token a word; `<bos>` in front, and `<eos>` behind in an encoder."""
+    """Return a tokenizer with one token per word; `<bos>` first, and `<eos>` last in an encoder."""
     result = Tokenizer(models.WordLevel(VOCABULARY, unk_token="[UNK]"))
     result.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     result.post_processor = processors.TemplateProcessing(
@@ -61,7 +61,7 @@ def tokenizer(*, encoder: bool = False) -> Tokenizer:
 def random_model(
     family: str, *, seed: int = 0, dtype: torch.dtype = torch.float32
 ) -> LanguageModel:
-    """A random model of a family in `CONFIGS`."""
+    """Return a random model of a family in `CONFIGS`."""
     row = architecture(family)
     auto = tr.AutoModelForMaskedLM if row.encoder else tr.AutoModelForCausalLM
     with torch.random.fork_rng():

@@ -1,4 +1,4 @@
-"""Extraction equals one unpadded forward a prompt, and what is stored is what was extracted."""
+"""Extraction equals one unpadded pass per prompt, and what is stored is what was extracted."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -210,7 +210,7 @@ class Killed(BaseException):
 def saved_until(
     lm: LanguageModel, out: Path, monkeypatch: pytest.MonkeyPatch, *, stop: int
 ) -> list[list[int]]:
-    """Save one prompt a batch, killed when batch `stop` has run; return the batches that ran."""
+    """Save with one prompt per batch, killed after batch `stop`; return the batches that ran."""
     ran: list[list[int]] = []
     whole = extraction.extract
 

@@ -66,7 +66,7 @@ def test_scores_of_a_layer_sum_to_the_change_of_the_target(
 
 
 def test_equal_steps_miss_what_a_norm_behind_the_mlp_hides() -> None:
-    """Gemma normalises the MLP's output: F is flat along the path but for its very start."""
+    """Gemma normalises the MLP's output: F is flat along the path except at its very start."""
     lm = tiny.random_model("gemma3_text")
 
     def run(rule: quadrature.Quadrature) -> float:
@@ -185,7 +185,7 @@ def test_the_answer_is_forced_and_not_the_model_s_own(lm: LanguageModel) -> None
     """The second token reads the gold first token, whatever the model would have said."""
     first, second = points(lm, QUESTIONS[0])
     if lm.architecture.encoder:
-        assert first.ids == second.ids  # side by side, one mask a piece
+        assert first.ids == second.ids  # in parallel, one mask per piece
         assert first.position + 1 == second.position
     else:
         assert second.ids == (*first.ids, QUESTIONS[0].answer[0])
@@ -203,11 +203,11 @@ def test_special_tokens_are_no_target_and_no_word(lm: LanguageModel) -> None:
 
 
 def test_occlusion_hides_one_word_at_a_time(lm: LanguageModel) -> None:
-    """The packed variants equal one full forward a hidden word."""
+    """The packed variants equal one full forward pass per hidden word."""
     question = QUESTIONS[2]
     hidden = words(lm, question)
     for point in points(lm, question):
-        found = occlusion.values(lm, [point], [hidden])
+        found = occlusion.occluded_values(lm, [point], [hidden])
         assert found.shape[1] == len(hidden) == (3 if not lm.architecture.encoder else 4)
         for i, word in enumerate(hidden):
             ids = torch.tensor([point.ids])
@@ -225,7 +225,7 @@ def test_occlusion_adds_up_one_path_a_word(lm: LanguageModel) -> None:
     (found,) = gradients.integrated_gradients(
         lm, [question], baseline="occlusion", rule=rule, target="log_probability"
     )
-    low = occlusion.values(lm, points(lm, question), [words(lm, question)])[0]
+    low = occlusion.occluded_values(lm, points(lm, question), [words(lm, question)])[0]
     single = [
         next(
             gradients.integrated_gradients(
@@ -268,10 +268,10 @@ def test_a_switched_off_neuron_has_no_attribution_and_changes_the_others(lm: Lan
 def test_methods_together_are_the_methods_alone(lm: LanguageModel) -> None:
     rule = quadrature.gauss_legendre(2)
     runs = {
-        "ig": gradients.paths(lm, baseline="zero", rule=rule, target="log_probability"),
-        "slope": gradients.slopes(target="log_probability"),
+        "ig": gradients.path_method(lm, baseline="zero", rule=rule, target="log_probability"),
+        "slope": gradients.gradient_activation_method(target="log_probability"),
     }
-    both = list(clean_pass.together(lm, QUESTIONS, runs))
+    both = list(clean_pass.run_methods(lm, QUESTIONS, runs))
     alone = gradients.gradient_activation(lm, QUESTIONS, target="log_probability")
     scores, _, _ = all_of([part["slope"] for part in both])
     torch.testing.assert_close(scores, all_of(list(alone))[0])
@@ -318,8 +318,8 @@ def test_no_hook_is_left_behind_after_an_error(lm: LanguageModel) -> None:
 
 
 def test_a_mean_without_its_baseline_is_refused(lm: LanguageModel) -> None:
-    with pytest.raises(ValueError, match="goes with the baseline 'mean'"):
-        gradients.paths(lm, baseline="mean", rule=FINE, target="probability")
+    with pytest.raises(ValueError, match="baseline 'mean' needs a mean"):
+        gradients.path_method(lm, baseline="mean", rule=FINE, target="probability")
 
 
 def test_scores_that_are_not_numbers_are_refused() -> None:

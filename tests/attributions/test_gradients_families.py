@@ -9,15 +9,15 @@ from torch import Tensor
 import tiny
 from neuron_atlas.attributions import gradients, occlusion, quadrature
 from neuron_atlas.attributions.questions import Point, Question, points, words
-from neuron_atlas.attributions.resume import climb
-from neuron_atlas.attributions.trace import trace
+from neuron_atlas.attributions.resume import run_rows
+from neuron_atlas.attributions.trace import record_trace
 from neuron_atlas.model import hooks, kernels
 from neuron_atlas.model.language_model import LanguageModel, site_modules
 from rounding import rounding
 
 DEPTH = 3 * tiny.DEPTH  # a score has come up, up along the path, and down as a slope
 RULE = quadrature.midpoint(2)
-QUESTIONS = [  # the first two go together: as many words, but other lengths
+QUESTIONS = [  # the first two share a batch: equally many words, but other lengths
     Question("a b c d", (9, 11), query=(0, 3)),
     Question("e f g", (8,), query=(0, 3)),
     Question("g h i j k", (12, 13, 14), query=(2, 7)),
@@ -39,7 +39,7 @@ def baselines(
         yield torch.zeros(lm.n_layers, lm.n_neurons)
         return
     for word in words(lm, question):
-        hidden = [occlusion.filler(lm) if i in word else x for i, x in enumerate(point.ids)]
+        hidden = [occlusion.filler_token(lm) if i in word else x for i, x in enumerate(point.ids)]
         yield own(lm, hidden, point.position)
 
 
@@ -101,10 +101,10 @@ def test_attributions_equal_whole_forwards(
 @pytest.mark.parametrize("family", sorted(tiny.CONFIGS))
 def test_the_last_block_of_an_encoder_reads_the_answer_alone(family: str) -> None:
     lm = tiny.random_model(family)
-    start = trace(lm, points(lm, QUESTIONS[1]))
+    start = record_trace(lm, points(lm, QUESTIONS[1]))
     tokens = start.outputs[0].shape[1]
     with hooks.record(site_modules(lm, "hidden")) as values:
-        climb(lm, start, [start.values[:, 0, None], *[None] * (lm.n_layers - 1)])
+        run_rows(lm, start, [start.values[:, 0, None], *[None] * (lm.n_layers - 1)])
     widths = [values[layer].shape[1] for layer in range(1, lm.n_layers)]
     cut = lm.architecture.attention_end is not None
     assert widths == [tokens, 1 if cut else tokens]

@@ -1,4 +1,4 @@
-"""Questions are taken apart into points, and queries into words, in every script."""
+"""Questions are split into points, and queries into words, in every script."""
 
 import pytest
 
@@ -31,7 +31,7 @@ def test_an_encoder_s_choices_are_the_pieces_at_each_mask() -> None:
 
 def test_words_of_the_query_alone_are_hidden() -> None:
     lm = tiny.random_model("llama")
-    prompt = "a b c d e"  # one token a letter, behind <bos>
+    prompt = "a b c d e"  # one token per letter, after <bos>
     assert words(lm, asked(prompt)) == [(1,), (2,), (3,), (4,)]  # e is read, so it stays
     assert words(lm, asked(prompt, start=4)) == [(3,), (4,)]
 

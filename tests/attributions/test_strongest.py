@@ -103,7 +103,7 @@ def test_the_fewest_steps_within_the_tolerance_are_taken(
     steps = []
     for tolerance in (1e-2, 1e-3, 1e-5):
         plan = PLAN.model_copy(update={"steps": None, "tolerance": tolerance})
-        found = strongest.settled(toy_decoder, rows, plan, None)
+        found = strongest.with_fewest_steps(toy_decoder, rows, plan, None)
         assert found.steps is not None
         steps.append(found.steps)
         checked = strongest.attribute(toy_decoder, rows[rows["checked"]], found, None)
@@ -129,7 +129,9 @@ def test_evaluations_are_settled_in_float32_whatever_the_model_s_precision(
     assert about["completeness"]["median"] > 1e-3  # what rounding costs is told
     plan = PLAN.model_copy(update={"steps": None, "tolerance": 1e-3})
     with pytest.raises(ValueError, match="at best"):  # and more evaluations would not mend it
-        strongest.settled(coarse, prompt_choice.first_known(recalled, max_facts=1), plan, None)
+        strongest.with_fewest_steps(
+            coarse, prompt_choice.first_known(recalled, max_facts=1), plan, None
+        )
 
 
 def test_a_tolerance_out_of_reach_is_an_error(
@@ -138,7 +140,7 @@ def test_a_tolerance_out_of_reach_is_an_error(
     rows = prompt_choice.first_known(recalled, max_facts=1)
     plan = PLAN.model_copy(update={"rule": "midpoint", "steps": None, "tolerance": 1e-7})
     with pytest.raises(ValueError, match=r"attributions.tolerance is 1e-07, but .* fix attributio"):
-        strongest.settled(toy_decoder, rows, plan, None)
+        strongest.with_fewest_steps(toy_decoder, rows, plan, None)
 
 
 def test_scores_do_not_depend_on_which_prompts_are_checked(
@@ -156,7 +158,7 @@ def test_parts_of_prompts_of_one_size_make_the_fewest_batches(
     toy_decoder: LanguageModel, recalled: pd.DataFrame
 ) -> None:
     rows = prompt_choice.first_known(recalled.assign(known=True), max_facts=None)
-    ordered = strongest.by_size(toy_decoder, rows, PLAN)
+    ordered = strongest.largest_first(toy_decoder, rows, PLAN)
     pd.testing.assert_frame_equal(ordered.sort_index(), rows)
 
     def n_batches(table: pd.DataFrame, *, part: int) -> int:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 import planted
 import tiny
 from neuron_atlas.attributions.questions import Question, points
-from neuron_atlas.attributions.trace import trace
+from neuron_atlas.attributions.trace import record_trace
 from neuron_atlas.editing import descent
 from neuron_atlas.editing.descent import Descent, Task, search
 from neuron_atlas.editing.value_edits import vectors
@@ -77,7 +77,7 @@ def full_gaps(lm: LanguageModel, task: Task, delta: Tensor) -> Tensor:
 
 def test_rows_equal_a_full_forward_a_prompt_and_set(lm: LanguageModel) -> None:
     task, delta = a_task(lm), a_delta(lm)
-    found = descent.gaps(lm, trace(lm, task.prompts), task, delta)
+    found = descent.gaps(lm, record_trace(lm, task.prompts), task, delta)
     torch.testing.assert_close(found, full_gaps(lm, task, delta), atol=2e-4, rtol=1e-4)
     clean = full_gaps(lm, task, torch.zeros_like(delta))
     assert (found - clean).abs().max() > 0.1  # positive control
@@ -85,7 +85,7 @@ def test_rows_equal_a_full_forward_a_prompt_and_set(lm: LanguageModel) -> None:
 
 def test_the_slope_is_the_derivative_of_the_loss(decoder: LanguageModel) -> None:
     task, delta = a_task(decoder), a_delta(decoder) * 0.1
-    clean, margin = trace(decoder, task.prompts), 50.0
+    clean, margin = record_trace(decoder, task.prompts), 50.0
     loss, slope = descent._loss(decoder, clean, task, delta, margin)
     step = torch.randn(delta.shape, generator=torch.Generator().manual_seed(1)) * 1e-3
     gap = full_gaps(decoder, task, delta)
@@ -157,7 +157,7 @@ def test_an_edit_in_force_is_kept_and_changes_what_comes_next(planted_model: Lan
     first_task = Task(prompts, torch.tensor([0]), neurons, train, use)
     how = Descent(steps=20, rate=0.4, margin=2.0, max_norm=2.0)
     first = search(planted_model, first_task, how)
-    clean = trace(planted_model, prompts)
+    clean = record_trace(planted_model, prompts)
     assert descent.gaps(planted_model, clean, first_task, first).item() > 0  # it is done
     second_task = Task(prompts, torch.tensor([0]), neurons, ~train, use)
     second = search(planted_model, second_task, how, start=first)
@@ -186,7 +186,7 @@ def test_an_edit_is_no_larger_than_it_must_be(planted_model: LanguageModel) -> N
     )
     delta = search(planted_model, task, Descent(steps=1, rate=9.0, margin=2.0, max_norm=9.0))
     assert delta.norm() == pytest.approx(8 / (6 * 2**0.5), rel=1e-4)  # a linear loss: one step
-    clean = trace(planted_model, task.prompts)
+    clean = record_trace(planted_model, task.prompts)
     assert descent.gaps(planted_model, clean, task, delta).item() == pytest.approx(2, abs=1e-4)
 
 

@@ -89,12 +89,12 @@ def test_the_measured_paraphrase_rotates_is_right_and_selects_nothing(
     assert prompts["correct"].all()
     assert prompts["template"].nunique() == planted.N_PARAPHRASES
     stored = planted_scores.scores(recalled, "xa")
-    rest = prompt_choice.others(stored, prompts)
+    rest = prompt_choice.other_paraphrases(stored, prompts)
     both = rest.merge(prompts[["fact", "template"]], on=["fact", "template"])
     assert both.empty
     assert rest.groupby("fact")["template"].nunique().eq(2).all()
     single = stored[stored["template"] == 0]  # one paraphrase alone is kept: there is no other
-    assert len(prompt_choice.others(single, prompts.assign(template=0))) == len(single)
+    assert len(prompt_choice.other_paraphrases(single, prompts.assign(template=0))) == len(single)
 
 
 def test_wrong_answers_are_not_measured(recalled: pd.DataFrame) -> None:
@@ -102,10 +102,10 @@ def test_wrong_answers_are_not_measured(recalled: pd.DataFrame) -> None:
     fact = table["fact"].iloc[0]
     mine = table["fact"] == fact
     table.loc[mine, "correct"] = table.loc[mine, "template"] == 2
-    found = prompt_choice.measured(table, [fact])
+    found = prompt_choice.measured_prompts(table, [fact])
     assert found["template"].tolist() == [2]
     table.loc[mine, "correct"] = False
-    assert prompt_choice.measured(table, [fact]).empty
+    assert prompt_choice.measured_prompts(table, [fact]).empty
 
 
 def test_unrelated_facts_share_no_relation_subject_or_answer(prompts: pd.DataFrame) -> None:

@@ -353,7 +353,7 @@ def test_the_p_of_fact_against_relation_is_uniform_without_an_effect() -> None:
             }
             for code in "abc"
         }
-        return language_map.siblings(own, groups, n_permutations=99, rng=rng)[1]
+        return language_map.compare_with_siblings(own, groups, n_permutations=99, rng=rng)[1]
 
     p = np.array([drawn(mine=False) for _ in range(150)])
     assert 0.4 < p.mean() < 0.6
@@ -368,7 +368,7 @@ def test_siblings_are_counted_by_hand() -> None:
     }
     groups = {"f": "r", "g": "r", "h": "s"}
     rng = np.random.default_rng(0)
-    table, _ = language_map.siblings(sets, groups, n_permutations=19, rng=rng)
+    table, _ = language_map.compare_with_siblings(sets, groups, n_permutations=19, rng=rng)
     assert table["fact"].tolist() == ["f", "g"]  # h has one language
     assert table["same_fact"].tolist() == [2, 1]
     assert table["same_relation"].tolist() == [1, 1]  # f and g in a and b, g and f

@@ -25,7 +25,7 @@ def error(product: torch.Tensor, exact: torch.Tensor) -> float:
 
 @pytest.mark.parametrize(("rows", "inner", "columns"), [(1, 640, 2048), (300, 2048, 640)])
 def test_products_are_those_of_float32_on_this_machine(rows: int, inner: int, columns: int) -> None:
-    kernels.choose_products()
+    kernels.choose_matrix_products()
     generator = torch.Generator().manual_seed(0)
     a, b = (torch.randn(n, inner, generator=generator) for n in (rows, columns))
     exact = a.double() @ b.double().T
@@ -48,5 +48,5 @@ def test_only_a_processor_that_does_not_round_is_given_leave_to(
 ) -> None:
     monkeypatch.setattr("torch.cpu.get_capabilities", lambda: cpu)
     monkeypatch.setattr("torch.cuda.is_available", lambda: gpu)
-    kernels.choose_products()
+    kernels.choose_matrix_products()
     assert torch.get_float32_matmul_precision() == expected

@@ -54,7 +54,7 @@ def test_a_fact_without_agreement_has_an_empty_set() -> None:
 
 
 def test_grades_are_means_over_paraphrases() -> None:
-    grades = knowledge_sets.graded(SCORES, method=METHOD).set_index(["fact", "neuron"])
+    grades = knowledge_sets.grade_neurons(SCORES, method=METHOD).set_index(["fact", "neuron"])
     assert grades.loc[("f", 5), "score"] == 1
     assert grades.loc[("f", 8), "score"] == pytest.approx(0.475)  # absent in one paraphrase
     assert grades.loc["f"].sort_values("rank").index.tolist() == [5, 8, 3, 9]
@@ -78,7 +78,7 @@ def test_parameters_out_of_range_are_refused(wrong: dict[str, float]) -> None:
 
 def test_an_unknown_method_is_refused() -> None:
     with pytest.raises(ValueError, match="no scores of method 'other' are stored"):
-        knowledge_sets.graded(SCORES, method="other")
+        knowledge_sets.grade_neurons(SCORES, method="other")
 
 
 def test_scores_that_are_not_numbers_are_refused(tmp_path: Path) -> None:

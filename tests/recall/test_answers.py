@@ -128,7 +128,7 @@ def test_too_few_development_facts_is_an_error(one_language: pd.DataFrame) -> No
 
 @torch.no_grad()
 def plain(lm: LanguageModel, row: pd.Series) -> list[float]:
-    """One whole forward a candidate, through the model's own head."""
+    """One whole forward pass per candidate, through the model's own head."""
     before, after = encode(lm, row["prompt"])
     found = []
     for label in row["candidate_labels"]:
@@ -227,7 +227,7 @@ def test_a_reference_is_measured_for_n_prompts_and_absent_for_the_others(
 
 
 def test_the_two_halves_see_different_demonstrations(one_language: pd.DataFrame) -> None:
-    """What holds on both halves is then not owed to a demonstration; too few facts are shared."""
+    """A result on both halves is then not due to a demonstration; too few facts are shared."""
     asked = answers.with_demonstrations(one_language, shots=1, seed=0)
     shown = asked.assign(shown=[p.split("\n")[0] for p in asked["prompt"]])
     solved = one_language[one_language["split"] == "development"]

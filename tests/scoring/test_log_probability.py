@@ -1,4 +1,4 @@
-"""Packed scoring equals one plain forward an answer."""
+"""Packed scoring equals one plain forward pass per answer."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""An encoder's answer may stand amid its prompt: tokens, answers, readings and words agree."""
+"""An encoder's answer may stand inside its prompt: tokens, answers, readings and words agree."""
 
 import numpy as np
 import pytest
@@ -113,7 +113,7 @@ def test_recall_extraction_and_attribution_read_such_prompts(toy_encoder: Langua
         **{"max_facts": None, "keep": 5, "floor": 0.5},
     )
     scored = scored.assign(checked=True)
-    plan = strongest.settled(toy_encoder, scored, plan, None)
+    plan = strongest.with_fewest_steps(toy_encoder, scored, plan, None)
     table = strongest.attribute(toy_encoder, scored, plan, None)
     own = table[table["method"] == "attribution"].drop_duplicates(["fact", "template"])
     assert len(own) == 6

@@ -1,4 +1,4 @@
-"""Neuron values of many prompts, all layers from one pass a prompt."""
+"""Neuron values of many prompts: all layers from one pass per prompt."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -19,7 +19,15 @@ from neuron_atlas.model.language_model import LanguageModel, Site, site_modules
 from neuron_atlas.model.tokens import tokenise
 from neuron_atlas.pipeline import store
 from neuron_atlas.pipeline.params import Section
-from neuron_atlas.scoring.packing import UNEDITED, Row, Segment, batches, pack, rows, tokens
+from neuron_atlas.scoring.packing import (
+    UNEDITED,
+    Row,
+    Segment,
+    batches,
+    pack,
+    prompt_places,
+    share_prefixes,
+)
 from neuron_atlas.scoring.trees import AnswerTree, Ints
 
 Pooling = Literal["answer", "mean", "subject"]
@@ -81,7 +89,7 @@ def extract(
     n_tokens: int = N_TOKENS,
     skip: Callable[[Places], bool] | None = None,
 ) -> Iterator[tuple[Places, Float[Tensor, "prompt layer neuron"]]]:
-    """Yield the pooled values of all layers, batch by batch, from one pass a prompt.
+    """Yield the pooled values of all layers, batch by batch, from one pass per prompt.
 
     A decoder's prompts that begin alike, with the same demonstrations, share that beginning; the
     head over the vocabulary never runs.
@@ -91,7 +99,7 @@ def extract(
         readings: The prompts.
         site: Which values of the MLP are neurons; see `language_model.site_modules`.
         n_tokens: Tokens of a padded batch; a matter of memory only.
-        skip: Says of a batch's places that its values are not wanted.
+        skip: Called with a batch's places; where it returns True the batch is left out.
 
     Yields:
         Places of the batch's prompts in `readings`, and their values in the model's precision.
@@ -102,7 +110,7 @@ def extract(
     encoder, modules = lm.architecture.encoder, site_modules(lm, site)
     laid_out = [_block(r, encoder=encoder) for r in readings]
     parts = [Segment(i, block, 0, (UNEDITED,)) for i, block in enumerate(laid_out)]
-    packable = rows(parts, shareable=not encoder, everywhere=False, target=SEQUENCE)
+    packable = share_prefixes(parts, shareable=not encoder, everywhere=False, target=SEQUENCE)
     for batch in batches(list(packable), n_tokens=n_tokens):
         places = np.array([part.owner for row in batch for part in row.segments])
         if skip is not None and skip(places):
@@ -121,7 +129,7 @@ def _run(
     where = [
         i * width + at[list(readings[part.owner].where)]
         for i, row in enumerate(batch)
-        for part, at in tokens(row)
+        for part, at in prompt_places(row)
     ]
     pool = _pool(where, lm.device)
     inputs = (x.to(lm.device) for x in (packed.ids, packed.positions, packed.visible))
@@ -147,7 +155,7 @@ def _not_finite(
 
 
 def _block(asked: Reading, *, encoder: bool) -> AnswerTree:
-    """Lay a prompt out with nothing asked: a decoder's beginning and last token, or all of it."""
+    """Lay a prompt out without answers: a decoder's last token behind the rest, or all of it."""
     ids = np.array(asked.ids, dtype=np.int64)
     own = len(ids) if encoder else 1
     return AnswerTree(
@@ -164,7 +172,7 @@ def _block(asked: Reading, *, encoder: bool) -> AnswerTree:
 
 
 def _pool(where: Sequence[Ints], device: torch.device) -> hooks.Change:
-    """Return the mean over each prompt's positions, counted through the whole batch."""
+    """Return what averages each prompt's positions, which count through the whole batch."""
     at = torch.from_numpy(np.concatenate(where)).to(device)
     if len(at) == len(where):
         return lambda x: x.flatten(0, 1)[at]
@@ -189,20 +197,33 @@ def save(
     place: Path,
     n_tokens: int = N_TOKENS,
 ) -> None:
-    """Extract the values of `prompts` into a folder: one file a layer, and `index.parquet`.
+    """Extract the values of `prompts` into a folder: one file per layer, and `index.parquet`.
 
-    The folder `out` appears only when it is complete. Until then its files grow in `place`, from
-    where a killed run goes on with the batch in flight.
+    The folder `out` appears only once it is complete. Until then its files grow in `place`, where a
+    killed run resumes with the batch that it was writing.
     """
     readings = [
         reading(lm, row["prompt"], (row["subject_start"], row["subject_end"]), pooling)
         for row in store.records(prompts)
     ]
     folder = place / "values"
-    with (
-        closing(_writer(lm, readings, site, folder, place / "journal")) as writer,
-        tqdm(total=len(readings), unit="prompt", desc="extract") as bar,
-    ):
+    with closing(_writer(lm, readings, site, folder, place / "journal")) as writer:
+        _fill(writer, lm, readings, site=site, n_tokens=n_tokens)
+    store.write_table(folder / INDEX, prompts[INDEX_COLUMNS])
+    store.write_json(folder / META, {"site": site, "pooling": pooling, "n_layers": lm.n_layers})
+    store.move(folder, out)
+
+
+def _fill(
+    writer: LayerWriter,
+    lm: LanguageModel,
+    readings: Sequence[Reading],
+    *,
+    site: Site,
+    n_tokens: int,
+) -> None:
+    """Write the values that the files lack."""
+    with tqdm(total=len(readings), unit="prompt", desc="extract") as bar:
 
         def held(places: Places) -> bool:
             there = writer.holds(places)
@@ -212,15 +233,12 @@ def save(
         for places, values in extract(lm, readings, site=site, n_tokens=n_tokens, skip=held):
             writer.write(places, values)
             bar.update(len(places))
-    store.write_table(folder / INDEX, prompts[INDEX_COLUMNS])
-    store.write_json(folder / META, {"site": site, "pooling": pooling, "n_layers": lm.n_layers})
-    store.move(folder, out)
 
 
 def _writer(
     lm: LanguageModel, readings: Sequence[Reading], site: Site, folder: Path, journal: Path
 ) -> LayerWriter:
-    """Open the files; one prompt is run for its values' shape and precision."""
+    """Open the files; one prompt is run to learn the values' shape and precision."""
     _, values = next(extract(lm, readings[:1], site=site))
     shape = (len(readings), *values.shape[1:])
     return LayerWriter(folder, shape=shape, dtype=values.dtype, journal=journal)

@@ -21,12 +21,12 @@ INDEX_COLUMNS = ["fact", "relation", "subject", "split", "template", "correct"]
 
 
 def read_index(folder: Path) -> pd.DataFrame:
-    """Read which prompt each row of the layers' values is."""
+    """Read which prompt each row of a layer's values belongs to."""
     return store.read_table(folder / INDEX, INDEX_COLUMNS)
 
 
 def read_meta(folder: Path) -> dict[str, Any]:
-    """Read which site and pooling the values are of, and how many layers there are."""
+    """Read the values' site and pooling, and the number of layers."""
     return store.read_json(folder / META)
 
 
@@ -36,20 +36,20 @@ Places = Int[np.ndarray, " prompt"]
 
 
 class LayerWriter:
-    """Fills one file a layer, row by row, without holding a layer in memory.
+    """Fills one file per layer, row by row, without holding a layer in memory.
 
-    Each batch is noted in a journal, with a checksum, once its rows are in the files. A writer of
-    the same folder and journal that comes after a kill knows from there what it `holds`.
+    Each batch is noted in a journal, with a checksum, once its rows are in the files. After a kill,
+    the next writer of the same folder and journal learns from it what the files hold.
     """
 
     def __init__(
         self, folder: Path, *, shape: tuple[int, int, int], dtype: torch.dtype, journal: Path
     ) -> None:
-        """Open files for values of `shape` [prompt, layer, neuron], new ones where there are none.
+        """Open the files for values of `shape` [prompt, layer, neuron]; create missing ones.
 
         Args:
             folder: Where the files are; it holds nothing else while they are written.
-            shape: Of all values; the files' size does not grow.
+            shape: Of all values; the files have their full size from the start.
             dtype: Of the values.
             journal: The file that notes what was written.
         """
@@ -118,7 +118,7 @@ def read_layer(folder: Path, layer: int) -> Float[Tensor, "prompt neuron"]:
 
 
 def _batch_name(places: Places) -> str:
-    """Name a batch: prompts run in a fixed order, so its first one and their number tell all."""
+    """Name a batch by its first prompt and their number: the order of prompts is fixed."""
     return f"{places[0]} {len(places)}"
 
 
@@ -138,10 +138,10 @@ def _header(shape: tuple[int, int], dtype: torch.dtype) -> bytes:
 
 
 def _opened(path: Path, header: bytes, size: int) -> BinaryIO:
-    """Open a file of the right form as it is; make a new one otherwise.
+    """Open a file as it is if its size is right; otherwise make a new one.
 
-    Rows are written by seek and write, not through a map: on a full disk that is an error, where
-    a map is a bus error.
+    Rows are written by seek and write, not through a memory map: a full disk then raises an error,
+    where a map would kill the process with a bus error.
     """
     if not path.exists() or path.stat().st_size != len(header) + size:
         with path.open("wb") as file:

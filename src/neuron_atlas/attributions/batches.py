@@ -7,8 +7,8 @@ from neuron_atlas.attributions.questions import Point, Question, points, words
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.model.tokens import Text
 
-NODES = 8  # rows that a point has in each layer at a time, at least
-N_ROWS = 2048  # tokens of a batch's rows, all layers together; a matter of memory
+NODES = 8  # rows per point and layer at a time, at least
+N_ROWS = 2048  # tokens of a batch's rows in all layers together; it bounds memory
 
 
 class Batch(NamedTuple):
@@ -17,12 +17,12 @@ class Batch(NamedTuple):
     places: tuple[int, ...]  # questions
     owner: tuple[int, ...]  # of each point, its place among the batch's questions
     points: tuple[Point, ...]
-    words: tuple[Sequence[Text], ...]  # of each point; as many in all points
+    words: tuple[Sequence[Text], ...]  # of each point; the same number for all points
 
 
 def batches(lm: LanguageModel, questions: Sequence[Question], *, by_words: bool) -> Iterator[Batch]:
-    """Group questions of as many words and similar length."""
-    laid, hidden = _laid(lm, questions, by_words)
+    """Group questions that have the same number of words and similar lengths."""
+    laid, hidden = _points_and_words(lm, questions, by_words)
     order = sorted(range(len(laid)), key=lambda i: _size(laid[i], hidden[i]))
     tokens = max(1, N_ROWS // (NODES * lm.n_layers))
     group: list[int] = []
@@ -39,17 +39,17 @@ def batches(lm: LanguageModel, questions: Sequence[Question], *, by_words: bool)
 def sizes(
     lm: LanguageModel, questions: Sequence[Question], *, by_words: bool
 ) -> list[tuple[int, int]]:
-    """Return the words and tokens of each question: those of the same size make full batches."""
-    return [_size(*one) for one in zip(*_laid(lm, questions, by_words), strict=True)]
+    """Return each question's numbers of words and tokens: equal sizes make full batches."""
+    return [_size(*one) for one in zip(*_points_and_words(lm, questions, by_words), strict=True)]
 
 
 def nodes_at_once(lm: LanguageModel, batch: Batch) -> int:
-    """Return how many rows of each layer a point may have at a time: more where points are few."""
+    """Return how many rows per layer a point may have at a time: more where points are few."""
     tokens = sum(_width(lm, [point]) for point in batch.points) * lm.n_layers
     return max(NODES, N_ROWS // tokens)
 
 
-def _laid(
+def _points_and_words(
     lm: LanguageModel, questions: Sequence[Question], by_words: bool
 ) -> tuple[list[list[Point]], list[list[Text]]]:
     return [points(lm, q) for q in questions], [

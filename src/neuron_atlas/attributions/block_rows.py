@@ -1,7 +1,7 @@
-"""A block called on many rows a point, with the arguments that the model gave it in a clean pass.
+"""A block called on many rows per point, with the arguments that it had in a clean pass.
 
-Blocks are the model's own modules; what is turned to the rows' shape is their arguments: masks,
-rotary embeddings, keys and values. No attention is written again here.
+The blocks are the model's own modules; only their arguments (masks, rotary embeddings, keys and
+values) are brought into the rows' shape. No attention is re-implemented here.
 """
 
 from typing import Any
@@ -17,22 +17,22 @@ from neuron_atlas.model.language_model import LanguageModel
 
 
 def call(
-    lm: LanguageModel, start: Trace, layer: int, rows: Float[Tensor, "point row token d_model"]
+    lm: LanguageModel, trace: Trace, layer: int, rows: Float[Tensor, "point row token d_model"]
 ) -> Float[Tensor, "point row left d_model"]:
     """Return a block's output on rows that take the place of its clean input.
 
-    All tokens are left but in an encoder's last block, which goes on with the answer position alone
-    after its attention where `Architecture` says how: nothing else is read.
+    All tokens stay, except in an encoder's last block: after its attention only the answer position
+    goes on, where `Architecture` names the attention's end, because nothing else is read.
     """
     n_points, n_rows, n_tokens, d_model = rows.shape
-    args, kwargs = start.calls[layer]
+    args, kwargs = trace.calls[layer]
     if lm.architecture.encoder:
         turn: _Whole | _Last = _Whole(n_points, n_rows)
         flat = rows.reshape(n_points * n_rows, n_tokens, d_model)
     else:
-        turn = _Last(start, layer, n_rows)
+        turn = _Last(trace, layer, n_rows)
         flat = rows.reshape(n_points, n_rows, d_model)
-    token = start.token.repeat_interleave(n_rows)
+    token = trace.token.repeat_interleave(n_rows)
     ends = _attention_end(lm) if layer + 1 == lm.n_layers else []
     with hooks.edit_arguments(ends, lambda x: at(x, token)[:, None]):
         output = lm.blocks[layer](
@@ -48,7 +48,7 @@ def _attention_end(lm: LanguageModel) -> list[torch.nn.Module]:
 
 
 class _Whole:
-    """Turns an encoder block's arguments from one sequence a point to one a row."""
+    """Turns an encoder block's arguments from one sequence per point to one per row."""
 
     def __init__(self, n_points: int, n_rows: int) -> None:
         self._n_points, self._n_rows = n_points, n_rows
@@ -64,27 +64,27 @@ class _Whole:
 class _Last:
     """Turns a decoder block's arguments from all positions to rows at the answer position."""
 
-    def __init__(self, start: Trace, layer: int, n_rows: int) -> None:
-        self._start, self._layer, self._n_rows = start, layer, n_rows
+    def __init__(self, trace: Trace, layer: int, n_rows: int) -> None:
+        self._trace, self._layer, self._n_rows = trace, layer, n_rows
 
     def __call__(self, value: Any) -> Any:
         if isinstance(value, tuple):
             return tuple(map(self, value))
         if isinstance(value, Cache):
-            return _Prefix(*self._start.keys[self._layer])
+            return _Prefix(*self._trace.keys[self._layer])
         if not isinstance(value, Tensor):
             return value
         return self._mask(value) if value.ndim == 4 else self._repeated(value)
 
     def _repeated(self, value: Tensor) -> Tensor:
-        """Give every row what belongs to the answer position, such as its rotary embedding."""
-        each = value.expand(len(self._start.position), *value.shape[1:])
-        here = at(each, self._start.position)[:, None]
+        """Give every row the answer position's value, such as its rotary embedding."""
+        each = value.expand(len(self._trace.position), *value.shape[1:])
+        here = at(each, self._trace.position)[:, None]
         return here.expand(-1, self._n_rows, *value.shape[2:])
 
     def _mask(self, value: Tensor) -> Tensor:
         """Let each row see the tokens before the answer position and itself."""
-        before, n = self._start.before, self._n_rows
+        before, n = self._trace.before, self._n_rows
         own = torch.eye(n, dtype=torch.bool, device=value.device).expand(len(before), n, n)
         seen = torch.cat([before[:, None].expand(-1, n, -1), own], 2)
         mask = torch.zeros(seen.shape, dtype=value.dtype, device=value.device)

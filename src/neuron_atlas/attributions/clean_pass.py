@@ -1,4 +1,4 @@
-"""One clean pass a batch of questions, which every way of attributing them starts from."""
+"""One clean pass per batch of questions, from which every attribution method starts."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from torch import Tensor
 
 from neuron_atlas.attributions.batches import Batch, batches
 from neuron_atlas.attributions.questions import Question
-from neuron_atlas.attributions.resume import climb
-from neuron_atlas.attributions.targets import Target, score
-from neuron_atlas.attributions.trace import Trace, at, trace
+from neuron_atlas.attributions.resume import run_rows
+from neuron_atlas.attributions.targets import Target, target_values
+from neuron_atlas.attributions.trace import Trace, at, record_trace
 from neuron_atlas.model.language_model import LanguageModel
 
 Factors = Float[Tensor, "question layer neuron"]
-Scored = tuple[Tensor, Tensor, Tensor]
+PointScores = tuple[Tensor, Tensor, Tensor]
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,11 @@ class Attributed:
 
     Attributes:
         places: Which of the questions they are.
-        scores: Attribution of each neuron, in the unit of the target; the points are added up.
+        scores: Attribution of each neuron, in the unit of the target, summed over the points.
         value: The target at the neurons' own values.
-        difference: The target less its value with a whole layer at its baseline, added up over the
-            words of an occlusion: what the layer's scores sum to if the integral is exact. NaN
-            where it was not asked for.
+        difference: The target less its value with a whole layer at its baseline, summed over the
+            occluded words: the sum of the layer's scores if the integral is exact. NaN where it
+            was not asked for.
     """
 
     places: Int[np.ndarray, " question"]
@@ -39,72 +39,72 @@ class Attributed:
     difference: Float[Tensor, "question layer"]
 
 
-class Pass:
-    """A batch's clean pass, and the gradients at the neurons' own values that methods share."""
+class CleanPass:
+    """A batch's clean pass, with the gradients at the neurons' own values, which methods share."""
 
-    def __init__(self, lm: LanguageModel, start: Trace, batch: Batch) -> None:
-        self.lm, self.start, self.batch = lm, start, batch
+    def __init__(self, lm: LanguageModel, trace: Trace, batch: Batch) -> None:
+        self.lm, self.trace, self.batch = lm, trace, batch
         self._found: dict[Target, tuple[Tensor, Tensor]] = {}
 
     def gradient(
         self, target: Target
     ) -> tuple[Float[Tensor, " point"], Float[Tensor, "point layer neuron"]]:
-        """Return the target and its gradient: one row a point gives those of all layers."""
+        """Return the target and its gradient; one row per point gives those of all layers."""
         if target not in self._found:
-            self._found[target] = _own_gradient(self.lm, self.start, self.batch, target)
+            self._found[target] = _own_gradient(self.lm, self.trace, self.batch, target)
         return self._found[target]
 
 
-Run = Callable[[Pass], Scored]  # scores, value and difference of each point
+Method = Callable[[CleanPass], PointScores]  # scores, value and difference of each point
 
 
-def together(
+def run_methods(
     lm: LanguageModel,
     questions: Sequence[Question],
-    runs: Mapping[str, Run],
+    methods: Mapping[str, Method],
     *,
     by_words: bool = False,
     keep: Factors | None = None,
 ) -> Iterator[dict[str, Attributed]]:
-    """Yield the results of several methods, by name, from one clean pass a batch.
+    """Yield the results of several methods, by name, from one clean pass per batch.
 
     Args:
         lm: The model.
         questions: Prompts with their answers.
-        runs: The methods; see `gradients.paths`, `slopes` and `own`.
-        by_words: Whether a method occludes words; batches then have as many words a prompt.
-        keep: Factors on the neurons at the answer position, in force before all else.
+        methods: By name; see `gradients.path_method` and the methods beside it.
+        by_words: Whether a method occludes words; a batch's prompts then have equally many words.
+        keep: Factors on the neurons at the answer position, applied before anything else.
     """
     for batch in batches(lm, questions, by_words=by_words):
         owner = torch.tensor(batch.owner, device=lm.device)
         factors = None
         if keep is not None:
             factors = keep.to(lm.device)[torch.tensor(batch.places, device=lm.device)][owner]
-        start = trace(lm, batch.points, keep=factors)
-        clean = Pass(lm, start, batch)
+        trace = record_trace(lm, batch.points, keep=factors)
+        clean = CleanPass(lm, trace, batch)
         asked = [questions[i] for i in batch.places]
-        yield {name: _attributed(run(clean), batch, owner, asked) for name, run in runs.items()}
+        yield {name: _attributed(run(clean), batch, owner, asked) for name, run in methods.items()}
 
 
 def _attributed(
-    part: Scored, batch: Batch, owner: Int[Tensor, " point"], asked: Sequence[Question]
+    part: PointScores, batch: Batch, owner: Int[Tensor, " point"], asked: Sequence[Question]
 ) -> Attributed:
-    """Add the points of each question up."""
+    """Add up the points of each question."""
     scores, value, difference = (_added(x, owner) for x in part)
     _require_finite(scores, asked)
     return Attributed(np.array(batch.places), scores, value, difference)
 
 
 def _own_gradient(
-    lm: LanguageModel, start: Trace, batch: Batch, target: Target
+    lm: LanguageModel, trace: Trace, batch: Batch, target: Target
 ) -> tuple[Tensor, Tensor]:
-    first = start.values[:, 0, None].clone().requires_grad_()
+    first = trace.values[:, 0, None].clone().requires_grad_()
     watched: list[Tensor] = []
     entries = [first, *[None] * (lm.n_layers - 1)]
     with torch.enable_grad():
-        value = target_of(lm, climb(lm, start, entries, watch=watched), batch, target)
+        value = target_of(lm, run_rows(lm, trace, entries, watch=watched), batch, target)
         value.sum().backward()  # type: ignore[no-untyped-call]
-    passed = [at(cast(Tensor, x.grad)[:, 0], start.token) for x in watched]
+    passed = [at(cast(Tensor, x.grad)[:, 0], trace.token) for x in watched]
     gradient = torch.stack([cast(Tensor, first.grad)[:, 0], *passed], 1).float()
     return value.detach()[:, 0], gradient
 
@@ -112,8 +112,8 @@ def _own_gradient(
 def target_of(
     lm: LanguageModel, output: Float[Tensor, "point row d_model"], batch: Batch, target: Target
 ) -> Float[Tensor, "point row"]:
-    """Return the target of rows that `resume.climb` brought up, in float32."""
-    return score(lm, output, batch.points, target).float()
+    """Return the target of rows that `resume.run_rows` returned, in float32."""
+    return target_values(lm, output, batch.points, target).float()
 
 
 def _added(part: Tensor, owner: Int[Tensor, " point"]) -> Tensor:

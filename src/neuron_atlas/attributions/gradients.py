@@ -11,16 +11,16 @@ from neuron_atlas.attributions import occlusion
 from neuron_atlas.attributions.batches import Batch, nodes_at_once
 from neuron_atlas.attributions.clean_pass import (
     Attributed,
+    CleanPass,
     Factors,
-    Pass,
-    Run,
-    Scored,
+    Method,
+    PointScores,
+    run_methods,
     target_of,
-    together,
 )
 from neuron_atlas.attributions.quadrature import Quadrature
 from neuron_atlas.attributions.questions import Question
-from neuron_atlas.attributions.resume import climb
+from neuron_atlas.attributions.resume import run_rows
 from neuron_atlas.attributions.targets import Target
 from neuron_atlas.attributions.trace import Trace
 from neuron_atlas.model.language_model import LanguageModel
@@ -46,9 +46,9 @@ def integrated_gradients(
     Attr = (w - w') * integral over a in [0, 1] of dF(w' + a (w - w')) / dw: Sundararajan et al.
     2017 (arXiv 1703.01365, equation 1), with one layer's neurons at the answer position as the
     input: Dai et al. 2022 (arXiv 2104.08696, equation 2, where w' = 0) and Chen et al. 2024 (arXiv
-    2308.13198, equations 2-5). As in Chen et al.'s equation 5, `occlusion` adds up one path a word.
+    2308.13198, equations 2-5). As in Chen et al.'s equation 5, `occlusion` adds one path per word.
     Unlike their equation 4 the factor is w - w', so that the scores of a layer sum to the change of
-    F (completeness); unlike their code, special tokens and the answer position are no words, gold
+    F (completeness); unlike their code, special tokens and the answer position are not words, gold
     tokens are forced in their true case, and the neuron is the value that enters the
     down-projection.
 
@@ -57,21 +57,23 @@ def integrated_gradients(
         questions: Prompts with their answers.
         baseline: w': 0, the given `mean`, or the values with each word of the query hidden.
         rule: Where the gradient is evaluated.
-        target: F; see `targets.score`. An answer of several tokens is the sum over its points, each
-            with the neurons of its own position.
+        target: F; see `targets.target_values`. An answer of several tokens is the sum over its
+            points, each with the neurons of its own position.
         mean: For the baseline `mean`.
-        keep: Factors on the neurons at the answer position, in force before all else: 0 for a
+        keep: Factors on the neurons at the answer position, applied before anything else: 0 for a
             neuron that an earlier edit has switched off.
         check: Compute the differences too.
 
     Yields:
-        Results in an order of the engine's own; `places` names the questions.
+        Results in the engine's own order; `places` names the questions.
 
     Raises:
         ValueError: a score is not finite, or `mean` is missing.
     """
-    run = paths(lm, baseline=baseline, rule=rule, target=target, mean=mean, check=check)
-    for found in together(lm, questions, {"one": run}, by_words=baseline == "occlusion", keep=keep):
+    run = path_method(lm, baseline=baseline, rule=rule, target=target, mean=mean, check=check)
+    for found in run_methods(
+        lm, questions, {"one": run}, by_words=baseline == "occlusion", keep=keep
+    ):
         yield found["one"]
 
 
@@ -82,22 +84,24 @@ def gradient_activation(
     target: Target,
     keep: Factors | None = None,
 ) -> Iterator[Attributed]:
-    """Yield value x gradient of every neuron: one point of the path, one row a prompt.
+    """Yield value x gradient of every neuron: one point of the path, one row per prompt.
 
     Shrikumar et al. 2016 (arXiv 1605.01713). Arguments as in `integrated_gradients`; `difference`
-    is 0, since nothing is said of sums.
+    is 0, since the method promises nothing about sums.
     """
-    for found in together(lm, questions, {"one": slopes(target=target)}, keep=keep):
+    for found in run_methods(
+        lm, questions, {"one": gradient_activation_method(target=target)}, keep=keep
+    ):
         yield found["one"]
 
 
 def own_values(lm: LanguageModel, questions: Sequence[Question]) -> Iterator[Attributed]:
     """Yield each neuron's value at the answer position, the mean over the answer's points."""
-    for found in together(lm, questions, {"one": own}):
+    for found in run_methods(lm, questions, {"one": own_values_method}):
         yield found["one"]
 
 
-def paths(
+def path_method(
     lm: LanguageModel,
     *,
     baseline: Baseline,
@@ -105,46 +109,49 @@ def paths(
     target: Target,
     mean: Mean | None = None,
     check: bool = True,
-) -> Run:
-    """Return the method `integrated_gradients`, to be run `together` with others.
+) -> Method:
+    """Return the method `integrated_gradients`, for `run_methods`.
 
-    Unless `check`, the differences are NaN: a fourth of the work or more is theirs.
+    Without `check` the differences are NaN, which saves a fourth of the work or more.
 
     Raises:
         ValueError: `mean` is missing, or given for another baseline.
     """
     if (baseline == "mean") != (mean is not None):
-        raise ValueError(f"baseline {baseline!r}: `mean` goes with the baseline 'mean' alone")
+        given = "no mean" if mean is None else "a mean"
+        raise ValueError(
+            f"the baseline 'mean' needs a mean, no other takes one; got {given} for {baseline!r}"
+        )
 
-    def run(clean: Pass) -> Scored:
-        start, batch = clean.start, clean.batch
-        low = _baselines(lm, start, batch, baseline, mean)
-        value = target_of(lm, start.output[:, None], batch, target)[:, 0]
+    def run(clean: CleanPass) -> PointScores:
+        trace, batch = clean.trace, clean.batch
+        low = _baselines(lm, trace, batch, baseline, mean)
+        value = target_of(lm, trace.output[:, None], batch, target)[:, 0]
         scores = _scores(clean, low, rule, target)
         if not check:
             return scores, value, torch.full_like(scores[:, :, 0], torch.nan)
-        end = _ends(lm, start, low, batch, target)
+        end = _values_at_baseline(lm, trace, low, batch, target)
         return scores, value, value[:, None] * low.shape[1] - end
 
     return run
 
 
-def slopes(*, target: Target) -> Run:
-    """Return the method `gradient_activation`, to be run `together` with others."""
+def gradient_activation_method(*, target: Target) -> Method:
+    """Return the method `gradient_activation`, for `run_methods`."""
 
-    def run(clean: Pass) -> Scored:
+    def run(clean: CleanPass) -> PointScores:
         value, gradient = clean.gradient(target)
-        scores = gradient * clean.start.values.float()
+        scores = gradient * clean.trace.values.float()
         return scores, value, torch.zeros_like(scores[:, :, 0])
 
     return run
 
 
-def own(clean: Pass) -> Scored:
-    """Return the neurons' own values: the method `own_values`, to be run `together`."""
-    start, batch = clean.start, clean.batch
-    count = torch.tensor(batch.owner).bincount()[list(batch.owner)].to(start.values.device)
-    values = start.values.float() / count[:, None, None]
+def own_values_method(clean: CleanPass) -> PointScores:
+    """Return the neurons' own values: the method `own_values`, for `run_methods`."""
+    trace, batch = clean.trace, clean.batch
+    count = torch.tensor(batch.owner).bincount()[list(batch.owner)].to(trace.values.device)
+    values = trace.values.float() / count[:, None, None]
     nothing = torch.zeros_like(values[:, :, 0])
     return values, nothing[:, 0], nothing
 
@@ -152,7 +159,7 @@ def own(clean: Pass) -> Scored:
 def completeness_error(
     scores: Float[Tensor, "question layer neuron"], difference: Float[Tensor, "question layer"]
 ) -> Float[Tensor, " question"]:
-    """Return by what share the layers' scores miss the change of the target; 0 where none is.
+    """Return by what share the layers' scores miss the target's change; 0 where it does not change.
 
     The sum over layers of |sum of scores - difference|, relative to that of |difference|.
     """
@@ -161,70 +168,73 @@ def completeness_error(
 
 
 def _baselines(
-    lm: LanguageModel, start: Trace, batch: Batch, baseline: Baseline, mean: Mean | None
+    lm: LanguageModel, trace: Trace, batch: Batch, baseline: Baseline, mean: Mean | None
 ) -> Float[Tensor, "point word layer neuron"]:
-    """Return w', one path a word (a single one for `zero` and `mean`)."""
+    """Return w', one path per word (a single one for `zero` and `mean`)."""
     if baseline == "occlusion":
-        low = occlusion.values(lm, batch.points, batch.words)
+        low = occlusion.occluded_values(lm, batch.points, batch.words)
     elif mean is not None:
-        low = mean.to(start.values).expand_as(start.values)[:, None]
+        low = mean.to(trace.values).expand_as(trace.values)[:, None]
     else:
-        low = torch.zeros_like(start.values)[:, None]
-    return low if start.keep is None else low * start.keep.to(low.dtype)[:, None]
+        low = torch.zeros_like(trace.values)[:, None]
+    return low if trace.keep is None else low * trace.keep.to(low.dtype)[:, None]
 
 
 @torch.no_grad()
-def _ends(
+def _values_at_baseline(
     lm: LanguageModel,
-    start: Trace,
+    trace: Trace,
     low: Float[Tensor, "point word layer neuron"],
     batch: Batch,
     target: Target,
 ) -> Float[Tensor, "point layer"]:
-    """Return F with a whole layer at its baseline, added up over the words."""
+    """Return F with a whole layer at its baseline, summed over the words."""
     total = torch.zeros(len(low), lm.n_layers, device=low.device)
     for part in torch.split(low, nodes_at_once(lm, batch), 1):
-        output = climb(lm, start, list(part.unbind(2)))
+        output = run_rows(lm, trace, list(part.unbind(2)))
         value = target_of(lm, output, batch, target)
         total += value.view(len(low), lm.n_layers, part.shape[1]).sum(2)
     return total
 
 
 def _scores(
-    clean: Pass, low: Float[Tensor, "point word layer neuron"], rule: Quadrature, target: Target
+    clean: CleanPass,
+    low: Float[Tensor, "point word layer neuron"],
+    rule: Quadrature,
+    target: Target,
 ) -> Float[Tensor, "point layer neuron"]:
     """Sum weight * (w - w') * gradient over the nodes of every path."""
-    lm, start, n_words = clean.lm, clean.start, low.shape[1]
-    total = torch.zeros(start.values.shape, device=low.device)
+    lm, trace, n_words = clean.lm, clean.trace, low.shape[1]
+    total = torch.zeros(trace.values.shape, device=low.device)
     inner = [(node, weight) for node, weight in rule if node != OWN]
     for weight in (weight for node, weight in rule if node == OWN):
         _, gradient = clean.gradient(target)
-        total += weight * gradient * (start.values[:, None] - low).float().sum(1)
+        total += weight * gradient * (trace.values[:, None] - low).float().sum(1)
     nodes = torch.tensor([node for node, _ in inner]).repeat(n_words)
     weights = torch.tensor([weight for _, weight in inner]).repeat(n_words)
     path = torch.arange(n_words).repeat_interleave(len(inner))
     size = nodes_at_once(lm, clean.batch)
     for part in torch.split(torch.arange(len(nodes)), size) if inner else ():
-        total += _part(
-            lm, start, low[:, path[part]], nodes[part], weights[part], clean.batch, target
+        total += _row_scores(
+            lm, trace, low[:, path[part]], nodes[part], weights[part], clean.batch, target
         )
     return total
 
 
-def _part(
+def _row_scores(
     lm: LanguageModel,
-    start: Trace,
+    trace: Trace,
     low: Float[Tensor, "point row layer neuron"],
     nodes: Float[Tensor, " row"],
     weights: Float[Tensor, " row"],
     batch: Batch,
     target: Target,
 ) -> Float[Tensor, "point layer neuron"]:
-    step = start.values[:, None] - low
+    step = trace.values[:, None] - low
     at = low + nodes.to(low)[:, None, None] * step
     entries = [x.contiguous().requires_grad_() for x in at.unbind(2)]
     with torch.enable_grad():
-        value = target_of(lm, climb(lm, start, entries), batch, target)
+        value = target_of(lm, run_rows(lm, trace, entries), batch, target)
         gradients = torch.autograd.grad(value.sum(), entries)
     gradient = torch.stack(gradients, 2).float()
     return torch.einsum("r,prln,prln->pln", weights.to(gradient), step.float(), gradient)

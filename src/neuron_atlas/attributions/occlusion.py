@@ -12,7 +12,7 @@ from neuron_atlas.model.language_model import LanguageModel, site_modules
 from neuron_atlas.model.tokens import Text
 
 
-def filler(lm: LanguageModel) -> int:
+def filler_token(lm: LanguageModel) -> int:
     """Return the token that hides a word: the mask in an encoder, end of sequence in a decoder.
 
     Raises:
@@ -32,19 +32,19 @@ def filler(lm: LanguageModel) -> int:
 
 
 @torch.no_grad()
-def values(
+def occluded_values(
     lm: LanguageModel, batch: Sequence[Point], words: Sequence[Sequence[Text]]
 ) -> Float[Tensor, "point word layer neuron"]:
     """Return the hidden units at the answer position with each word hidden in turn.
 
     w' of Chen et al. 2024 (arXiv 2308.13198, equation 3), one for each word. In a decoder the
-    tokens before the first word are run once for all words: the variants stand behind them in one
-    sequence, each seeing only itself and what it shares.
+    tokens before the first word run once for all words: the variants follow them in one sequence,
+    and each attends only to itself and to these tokens.
 
     Args:
         lm: The model.
         batch: The points.
-        words: Of each point, the positions of the words; as many for every point.
+        words: The positions of each point's words; the same number of words for every point.
     """
     if lm.architecture.encoder:
         return _whole(lm, batch, words)
@@ -72,7 +72,7 @@ def _variants(
     variants = []
     for word in words:
         hidden = torch.tensor(point.ids)
-        hidden[list(word)] = filler(lm)
+        hidden[list(word)] = filler_token(lm)
         variants.append(hidden[shared:])
     ids = torch.cat([torch.tensor(point.ids[:shared], dtype=torch.long), *variants])
     inside = torch.arange(shared, len(point.ids)).repeat(len(words))
@@ -93,7 +93,7 @@ def _whole(
     there = torch.arange(width) < torch.tensor([len(p.ids) for p in batch])[:, None]
     ids, there = ids.repeat_interleave(n_words, 0), there.repeat_interleave(n_words, 0)
     for i, word in enumerate(w for point in words for w in point):
-        ids[i, list(word)] = filler(lm)
+        ids[i, list(word)] = filler_token(lm)
     row = torch.arange(len(ids), device=lm.device)
     position = torch.tensor([p.position for p in batch], device=lm.device)
     read = position.repeat_interleave(n_words)

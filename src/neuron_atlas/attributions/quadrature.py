@@ -1,4 +1,4 @@
-"""Rules for an integral over [0, 1]."""
+"""Quadrature rules for an integral over [0, 1]."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Quadrature:
 
 
 def midpoint(steps: int) -> Quadrature:
-    """Return the midpoint rule: its error falls by four when the steps double.
+    """Return the midpoint rule: its error falls by a factor of four when the steps double.
 
     Unlike the inclusive sums of the original code bases (Dai et al. 2022; Chen et al. 2024), which
     add `steps` points of `steps - 1` intervals and divide by `steps`, it has no bias to either end.
@@ -70,8 +70,8 @@ def graded(steps: int) -> Quadrature:
     """Return Gauss-Legendre in t with a = t^6, whose nodes crowd towards the baseline.
 
     A model that normalises the output of its MLP (Gemma's post-feedforward norm) does not see the
-    length of that output: along the path from a zero baseline F is flat but for a step at the very
-    start, which equal steps miss. Our own remedy; the substitution leaves the integral as it is.
+    length of that output: along the path from a zero baseline F is flat except for a step at the
+    very start, which equal steps miss. Our own remedy; the substitution leaves the integral as is.
 
     Raises:
         ValueError: `steps` is below 1.

@@ -1,4 +1,4 @@
-"""One question a prompt and answer, taken apart into the tokens that are predicted one by one."""
+"""Questions, each a prompt and its answer, split into tokens that are predicted one by one."""
 
 import re
 import unicodedata
@@ -52,8 +52,8 @@ def points(lm: LanguageModel, question: Question) -> list[Point]:
     """Return the points of a question, one for each token of the answer.
 
     A decoder reads the gold prefix of the answer, never its own greedy tokens; choices are those of
-    candidates that begin with this prefix. An encoder's masks are filled side by side; choices are
-    the pieces that candidates have at this place.
+    candidates that begin with this prefix. An encoder's masks are filled in parallel; choices are
+    the word pieces that candidates have at this place.
     """
     answer, (before, after) = question.answer, encode(lm, question.prompt)
     if not lm.architecture.encoder:
@@ -84,7 +84,7 @@ def words(lm: LanguageModel, question: Question) -> list[Text]:
     """Return the token positions of each word of the question's query.
 
     Words are runs of characters between spaces that hold a letter or a digit; in scripts without
-    spaces each token is a word. Special tokens are no words, and neither is the answer position: a
+    spaces each token is a word. Special tokens are not words, nor is the answer position: a
     decoder's last token stays, since the value that is compared is read there.
 
     Raises:

@@ -22,7 +22,7 @@ from neuron_atlas.pipeline import store
 from neuron_atlas.pipeline.params import Count, Section, Share
 from neuron_atlas.scoring.candidates import CandidateTokens
 
-SAMPLE = 6  # prompts on which the number of evaluations is settled
+SAMPLE = 6  # prompts on which the number of evaluations is measured
 PROMPT_COLUMNS = ["fact", "relation", "subject", "template", "correct"]
 
 
@@ -60,10 +60,10 @@ class AttributionPlan(Section):
         """The rule with its steps.
 
         Raises:
-            ValueError: the steps are not settled yet.
+            ValueError: the steps are not chosen yet.
         """
         if self.steps is None:
-            raise ValueError("the plan has no steps; expected one that `settled` returned")
+            raise ValueError("the plan has no steps; use one from `with_fewest_steps`")
         return RULES[self.rule](self.steps)
 
     @property
@@ -84,10 +84,10 @@ def baseline_mean(lm: LanguageModel, rows: pd.DataFrame, baseline: Baseline) -> 
     return (total / len(questions)).float()
 
 
-def settled(
+def with_fewest_steps(
     lm: LanguageModel, rows: pd.DataFrame, plan: AttributionPlan, mean: Mean | None
 ) -> AttributionPlan:
-    """Return the plan with the fewest evaluations that a few of the checked prompts need.
+    """Return the plan with the fewest evaluations per path that a few checked prompts need.
 
     Raises:
         ValueError: the tolerance cannot be met.
@@ -95,7 +95,7 @@ def settled(
     checked = rows[rows["checked"]]
     some = checked.iloc[np.linspace(0, len(checked) - 1, min(SAMPLE, len(checked))).astype(int)]
     tokens = CandidateTokens(lm)
-    steps = tolerance.fewest(
+    steps = tolerance.fewest_steps(
         lm,
         [question_of(tokens, row) for row in store.records(some)],
         baseline=plan.baseline,
@@ -107,11 +107,11 @@ def settled(
     return plan.model_copy(update={"steps": steps})
 
 
-def by_size(lm: LanguageModel, rows: pd.DataFrame, plan: AttributionPlan) -> pd.DataFrame:
+def largest_first(lm: LanguageModel, rows: pd.DataFrame, plan: AttributionPlan) -> pd.DataFrame:
     """Return the prompts with those of one size together, the largest first.
 
-    Parts of the work then make full batches, whose rows come in few shapes; and what takes too much
-    memory does so at once.
+    Each part of the work then makes full batches, in few shapes; and the largest come first, so
+    that out-of-memory fails early.
     """
     tokens = CandidateTokens(lm)
     questions = [question_of(tokens, row) for row in store.records(rows)]
@@ -126,7 +126,7 @@ def attribute(
     """Attribute prompts by every method, and keep each prompt's strongest neurons.
 
     Returns:
-        One row a stored neuron, `knowledge_sets.COLUMNS`, with the prompt's `value` (the target
+        One row per stored neuron, `knowledge_sets.COLUMNS`, with the prompt's `value` (the target
         at the neurons' own values) and `completeness`, the error of `completeness_error`; NaN where
         the prompt is not `checked`.
     """
@@ -137,7 +137,7 @@ def attribute(
         questions = [question_of(tokens, row) for row in listed]
         methods = _methods(lm, plan, mean, check=bool(checked))
         by_words = plan.baseline == "occlusion"
-        for found in clean_pass.together(lm, questions, methods, by_words=by_words):
+        for found in clean_pass.run_methods(lm, questions, methods, by_words=by_words):
             for method, part in found.items():
                 parts += _kept(method, part, listed, plan)
     return pd.concat(parts, ignore_index=True)
@@ -145,22 +145,22 @@ def attribute(
 
 def _methods(
     lm: LanguageModel, plan: AttributionPlan, mean: Mean | None, *, check: bool
-) -> dict[str, clean_pass.Run]:
+) -> dict[str, clean_pass.Method]:
     rule, target = plan.quadrature, plan.target
     return {
-        "attribution": gradients.paths(
+        "attribution": gradients.path_method(
             lm, baseline=plan.baseline, rule=rule, target=target, mean=mean, check=check
         ),
-        "zero_ig": gradients.paths(
+        "zero_ig": gradients.path_method(
             lm, baseline="zero", rule=plan.zero_quadrature, target=target, check=check
         ),
-        "gradient_activation": gradients.slopes(target=target),
+        "gradient_activation": gradients.gradient_activation_method(target=target),
         "activation": _sizes,
     }
 
 
-def _sizes(clean: clean_pass.Pass) -> clean_pass.Scored:
-    values, value, difference = gradients.own(clean)
+def _sizes(clean: clean_pass.CleanPass) -> clean_pass.PointScores:
+    values, value, difference = gradients.own_values_method(clean)
     return values.abs(), value, difference
 
 

@@ -1,4 +1,4 @@
-"""What is attributed: a differentiable number for each row, from the head's input alone."""
+"""What is attributed: one differentiable number per row, from the head's input alone."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -9,12 +9,12 @@ from torch import Tensor
 
 from neuron_atlas.attributions.questions import Point
 from neuron_atlas.model.language_model import Head, LanguageModel
-from neuron_atlas.scoring.vocabulary import finished, log_probability
+from neuron_atlas.scoring.vocabulary import log_probability, with_bias_and_softcap
 
 Target = Literal["probability", "log_probability", "candidates"]
 
 
-def score(
+def target_values(
     lm: LanguageModel,
     output: Float[Tensor, "point row d_model"],
     batch: Sequence[Point],
@@ -24,8 +24,8 @@ def score(
 
     `log_probability` (nats) and `probability` are those of the point's token over the vocabulary;
     `candidates` is the log-probability, nats, of the token among the tokens that the candidates
-    allow here: decoding confined to the candidates' prefix tree, which needs no other logits. For a
-    whole answer, add up its points: for the two log-probabilities that is the answer's own.
+    allow here: decoding confined to the candidates' prefix tree, which needs no other logits.
+    Summed over an answer's points, the two log-probabilities are those of the whole answer.
     """
     hidden = _head_input(lm, output)
     if target == "candidates":
@@ -69,7 +69,7 @@ def _among_choices(
     choices, there, place = _choices(batch)
     choices, there, place = (x.to(hidden.device) for x in (choices, there, place))
     products = torch.einsum("prd,pcd->prc", hidden.float(), head.weight[choices].float())
-    logits = finished(head, products, choices[:, None].expand(products.shape))
+    logits = with_bias_and_softcap(head, products, choices[:, None].expand(products.shape))
     logits = logits.masked_fill(~there[:, None], -torch.inf)
     rows = place[:, None, None].expand(*logits.shape[:2], 1)
     return logits.log_softmax(2).gather(2, rows)[..., 0]

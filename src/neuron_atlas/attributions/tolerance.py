@@ -1,11 +1,13 @@
-"""How many evaluations of a path an attribution needs: measured on a few prompts, not assumed."""
+"""How many evaluations per path an attribution needs: measured on a few prompts, not assumed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
-from neuron_atlas.attributions.clean_pass import together
-from neuron_atlas.attributions.gradients import Baseline, Mean, completeness_error, paths
+from neuron_atlas.attributions.clean_pass import Method, run_methods
+from neuron_atlas.attributions.gradients import Baseline, Mean, completeness_error, path_method
 from neuron_atlas.attributions.quadrature import Quadrature
 from neuron_atlas.attributions.questions import Question
 from neuron_atlas.attributions.targets import Target
@@ -14,7 +16,7 @@ from neuron_atlas.model.language_model import LanguageModel
 STEPS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 
 
-def fewest(
+def fewest_steps(
     lm: LanguageModel,
     questions: Sequence[Question],
     *,
@@ -30,18 +32,18 @@ def fewest(
         lm: The model.
         questions: The prompts on which the error is measured.
         baseline: As in `gradients.integrated_gradients`.
-        make: The rule with so many evaluations.
+        make: Returns the rule with a given number of evaluations.
         target: As in `gradients.integrated_gradients`.
-        tolerance: A share of the change of the target.
+        tolerance: Largest median completeness error, a share of the target's change.
         mean: As in `gradients.integrated_gradients`.
 
     Raises:
-        ValueError: no number of `STEPS` is enough.
+        ValueError: none of `STEPS` is enough.
     """
-    difference: torch.Tensor | None = None  # the same for every rule
+    difference: Tensor | None = None  # the same for every rule
     errors = {}
     for steps in STEPS:
-        run = paths(
+        method = path_method(
             lm,
             baseline=baseline,
             rule=make(steps),
@@ -49,17 +51,27 @@ def fewest(
             mean=mean,
             check=difference is None,
         )
-        by_words = baseline == "occlusion"
-        found = [f["one"] for f in together(lm, questions, {"one": run}, by_words=by_words)]
-        if difference is None:
-            difference = torch.cat([part.difference for part in found])
-        scores = torch.cat([part.scores for part in found])
+        scores, found = _attributed(lm, questions, method, by_words=baseline == "occlusion")
+        difference = found if difference is None else difference
         errors[steps] = float(completeness_error(scores, difference).median())
         if errors[steps] <= tolerance:
             return steps
+    raise _too_strict(tolerance, errors, len(questions))
+
+
+def _attributed(
+    lm: LanguageModel, questions: Sequence[Question], method: Method, *, by_words: bool
+) -> tuple[Float[Tensor, "question layer neuron"], Float[Tensor, "question layer"]]:
+    """Return scores and differences of all questions, in the engine's order."""
+    found = [f["one"] for f in run_methods(lm, questions, {"one": method}, by_words=by_words)]
+    scores = torch.cat([part.scores for part in found])
+    return scores, torch.cat([part.difference for part in found])
+
+
+def _too_strict(tolerance: float, errors: Mapping[int, float], n_prompts: int) -> ValueError:
     best = min(errors, key=lambda n: errors[n])
-    raise ValueError(
+    return ValueError(
         f"attributions.tolerance is {tolerance}, but the median completeness error of "
-        f"{len(questions)} prompts is {errors[best]:.2g} at best, with {best} evaluations of a "
-        "path; raise it, choose another attributions.rule, or fix attributions.steps"
+        f"{n_prompts} prompts is {errors[best]:.2g} at best, with {best} evaluations per path; "
+        "raise it, choose another attributions.rule, or fix attributions.steps"
     )

@@ -1,6 +1,7 @@
-"""One clean pass over a batch of points, and all of it that rows need to leave it in the middle."""
+"""One clean pass over a batch of points, and what is kept of it to resume at any layer."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,19 +15,20 @@ from neuron_atlas.model import hooks
 from neuron_atlas.model.language_model import LanguageModel, site_modules
 
 Factors = Float[Tensor, "point layer neuron"]
+ByLayer = dict[int, Tensor]
 
 
 @dataclass(frozen=True)
 class Trace:
-    """What one clean pass over a batch of points leaves behind.
+    """What is kept of one clean pass over a batch of points.
 
     Attributes:
         position: The answer position of each point.
         token: Where the answer position is among the tokens of a row.
         outputs: Output of each block, at the answer position (decoder) or whole (encoder).
         values: The hidden units at the answer position.
-        written: What the down-projections made of them.
-        sums: Its sum with the residual, where a family norms that; else empty.
+        written: What the down-projections made of them: their output.
+        sums: The sum of that output and the residual, where a family norms the sum; else empty.
         calls: The arguments of each block, its input first.
         keys: Keys and values of each layer's tokens before the answer position; empty in encoders.
         before: Which tokens stand before the answer position.
@@ -51,38 +53,63 @@ class Trace:
 
 
 @torch.no_grad()
-def trace(lm: LanguageModel, batch: Sequence[Point], *, keep: Factors | None = None) -> Trace:
-    """Run the model over the points once, and keep what rows need to start from any layer."""
+def record_trace(
+    lm: LanguageModel, batch: Sequence[Point], *, keep: Factors | None = None
+) -> Trace:
+    """Run the model once over the points, and keep what rows need to enter at any layer.
+
+    Args:
+        lm: The model.
+        batch: The points.
+        keep: Factors on the hidden units at the answer position; None leaves them.
+    """
     ids, mask, position = _padded(batch, lm.device)
-    places, width = torch.arange(ids.shape[1], device=lm.device).expand_as(ids), ids.shape[1]
-    cache = None if lm.architecture.encoder else DynamicCache()
-    visible = (
-        mask if lm.architecture.encoder else mask.new_ones(width, width).tril() & mask[:, None]
-    )
-    modules, sums = site_modules(lm, "hidden"), _sum_norms(lm)
-    after = [] if lm.final_norm is None else [lm.final_norm]
-    scale = {} if keep is None else {i: _scaled(position, keep[:, i]) for i in range(lm.n_layers)}
-    with (
-        hooks.edit(modules, scale),
-        hooks.record(modules, lambda x: at(x, position)) as values,
-        hooks.record([(m, False) for m, _ in modules], lambda x: at(x, position)) as written,
-        hooks.record([(m, True) for m in sums], lambda x: at(x, position)) as summed,
-        hooks.record_calls([*lm.blocks, *after]) as calls,
-    ):
-        last = lm.hidden(ids, places, visible, cache=cache)
-    whole = [call.args[0] for call in calls[1:]] + ([] if after else [last])
+    places = torch.arange(ids.shape[1], device=lm.device).expand_as(ids)
+    encoder = lm.architecture.encoder
+    cache = None if encoder else DynamicCache()
+    with _recorded(lm, position, keep) as (values, written, summed, calls):
+        last = lm.hidden(ids, places, mask if encoder else _causal(mask), cache=cache)
+    whole = [call.args[0] for call in calls[1:]] + ([last] if lm.final_norm is None else [])
     return Trace(
         position=position,
-        token=position if lm.architecture.encoder else torch.zeros_like(position),
-        outputs=whole if lm.architecture.encoder else [at(x, position)[:, None] for x in whole],
+        token=position if encoder else torch.zeros_like(position),
+        outputs=whole if encoder else [at(x, position)[:, None] for x in whole],
         values=torch.stack([values[i] for i in range(lm.n_layers)], 1),
         written=[written[i] for i in range(lm.n_layers)],
-        sums=[summed[i] for i in range(len(sums))],
+        sums=[summed[i] for i in range(len(summed))],
         calls=calls[: lm.n_layers],
         keys=[] if cache is None else _keys(cache),
         before=places < position[:, None],
         keep=keep,
     )
+
+
+@contextmanager
+def _recorded(
+    lm: LanguageModel, position: Int[Tensor, " point"], keep: Factors | None
+) -> Iterator[tuple[ByLayer, ByLayer, ByLayer, list[hooks.Call]]]:
+    """Scale the hidden units by `keep`; yield what fills with a pass's values, as in `Trace`."""
+    modules, sums = site_modules(lm, "hidden"), _sum_norms(lm)
+    after = [] if lm.final_norm is None else [lm.final_norm]
+    scale = {} if keep is None else {i: _scaled(position, keep[:, i]) for i in range(lm.n_layers)}
+
+    def answer(x: Tensor) -> Tensor:
+        return at(x, position)
+
+    with (
+        hooks.edit(modules, scale),
+        hooks.record(modules, answer) as values,
+        hooks.record([(m, False) for m, _ in modules], answer) as written,
+        hooks.record([(m, True) for m in sums], answer) as summed,
+        hooks.record_calls([*lm.blocks, *after]) as calls,
+    ):
+        yield values, written, summed, calls
+
+
+def _causal(mask: Bool[Tensor, "point position"]) -> Bool[Tensor, "point position position"]:
+    """Return what each token may attend to: earlier tokens and itself, but no padding."""
+    width = mask.shape[1]
+    return mask.new_ones(width, width).tril() & mask[:, None]
 
 
 def at(
@@ -94,8 +121,8 @@ def at(
     return x[torch.arange(len(x), device=x.device), token]
 
 
-def one_of(n_tokens: int, token: Int[Tensor, " sequence"]) -> Bool[Tensor, "sequence token"]:
-    """Return which of a sequence's tokens is the given one."""
+def token_mask(n_tokens: int, token: Int[Tensor, " sequence"]) -> Bool[Tensor, "sequence token"]:
+    """Return a mask that is True at the given token of each sequence."""
     return torch.arange(n_tokens, device=token.device) == token[:, None]
 
 
@@ -119,7 +146,7 @@ def _sum_norms(lm: LanguageModel) -> list[nn.Module]:
 
 def _scaled(position: Int[Tensor, " point"], factor: Float[Tensor, "point neuron"]) -> hooks.Change:
     def change(x: Tensor) -> Tensor:
-        there = one_of(x.shape[1], position)[..., None]
+        there = token_mask(x.shape[1], position)[..., None]
         return torch.where(there, x * factor.to(x.dtype)[:, None], x)
 
     return change

@@ -41,7 +41,7 @@ def find(
     Args:
         bench: The model and its prompts.
         recalled: The recall table.
-        graded: `knowledge_sets.graded`: each fact's neurons, best first.
+        graded: `knowledge_sets.grade_neurons`: each fact's neurons, best first.
         source: Activation sizes, which random neurons match.
         how: How far to search, and what makes a set degenerate.
         key: Names the work, so that a killed run goes on where it was.

@@ -18,7 +18,7 @@ from neuron_atlas.editing.tables import INDEPENDENT, JOINT, MONOLINGUAL, SEQUENT
 from neuron_atlas.interventions import neuron_sets
 from neuron_atlas.interventions.neuron_sets import NeuronSet, matched
 from neuron_atlas.model.language_model import LanguageModel
-from neuron_atlas.neurons.knowledge_sets import geometric_rank, ordered
+from neuron_atlas.neurons.knowledge_sets import geometric_rank, neurons_by_grade
 from neuron_atlas.neurons.relation_sets import RelationSets
 from neuron_atlas.pipeline import store
 from neuron_atlas.scoring import prompt_choice
@@ -91,8 +91,8 @@ def _orders(stored: Stored, cases: Sequence[Case]) -> Orders:
     for language in languages:
         scores = stored.scores[language]
         table = scores[scores["fact"].isin(facts)]
-        shown = prompt_choice.others(table, stored.tables.held[language])
-        found[language] = ordered(shown, method=method)
+        shown = prompt_choice.other_paraphrases(table, stored.tables.held[language])
+        found[language] = neurons_by_grade(shown, method=method)
     return found
 
 

@@ -1,6 +1,6 @@
 """Finding value edits: a few steps downhill, one token a prompt, for many sets of neurons at once.
 
-While an edit is looked for it acts at the answer position alone, where a row of `resume.climb`
+While an edit is looked for it acts at the answer position alone, where a row of `resume.run_rows`
 costs one token through the layers above the lowest edited neuron. What it does as a real edit, at
 all positions, is measured afterwards.
 """
@@ -13,9 +13,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from neuron_atlas.attributions.questions import Point
-from neuron_atlas.attributions.resume import climb
-from neuron_atlas.attributions.targets import score
-from neuron_atlas.attributions.trace import Trace, trace
+from neuron_atlas.attributions.resume import run_rows
+from neuron_atlas.attributions.targets import target_values
+from neuron_atlas.attributions.trace import Trace, record_trace
 from neuron_atlas.editing.settings import Descent
 from neuron_atlas.editing.value_edits import columns
 from neuron_atlas.model import hooks
@@ -65,7 +65,7 @@ def search(
     Returns:
         float32; 0 (or `start`) where `train` is False.
     """
-    clean = trace(lm, task.prompts)
+    clean = record_trace(lm, task.prompts)
     length = _lengths(lm, task.neurons)
     shape = (*task.neurons.shape, columns(lm, 0).shape[1])
     delta = torch.zeros(shape, device=lm.device) if start is None else start.clone()
@@ -113,9 +113,11 @@ def gaps(
         writer = _Writer(lm, task, delta, layer)
         changes |= {layer: writer.read, lm.n_layers + layer: writer.write}
     with hooks.edit(both, changes):
-        output = climb(lm, clean, [None] * lm.n_layers, whole=(lowest, n_sets))
+        output = run_rows(lm, clean, [None] * lm.n_layers, whole=(lowest, n_sets))
     new, old = task.prompts, [_other(p) for p in task.prompts]
-    return score(lm, output, new, "candidates") - score(lm, output, old, "candidates")
+    return target_values(lm, output, new, "candidates") - target_values(
+        lm, output, old, "candidates"
+    )
 
 
 def _other(point: Point) -> Point:

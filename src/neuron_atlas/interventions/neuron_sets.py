@@ -54,7 +54,8 @@ def compared(scores: pd.DataFrame, source: RelationSets, how: Selection) -> list
         scores, method=METHODS[AMIG], tau=how.tau, share=how.share, k=how.max_neurons
     )
     ranked = {
-        name: knowledge_sets.ordered(scores, method=stored) for name, stored in METHODS.items()
+        name: knowledge_sets.neurons_by_grade(scores, method=stored)
+        for name, stored in METHODS.items()
     }
     relation = scores.drop_duplicates("fact").set_index("fact")["relation"]
     found = []

@@ -116,11 +116,7 @@ def _measured(
     nulls = _nulls(inputs, list(sets), found, wanted, rule, rng)
     chosen = _independent(inputs, sets, found, wanted)
     relations, relation = _relations(inputs, rule, rng)
-    again: dict[str, Any] = {"n_permutations": rule.n_permutations, "rng": rng}
-    scripts = {code: _script(table) for code, table in sorted(inputs.recall.items())}
-    pairs = language_map.compare(sets, groups, scripts, **again)
-    beside, p_value = language_map.siblings(sets, groups, **again)
-    accuracy = {code: float(t["correct"].mean()) for code, t in inputs.recall.items()}
+    pairs, beside, compared = _compared(inputs, sets, groups, rule, rng)
     layers = [
         _layers("fact", chosen, len(found.items), inputs.shape[0]),
         _layers("relation", relations, relation["n_relations"], inputs.shape[0]),
@@ -131,19 +127,33 @@ def _measured(
         "counts": shared.by_languages(found, own, nulls, against="mismatched"),
         "layers": pd.concat(layers, ignore_index=True),
         "map": pairs,
-        "facts": _per_fact(found, own, nulls["mismatched"]).merge(
-            beside, on=["fact", "relation"], how="left"
-        ),
+        "facts": _per_fact(found, own, nulls["mismatched"], beside),
     }
-    return tables, {
-        **_against(own, nulls),
+    both_kinds = _both_kinds(chosen, relations, inputs.shape)
+    about = {**_against(own, nulls), "relations": relation, "both_kinds": both_kinds}
+    return tables, about | compared
+
+
+def _compared(
+    inputs: Inputs,
+    sets: Mapping[str, SetsByFact],
+    groups: Mapping[str, str],
+    rule: SharingRule,
+    rng: np.random.Generator,
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
+    """Compare the languages in pairs: a table of pairs, one of facts, and a summary of both."""
+    again: dict[str, Any] = {"n_permutations": rule.n_permutations, "rng": rng}
+    scripts = {code: _script(table) for code, table in sorted(inputs.recall.items())}
+    pairs = language_map.compare_languages(sets, groups, scripts, **again)
+    beside, p_value = language_map.compare_with_siblings(sets, groups, **again)
+    accuracy = {code: float(t["correct"].mean()) for code, t in inputs.recall.items()}
+    summary = {
         "about_fact": {"n_facts": len(beside), "p_value": p_value, **_means(beside)},
         "pairs": _means(pairs),
-        "relations": relation,
-        "both_kinds": _both_kinds(chosen, relations, inputs.shape),
         "scripts": scripts,
         "goes_with": language_map.relate(pairs, scripts=scripts, accuracy=accuracy, rng=rng),
     }
+    return pairs, beside, summary
 
 
 def _nulls(
@@ -154,7 +164,7 @@ def _nulls(
     rule: SharingRule,
     rng: np.random.Generator,
 ) -> dict[str, list[Tally]]:
-    """Tally each deal and draw at once: all of them together need gigabytes."""
+    """Tally the deals and draws of each null, one at a time: all at once need gigabytes."""
     sizes = {i: inputs.relations[code].size for i, code in enumerate(languages)}
     banned = {i: inputs.relations[code].banned for i, code in enumerate(languages)}
     drawn = shared.random_members(found, sizes, banned, n_draws=rule.n_draws, rng=rng)
@@ -167,7 +177,7 @@ def _nulls(
         add("mismatched", dealt)
     for dealt in shared.mismatched(found, rng, n_deals=rule.n_permutations, within=True):
         add("same_relation", dealt)
-        add("met_itself", shared.met_itself(found, dealt))
+        add("met_itself", shared.own_sets_only(found, dealt))
     for one in drawn:
         add("random", one)
     return nulls
@@ -181,7 +191,7 @@ def _independent(
     inputs: Inputs, sets: Mapping[str, SetsByFact], found: ItemSets, wanted: np.ndarray
 ) -> pd.DataFrame:
     """Return the language-independent neurons of each fact, best graded first."""
-    rows = shared.placed(found, wanted, list(sets), inputs.shape[1]).rename(
+    rows = shared.shared_neurons(found, wanted, list(sets), inputs.shape[1]).rename(
         columns={"item": "fact"}
     )
     relation = rows["fact"].map(dict(zip(found.items, found.groups, strict=True)))
@@ -195,9 +205,9 @@ def _independent(
 def _grades(scores: Mapping[str, pd.DataFrame], rows: pd.DataFrame) -> pd.Series:
     """Return 1 / `knowledge_sets.geometric_rank` of each row's neuron over its fact's languages.
 
-    All neurons that a language stores are ranked there, not only those of its set.
+    Each language ranks all the neurons that it stores, not only those of its set.
     """
-    every = [knowledge_sets.ordered(table, method=METHOD) for table in scores.values()]
+    every = [knowledge_sets.neurons_by_grade(table, method=METHOD) for table in scores.values()]
     found = pd.Series(np.nan, index=rows.index)
     for fact, own in rows.groupby("fact"):
         orders = [order[str(fact)] for order in every if str(fact) in order]
@@ -217,11 +227,14 @@ def _against(own: Tally, nulls: Mapping[str, Sequence[Tally]]) -> dict[str, Any]
     }
 
 
-def _per_fact(found: ItemSets, own: Tally, mismatched: Sequence[Tally]) -> pd.DataFrame:
-    """Return each fact's count, and the mean count of its place in the mismatched deals."""
+def _per_fact(
+    found: ItemSets, own: Tally, mismatched: Sequence[Tally], beside: pd.DataFrame
+) -> pd.DataFrame:
+    """Return each fact's count, its mean count in the mismatched deals, and what it shares."""
     dealt = np.mean([one.counts for one in mismatched], axis=0)
     columns = {"fact": found.items, "relation": found.groups, "n_languages": found.n_languages}
-    return pd.DataFrame({**columns, "count": own.counts, "mismatched": dealt})
+    table = pd.DataFrame({**columns, "count": own.counts, "mismatched": dealt})
+    return table.merge(beside, on=["fact", "relation"], how="left")
 
 
 def _layers(kind: str, chosen: pd.DataFrame, n_items: int, n_layers: int) -> pd.DataFrame:
@@ -245,7 +258,7 @@ def _relations(
     own = shared.tally(found, wanted, len(sets))
     deals = shared.mismatched(found, rng, n_deals=rule.n_permutations)
     null = np.array([shared.tally(one, wanted, len(sets)).mean for one in deals])
-    chosen = shared.placed(found, wanted, list(sets), inputs.shape[1]).rename(
+    chosen = shared.shared_neurons(found, wanted, list(sets), inputs.shape[1]).rename(
         columns={"item": "relation"}
     )
     return chosen[RELATIONS].reset_index(drop=True), summary | {
@@ -260,7 +273,7 @@ def _both_kinds(
 ) -> dict[str, Any]:
     """Return how many neurons are language-independent for a fact and for its relation.
 
-    The p is of as many by chance, given how many of each kind each layer has for each relation.
+    The p is that of at least as many by chance, given both kinds' numbers per relation and layer.
     """
     count, histograms = 0, []
     size = {"n_layers": shape[0], "n_neurons": shape[1]}
@@ -281,7 +294,7 @@ def _both_kinds(
 
 
 def _means(table: pd.DataFrame) -> dict[str, float]:
-    """Return the means of what was measured: over pairs of languages, or over facts."""
+    """Return the means of the measures that a table has: over pairs of languages, or facts."""
     names = [n for n in ("value", "same_fact", "same_relation", "mismatched") if n in table]
     means = table[names].astype(float).mean()
     return {str(k): float(v) for k, v in means.items() if np.isfinite(v)}

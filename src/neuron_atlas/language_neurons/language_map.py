@@ -1,4 +1,4 @@
-"""How far two languages keep a fact in the same neurons, and what that goes with."""
+"""How far two languages keep a fact in the same neurons, and what this correlates with."""
 
 import unicodedata
 from collections import Counter
@@ -20,7 +20,7 @@ ROUNDING = 1e-12  # of means that are compared with the mean of a null
 
 
 def script(texts: Iterable[str]) -> str:
-    """Return the script of most letters, by the first word of their Unicode names.
+    """Return the script of most letters: the first word of their Unicode names.
 
     Raises:
         ValueError: there is no letter.
@@ -34,7 +34,7 @@ def script(texts: Iterable[str]) -> str:
     return names.most_common(1)[0][0]
 
 
-def compare(
+def compare_languages(
     sets: Mapping[str, SetsByFact],
     groups: Mapping[str, str],
     scripts: Mapping[str, str],
@@ -43,6 +43,13 @@ def compare(
     rng: np.random.Generator,
 ) -> pd.DataFrame:
     """Compare each pair of languages on the facts that have a set in both.
+
+    Args:
+        sets: Language to the set of each fact, flat neuron indices.
+        groups: Relation of each fact.
+        scripts: Script of each language.
+        n_permutations: Deals of one language's facts for the p.
+        rng: Source of the deals.
 
     Returns:
         `a`, `b`, `value` (mean Jaccard index of a fact's two sets), `same_relation` and
@@ -68,7 +75,7 @@ def compare(
 def jaccard_matrix(
     a: list[Int[np.ndarray, " _"]], b: list[Int[np.ndarray, " _"]]
 ) -> Float[np.ndarray, "a b"]:
-    """Return the Jaccard index of each set of `a` with each of `b`; 0 for two empty sets."""
+    """Return the Jaccard index of each set of `a` with each set of `b`; 0 for two empty sets."""
     both, either = shared_matrix(a, b)
     return np.asarray(np.divide(both, either, out=np.zeros_like(both), where=either > 0))
 
@@ -76,7 +83,7 @@ def jaccard_matrix(
 def shared_matrix(
     a: list[Int[np.ndarray, " _"]], b: list[Int[np.ndarray, " _"]]
 ) -> tuple[Float[np.ndarray, "a b"], Float[np.ndarray, "a b"]]:
-    """Return how many neurons each set of `a` has in common with each of `b`, and together."""
+    """Return the sizes of the intersection and union of each set of `a` with each set of `b`."""
     used = np.unique(np.concatenate([*a, *b]))
     x, y = (np.stack([np.isin(used, s) for s in side]).astype(np.float64) for side in (a, b))
     both = x @ y.T
@@ -105,7 +112,7 @@ def _pair(
     }
 
 
-def siblings(
+def compare_with_siblings(
     sets: Mapping[str, SetsByFact],
     groups: Mapping[str, str],
     *,
@@ -114,13 +121,13 @@ def siblings(
 ) -> tuple[pd.DataFrame, float]:
     """Compare a fact's sets in two languages with the sets of two facts of its relation.
 
-    Tells neurons of the fact from neurons of its relation. Pairs of languages, and not k of n: with
-    few facts a relation, deals inside it bring k sets of one fact together again.
+    This tells neurons of the fact from neurons of its relation. It compares pairs of languages, not
+    k of n: with few facts per relation, deals within it bring k sets of one fact together again.
 
     Returns:
-        `fact`, `relation`, `same_fact` and `same_relation` (mean neurons shared, over the pairs of
-        languages), of facts whose relation has another one; and the one-sided p that facts of a
-        relation are dealt at random in each language.
+        A row per fact whose relation has another one: `fact`, `relation`, `same_fact` and
+        `same_relation` (mean number of neurons shared, over the pairs of languages). And the
+        one-sided p if each language's sets are dealt at random within the relation.
     """
     facts = sorted({fact for found in sets.values() for fact in found})
     group = np.array([groups[fact] for fact in facts])
@@ -131,11 +138,11 @@ def siblings(
     for a, b in combinations(sets, 2):
         chosen = ([sets[code].get(f, none) for f in facts] for code in (a, b))
         both = shared_matrix(*chosen)[0]
-        slots = np.flatnonzero(there[a] & there[b])
-        observed += float(both[slots, slots].sum())
-        null += both[deals[a][:, slots], deals[b][:, slots]].sum(1)
+        common = np.flatnonzero(there[a] & there[b])
+        observed += float(both[common, common].sum())
+        null += both[deals[a][:, common], deals[b][:, common]].sum(1)
         alike = (group[:, None] == group) & np.outer(there[a], there[b])
-        parts.append(_beside(both, alike & ~np.eye(len(facts), dtype=np.bool_), slots))
+        parts.append(_means_per_fact(both, alike & ~np.eye(len(facts), dtype=np.bool_), common))
     rows = pd.DataFrame(np.concatenate(parts), columns=["place", "same_fact", "same_relation"])
     means = rows.dropna().groupby("place").mean()
     place = means.index.to_numpy(np.int64)
@@ -148,7 +155,7 @@ def siblings(
 def _deals(
     group: np.ndarray, there: np.ndarray, n: int, rng: np.random.Generator
 ) -> Int[np.ndarray, "deal fact"]:
-    """Return, in each deal, whose set each fact gets: one of its group that has a set."""
+    """Return whose set each fact gets in each deal: a fact's of its group that has a set."""
     dealt = np.tile(np.arange(len(group)), (n, 1))
     for name in np.unique(group):
         some = np.flatnonzero(there & (group == name))
@@ -156,12 +163,12 @@ def _deals(
     return dealt
 
 
-def _beside(both: np.ndarray, other: np.ndarray, slots: np.ndarray) -> np.ndarray:
-    """Return place, neurons shared with itself, and with others (NaN without any) of each slot."""
+def _means_per_fact(both: np.ndarray, other: np.ndarray, common: np.ndarray) -> np.ndarray:
+    """Return each fact in `common`, and the neurons shared with itself and with others (or NaN)."""
     n = other.sum(0) + other.sum(1)
     total = (both * other).sum(0) + (both * other).sum(1)
     mean = np.divide(total, n, out=np.full(len(n), np.nan), where=n > 0)
-    return np.stack([slots, both[slots, slots], mean[slots]], axis=1)
+    return np.stack([common, both[common, common], mean[common]], axis=1)
 
 
 def relate(
@@ -171,14 +178,14 @@ def relate(
     accuracy: Mapping[str, float],
     rng: np.random.Generator,
 ) -> dict[str, Any]:
-    """Say how the languages' overlap goes with their scripts and with what the model knows.
+    """Compare the languages' overlap with their scripts and with what the model knows.
 
     Returns:
         Mean excess of pairs of one script and of two (`script_p_value`: two-sided, scripts dealt
-        out anew to the languages, since pairs share languages; `script_p_least`: the share of
-        deals that pair the languages as they are, below which no p can come), and Spearman's rho
-        of the excess with the lower typed accuracy of the two languages. Neither p nor rho below
-        `FEW_PAIRS` pairs, where `note` says so.
+        out anew to the languages, since pairs share languages; `script_p_least`: the smallest
+        possible p, the share of deals that pair the languages as they are), and Spearman's rho of
+        the excess with the lower typed accuracy of the two languages. With fewer than
+        `FEW_PAIRS` pairs neither p nor rho is given, and `note` says so.
     """
     excess, same = table["excess"].to_numpy(np.float64), table["same_script"].to_numpy(np.bool_)
     lower = np.array(
@@ -201,14 +208,16 @@ def relate(
 def _script_test(
     table: pd.DataFrame, scripts: Mapping[str, str], rng: np.random.Generator, n: int = 1000
 ) -> dict[str, float]:
-    """Deal the scripts to the languages; dealt to the pairs, a language's level would pass."""
+    """Deal the scripts to languages: dealt to pairs, a language's level would look like a gap."""
     excess, same = table["excess"].to_numpy(np.float64), table["same_script"].to_numpy(np.bool_)
     codes = sorted({*table["a"], *table["b"]})
     a, b = (pd.Index(codes).get_indexer(table[side]) for side in ("a", "b"))
     own = np.unique([scripts[code] for code in codes], return_inverse=True)[1]
     dealt = rng.permuted(np.tile(own, (n, 1)), axis=1)
     alike = dealt[:, a] == dealt[:, b]
-    alike = alike[alike.any(1) & ~alike.all(1)]  # pairs that are left out may leave one kind alone
+    alike = alike[
+        alike.any(1) & ~alike.all(1)
+    ]  # some deals leave only one kind among the tested pairs
     null = _gaps(alike, excess)
     as_large = np.abs(null) >= abs(float(_gaps(same[None], excess)[0])) - ROUNDING
     return {

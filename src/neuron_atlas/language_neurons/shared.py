@@ -1,4 +1,4 @@
-"""Neurons that several languages share: counts, and the counts that mismatched sets give."""
+"""Neurons that several languages share: how many, and how many by chance."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,12 +17,12 @@ ROUNDING = 1e-12  # of means that are compared with the mean of a null
 
 @dataclass(frozen=True)
 class ItemSets:
-    """Sets of the same items in several languages, as one row a neuron.
+    """Sets of the same items in several languages, one row per neuron of a set.
 
     Attributes:
         items: Names of the items: facts, or relations.
         groups: A label of each item, such as the relation of a fact.
-        n_languages: In how many languages each item has a set.
+        n_languages: Number of languages in which each item has a set.
         language: Language of each row.
         item: Item of each row, an index of `items`.
         neuron: Flat index of each row.
@@ -65,7 +65,7 @@ def members(sets: Mapping[str, SetsByFact], groups: Mapping[str, str]) -> ItemSe
 
 
 def needed(found: ItemSets, at_least: AtLeast) -> Int[np.ndarray, " item"]:
-    """Return in how many languages an item's neuron has to be, at most all of the item's.
+    """Return in how many languages each item's neuron must be: at most in all of the item's.
 
     `all` is the strict intersection of Chen et al. 2024 (arXiv 2308.13198, equation 8).
 
@@ -81,29 +81,33 @@ def needed(found: ItemSets, at_least: AtLeast) -> Int[np.ndarray, " item"]:
     return np.asarray(np.minimum(found.n_languages, at_least))
 
 
-def shared(found: ItemSets) -> pd.DataFrame:
+def languages_per_neuron(found: ItemSets) -> pd.DataFrame:
     """Return `item`, `neuron` and `n_languages` of every neuron of every item."""
-    item, neuron, n_languages = _shared(found)
+    item, neuron, n_languages = _languages_per_neuron(found)
     return pd.DataFrame({"item": item, "neuron": neuron, "n_languages": n_languages})
 
 
-def _shared(found: ItemSets) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _languages_per_neuron(found: ItemSets) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     width = int(found.neuron.max(initial=0)) + 1
     codes, counts = np.unique(found.item * width + found.neuron, return_counts=True)
     return codes // width, codes % width, counts
 
 
-def enough(table: pd.DataFrame, wanted: Int[np.ndarray, " item"]) -> pd.DataFrame:
-    """Return the neurons that at least `wanted` languages share."""
+def in_enough_languages(table: pd.DataFrame, wanted: Int[np.ndarray, " item"]) -> pd.DataFrame:
+    """Return the rows of `languages_per_neuron` whose neuron at least `wanted` languages share."""
     kept: pd.DataFrame = table[table["n_languages"].to_numpy() >= wanted[table["item"].to_numpy()]]
     return kept
 
 
-def placed(
+def shared_neurons(
     found: ItemSets, wanted: Int[np.ndarray, " item"], languages: Sequence[str], n_neurons: int
 ) -> pd.DataFrame:
-    """Return the neurons that enough languages share, by item, with their languages."""
-    kept = enough(shared(found), wanted)
+    """Return the neurons that at least `wanted` languages share, by item, with their languages.
+
+    Returns:
+        `item` (its name), `neuron`, `n_languages`, `languages`, `layer` and `index`.
+    """
+    kept = in_enough_languages(languages_per_neuron(found), wanted)
     keys = ["item", "neuron"]
     rows = pd.DataFrame({"item": found.item, "neuron": found.neuron, "language": found.language})
     held = rows.assign(language=np.array(languages, dtype=object)[rows["language"]])
@@ -119,16 +123,16 @@ def placed(
 def mismatched(
     found: ItemSets, rng: np.random.Generator, *, n_deals: int, within: bool = False
 ) -> Iterator[ItemSets]:
-    """Yield the same sets, dealt out anew to the items of each language by itself.
+    """Yield the same sets, dealt out anew to the items, in each language by itself.
 
-    Item A's set in one language meets item B's in another. A language's sets go only to items that
-    have a set there, so that each item keeps its number of languages.
+    This pairs item A's set in one language with item B's in another. A language's sets go only to
+    items that have a set there, so each item keeps its number of languages.
 
     Args:
         found: The sets.
         rng: Source of the deals.
         n_deals: How many.
-        within: Deal within the items' groups alone.
+        within: Deal only within the items' groups.
     """
     group = np.unique(np.array(found.groups), return_inverse=True)[1]
     group = group if within else np.zeros_like(group)
@@ -143,11 +147,11 @@ def mismatched(
         yield replace(found, item=target[found.language, deal, found.item])
 
 
-def met_itself(found: ItemSets, dealt: ItemSets) -> ItemSets:
-    """Return a deal in which neurons of different items differ, so that only own sets can meet.
+def own_sets_only(found: ItemSets, dealt: ItemSets) -> ItemSets:
+    """Return a deal in which different items' neurons differ: only sets of one item can share any.
 
-    With two facts of a relation in six languages, three sets of one fact meet in every deal: what a
-    deal within groups gives is no null for neurons that this can explain.
+    With two facts per relation and six languages, three sets of one fact come together in every
+    deal. So a deal within groups is not a null for neurons that this alone explains.
     """
     width = int(found.neuron.max(initial=0)) + 1
     return replace(dealt, neuron=found.item * width + found.neuron)
@@ -161,13 +165,13 @@ def random_members(
     n_draws: int,
     rng: np.random.Generator,
 ) -> list[ItemSets]:
-    """Return matched random sets of the same sizes in place of the sets.
+    """Return matched random sets, of the same sizes, in place of the sets.
 
     Args:
         found: The sets.
         sizes: By language, the activation sizes that draws match.
         banned: By language, flat indices that are never drawn.
-        n_draws: Draws of all sets.
+        n_draws: How many times all sets are drawn.
         rng: Source of the draws.
     """
     neurons = np.tile(found.neuron, (n_draws, 1))
@@ -184,11 +188,11 @@ def random_members(
 
 @dataclass(frozen=True)
 class Tally:
-    """What is kept of the sets, and of each deal or draw of a null.
+    """Counts of shared neurons: of the sets themselves, or of one deal or draw of a null.
 
     Attributes:
-        profile: Mean neurons that at least 2, 3 and more languages share, over the items with
-            as many sets; NaN where no item has.
+        profile: For k = 2, 3, ...: the mean number of neurons that at least k languages share,
+            over the items that have at least k sets; NaN where no item has.
         counts: Neurons of each item that enough languages share.
     """
 
@@ -197,19 +201,19 @@ class Tally:
 
     @property
     def mean(self) -> float:
-        """Neurons an item that enough languages share; 0 without items."""
+        """Mean number of neurons per item that enough languages share; 0 without items."""
         return float(self.counts.mean()) if self.counts.size else 0.0
 
 
 def tally(found: ItemSets, wanted: Int[np.ndarray, " item"], n_languages: int) -> Tally:
-    """Count the neurons that at least `wanted` languages share, and at least each k.
+    """Count the neurons that at least `wanted` languages share, and those of each k or more.
 
     Args:
         found: The sets, or those of a null.
         wanted: From `needed`.
         n_languages: All languages.
     """
-    item, _, times = _shared(found)
+    item, _, times = _languages_per_neuron(found)
     ks = np.arange(2, n_languages + 1)
     neurons = np.bincount(times, minlength=n_languages + 1)[::-1].cumsum()[::-1][2:]
     there = (found.n_languages[:, None] >= ks).sum(0)
@@ -232,7 +236,7 @@ def by_languages(
         found: The sets.
         own: Their tally.
         nulls: By name, the tally of each deal or draw.
-        against: The null that the p is of.
+        against: The null that the p-value refers to.
     """
     ks = np.arange(2, len(own.profile) + 2)
     drawn = {name: np.stack([one.profile for one in every]) for name, every in nulls.items()}

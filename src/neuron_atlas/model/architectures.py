@@ -1,4 +1,4 @@
-"""Where the model families keep their MLP neurons: one row of module paths a family."""
+"""Where the model families keep their MLP neurons: one row of module paths per family."""
 
 from dataclasses import dataclass, replace
 
@@ -11,17 +11,17 @@ class Architecture:
         body: Everything below the language-modelling head.
         block: Path of layer `{}`.
         down: The down-projection; its input is the vector of hidden units.
-        up: The (up-)projection whose output, after the activation, is multiplied or passed on; None
-            where one projection makes both up and gate.
+        up: The up-projection; its output is multiplied by the gate's, or activated in a plain MLP.
+            None where one projection makes both up and gate.
         gate: The gate projection of a gated MLP; None in a plain one.
         down_norm: What norms the down-projection's output before it is added to the residual.
         sum_norm: What norms the sum of the two: the layer norm of a post-norm block.
-        attention_end: The module that ends an encoder's attention, from which on a block treats
-            every position by itself; all that passes on is among its arguments. None where the
-            residual goes round it, as in ModernBERT.
+        attention_end: The last module of an encoder's attention: behind it a block treats every
+            position by itself, and all that goes on is among its arguments. None where the residual
+            bypasses it, as in ModernBERT.
         norm: The norm between the last block and the body's output; None if there is none.
-        transform: What stands between the body and the output embeddings, in order: module paths,
-            or names of activation functions that are no modules of the model.
+        transform: What comes between the body and the output embeddings, in order: module paths, or
+            names of activation functions that are not modules of the model.
         encoder: True for masked language models, whose answer position is the mask.
     """
 
@@ -114,6 +114,6 @@ def architecture(model_type: str) -> Architecture:
     if model_type not in ARCHITECTURES:
         raise ValueError(
             f"unsupported architecture {model_type!r}; supported: {sorted(ARCHITECTURES)}. "
-            "Add its module paths to ARCHITECTURES in src/neuron_atlas/architectures.py"
+            "Add its module paths to ARCHITECTURES in src/neuron_atlas/model/architectures.py"
         )
     return ARCHITECTURES[model_type]

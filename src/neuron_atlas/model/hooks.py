@@ -1,4 +1,4 @@
-"""Recording and editing of neuron values; the only module that registers hooks."""
+"""Record and edit neuron values; the only module that registers hooks."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -30,6 +30,9 @@ def record(
         modules: A layer's module, and whether its input (else its output) holds the neurons.
         reduce: Applied to [batch, position, neuron] values at once, so that only what is needed
             stays in memory; by default the values are copied whole.
+
+    Raises:
+        ValueError: as the model runs, if values are not [batch, position, neuron].
     """
     values: dict[int, Tensor] = {}
     keep = reduce or Tensor.clone

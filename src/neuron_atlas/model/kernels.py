@@ -1,8 +1,8 @@
-"""How a process multiplies and attends: plain products where they are faster and lose nothing.
+"""Which kernels multiply matrices and attend: the faster ones, where they lose no precision.
 
-torch's fused attention for CPUs multiplies tile by tile. Where oneDNN does that, each tile costs
-more than what it computes, backwards most of all; there, for the short sequences that are asked
-here, attention by plain products is faster.
+torch's fused attention for CPUs multiplies tile by tile. With oneDNN the overhead of a tile exceeds
+its arithmetic, most of all in the backward pass. There, for sequences as short as ours, attention
+as plain matrix products is faster.
 """
 
 from typing import Any
@@ -15,13 +15,13 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import eager_mask
 
 
-def choose_products() -> None:
-    """Give the process's float32 products to oneDNN on AMD processors; leave others as they are.
+def choose_matrix_products() -> None:
+    """Let oneDNN multiply this process's float32 matrices on AMD processors; else change nothing.
 
-    torch gives them to MKL, which does without AVX-512 on such a processor, and to oneDNN only
-    where "medium" precision will do. But it takes AMX for oneDNN to make use of that and round to
-    bfloat16; without it the products are as exact as MKL's. Where there is a GPU nothing is
-    changed, because its products would be rounded.
+    torch uses MKL, which avoids AVX-512 on AMD, unless "medium" precision is allowed; then it uses
+    oneDNN. Under that setting oneDNN rounds to bfloat16 only where the processor has AMX; without
+    AMX its products are as exact as MKL's. With a GPU nothing is changed, because the GPU's
+    products would be rounded.
     """
     cpu = torch.cpu.get_capabilities()
     amd = "AMD" in str(cpu.get("cpu_name"))
@@ -33,9 +33,9 @@ NAME = "neuron_atlas"
 
 
 def choose_attention(network: PreTrainedModel) -> None:
-    """Give a model on a CPU whose products are oneDNN's the attention below; leave others theirs.
+    """Let a model use `attend` if it is on a CPU and oneDNN multiplies for it; else change nothing.
 
-    These are models in bfloat16, and in float32 where `choose_products` has it so.
+    oneDNN multiplies for models in bfloat16, and in float32 if `choose_matrix_products` chose it.
     """
     onednn = network.dtype != torch.float32 or torch.get_float32_matmul_precision() != "highest"
     if network.device.type == "cpu" and onednn:
@@ -53,19 +53,19 @@ def attend(
     softcap: float | None = None,
     **_settings: Any,
 ) -> tuple[Float[Tensor, "batch position head value_width"], None]:
-    """Return what each position attends to, computed in float32 at least.
+    """Return the attention output at each position, computed in float32 or better.
 
-    Heads that share keys and values are rows of one product; nothing is repeated for them. Where no
-    gradient is wanted in half precision the fused kernel is as fast, and keeps its own rounding.
+    Heads that share keys and values are rows of one product; nothing is repeated for them. In half
+    precision without gradients torch's fused kernel is as fast: it is used, with its own rounding.
 
     Args:
         module: The attention's module.
         query: Of each head.
         key: Of each group of heads.
         value: Of each group of heads.
-        attention_mask: Added to the products of query and key; None adds nothing.
-        scaling: Factor on these products; by default 1 / sqrt(width).
-        softcap: Squashes them, where a family does so.
+        attention_mask: Added to the scores, the products of query and key; None adds nothing.
+        scaling: Factor on the scores; by default 1 / sqrt(width).
+        softcap: Bound of the scores, which are squashed by tanh; None does not squash.
     """
     exact = torch.promote_types(query.dtype, torch.float32)
     if query.dtype != exact and softcap is None and not torch.is_grad_enabled():

@@ -90,10 +90,13 @@ class LanguageModel:
 
         Args:
             ids: Token ids, right-padded.
-            positions: Position ids; ignored by encoders, which count for themselves.
+            positions: Position ids; ignored by encoders, which count positions themselves.
             visible: True where a position may attend: [batch, position, position] for a decoder,
                 [batch, position] (which tokens are not padding) for an encoder.
             cache: Filled with a decoder's keys and values.
+
+        Raises:
+            ValueError: a decoder's prompt is longer than its sliding attention window.
         """
         body: Any = self.network.get_submodule(self.architecture.body)
         if self.architecture.encoder:
@@ -112,7 +115,7 @@ class LanguageModel:
         return cast(Tensor, output.last_hidden_state)
 
     def _require_full_sight(self, length: int) -> None:
-        """Explicit masks replace a sliding window, so no prompt may be longer than it."""
+        """Refuse a prompt longer than a sliding window, whose place the explicit masks take."""
         config = self.network.config
         window = getattr(config, "sliding_window", None)
         slides = "sliding_attention" in (getattr(config, "layer_types", None) or ())
@@ -129,7 +132,7 @@ class LanguageModel:
         return None if path is None else self.network.get_submodule(path)
 
     def before_head(self, hidden: Float[Tensor, "row d_model"]) -> Float[Tensor, "row d_model"]:
-        """Apply what stands between the body and the output embeddings (encoders only)."""
+        """Apply what comes between the body and the output embeddings (encoders only)."""
         for name in self.architecture.transform:
             step = ACT2FN[name] if name in ACT2FN else self.network.get_submodule(name)
             hidden = step(hidden)
@@ -143,7 +146,7 @@ def site_modules(lm: LanguageModel, site: Site) -> list[tuple[nn.Module, bool]]:
     raw projection outputs that Liu et al. (2025, section 3.1) call neurons.
 
     Raises:
-        ValueError: the site is unknown, or no module of the MLP puts it out.
+        ValueError: the site is unknown, or no module of the MLP outputs it.
     """
     row = lm.architecture
     paths = {"hidden": row.down, "gate": row.gate, "up": row.up, "down": row.down}
@@ -160,7 +163,7 @@ def load(
 ) -> LanguageModel:
     """Load the model and tokenizer that the `model` stage left in `folder`, frozen.
 
-    It also settles how the process multiplies matrices; see `kernels.choose_products`.
+    Also sets how this process multiplies matrices; see `kernels.choose_matrix_products`.
 
     Args:
         folder: Where `config.json`, `tokenizer.json` and the safetensors are.
@@ -174,7 +177,7 @@ def load(
     if not config_file.exists():
         raise ValueError(f"{config_file} does not exist; run `dvc repro model` or `dvc pull model`")
     row = architecture(str(read_json(config_file).get("model_type")))
-    kernels.choose_products()
+    kernels.choose_matrix_products()
     config = AutoConfig.from_pretrained(folder)
     auto = AutoModelForMaskedLM if row.encoder else AutoModelForCausalLM
     network = auto.from_pretrained(folder, dtype=dtype or config.dtype, use_safetensors=True)
@@ -187,8 +190,8 @@ def load(
     return LanguageModel(network, tokenizer, row, _mask_id(tokenizer) if row.encoder else None)
 
 
-def exact(lm: LanguageModel, folder: Path) -> LanguageModel:
-    """Return the model in float32, against which its own precision is measured: itself if it is.
+def in_float32(lm: LanguageModel, folder: Path) -> LanguageModel:
+    """Return the model in float32, to measure what its own precision costs; `lm` if it is float32.
 
     Args:
         lm: A model that was loaded from `folder`.

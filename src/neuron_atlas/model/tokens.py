@@ -38,12 +38,12 @@ def encode(lm: LanguageModel, prompt: str) -> Prompt:
 
 
 def tokenise(lm: LanguageModel, prompt: str) -> Tokenised:
-    """Tokenise a prompt; an encoder's may have its answer, as `{object}`, amid the text.
+    """Tokenise a prompt; in an encoder's, `{object}` may mark the answer in the middle of the text.
 
     The one place that tells decoders from encoders.
 
     Raises:
-        ValueError: a decoder's prompt has text behind the answer.
+        ValueError: a decoder's prompt has text after the answer.
     """
     text, slot, rest = prompt.partition(OBJECT)
     encoding = lm.tokenizer.encode(text)
@@ -77,7 +77,7 @@ def continuation(lm: LanguageModel, prompt: str, text: str) -> Text:
 
     The two are tokenised together, so that a space at the seam goes where the tokenizer puts it;
     where a token straddles the seam, `text` is tokenised alone. Only the end of the prompt can
-    matter, which keeps the call cheap. Text behind an answer amid the prompt has no part in it.
+    matter, which keeps the call cheap. Text after an answer inside the prompt is ignored.
 
     Raises:
         ValueError: `text` has no tokens.

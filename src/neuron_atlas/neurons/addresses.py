@@ -1,4 +1,4 @@
-"""Neurons and sets of neurons: addresses, selections and matched random controls.
+"""Addresses of neurons and of sets of neurons, for arrays and for people.
 
 A set travels as an int64 array of flat indices, layer * n_neurons + index, best first, where
 n_neurons is the number of neurons in one layer. `Neuron` is the same address for people.

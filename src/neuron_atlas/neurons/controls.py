@@ -9,7 +9,7 @@ from neuron_atlas.neurons.addresses import Neuron, check_set
 def massive(
     size_max: Float[np.ndarray, "layer neuron"], factor: float
 ) -> Bool[np.ndarray, "layer neuron"]:
-    """Flag outlier units, a few of which can collapse any model when they are changed.
+    """Flag outlier units; changing a few of them can make a model collapse.
 
     After the "massive activations" of Sun et al. 2024 (arXiv 2402.17762, section 2), who compare
     with the median of the hidden state; here a neuron is compared with the neurons of its layer.
@@ -27,7 +27,7 @@ def massive(
     if not factor > 0:
         raise ValueError(f"factor must be above 0, got {factor}")
     _check_size(size_max)
-    used = np.where(size_max > 0, size_max, np.nan)  # units that never fire say nothing of size
+    used = np.where(size_max > 0, size_max, np.nan)  # units that never fire tell nothing about size
     typical = [np.nanmedian(row) if (row > 0).any() else 0.0 for row in used]
     return np.asarray(size_max > factor * np.array(typical)[:, None])
 
@@ -39,7 +39,7 @@ def size_bins(
 
     Args:
         size: Activation size, such as the mean |activation| over prompts.
-        n_bins: Bins a layer.
+        n_bins: Bins per layer.
 
     Returns:
         Bin in [0, n_bins), 0 the smallest; bins differ by at most one neuron, index breaks ties.
@@ -77,7 +77,7 @@ def matched_random(
         size: Activation size of every neuron, such as the mean |activation| over prompts.
         rng: Source of the draws.
         n_draws: Sets to draw.
-        n_bins: Quantile bins a layer.
+        n_bins: Quantile bins per layer.
         exclude: Other neurons never to draw, such as `massive` ones; repeats do not matter.
 
     Returns:

@@ -30,12 +30,12 @@ def read_scores(folder: Path) -> pd.DataFrame:
     return scores
 
 
-def graded(scores: pd.DataFrame, *, method: str) -> pd.DataFrame:
+def grade_neurons(scores: pd.DataFrame, *, method: str) -> pd.DataFrame:
     """Grade each fact's neurons by their share of the prompt's strongest, over its paraphrases.
 
     Args:
         scores: One language's stored scores.
-        method: Whose scores; see `COLUMNS` and `attributions`.
+        method: Which attribution method's scores, a value of the column `method`.
 
     Returns:
         `fact`, `relation`, `neuron`, `score` (mean over paraphrases of score / the prompt's
@@ -65,10 +65,10 @@ def select(
 
     Args:
         scores: One language's stored scores.
-        method: Whose scores.
+        method: Which attribution method's scores, a value of the column `method`.
         tau: Share of the largest score, in [0, 1); 0 keeps every positive one that is stored.
         share: Share of the paraphrases, in (0, 1].
-        k: At most this many a fact; None sets no limit.
+        k: At most this many per fact; None sets no limit.
 
     Returns:
         By fact; a fact none of whose neurons pass has an empty set.
@@ -86,7 +86,7 @@ def select(
     needed = share * chosen.groupby("fact")["template"].nunique()
     wanted = needed.reindex(passed.index.get_level_values("fact")).to_numpy(np.float64)
     enough = passed.index[passed.to_numpy(np.float64) >= wanted - 1e-9]
-    ranked = graded(scores, method=method).set_index(["fact", "neuron"], drop=False)
+    ranked = grade_neurons(scores, method=method).set_index(["fact", "neuron"], drop=False)
     kept = ranked[ranked.index.isin(enough)].drop(columns="neuron")
     found = {
         str(f): rows.index.get_level_values("neuron") for f, rows in kept.groupby(level="fact")
@@ -98,9 +98,9 @@ def select(
     }
 
 
-def ordered(scores: pd.DataFrame, *, method: str) -> SetsByFact:
-    """Return each fact's neurons, best first by `graded`."""
-    table = graded(scores, method=method)
+def neurons_by_grade(scores: pd.DataFrame, *, method: str) -> SetsByFact:
+    """Return each fact's neurons, best first by `grade_neurons`."""
+    table = grade_neurons(scores, method=method)
     return {str(f): rows["neuron"].to_numpy(np.int64) for f, rows in table.groupby("fact")}
 
 
@@ -109,7 +109,7 @@ def geometric_rank(
 ) -> Float64[np.ndarray, " neuron"]:
     """Return the geometric mean of each neuron's ranks, from 1, over several orders of neurons.
 
-    A neuron that an order lacks has the rank behind its last one.
+    A neuron that is missing from an order has the rank after its last one.
 
     Args:
         orders: Flat indices, best first.

@@ -91,8 +91,8 @@ def within_layer_p_value(
 ) -> float:
     """Return the probability that random sets with these layer histograms share >= `count`.
 
-    The number shared is a sum of independent hypergeometric counts, one a layer; their
-    distribution is the convolution of the layers'.
+    The number shared is a sum of independent hypergeometric counts, one per layer; its distribution
+    is the convolution of the layers' distributions.
     """
     total = np.ones(1)
     for a, b in zip(histogram_a.tolist(), histogram_b.tolist(), strict=True):

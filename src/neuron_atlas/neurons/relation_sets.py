@@ -1,4 +1,4 @@
-"""The sets of relation neurons of one language, or of all pooled, as files hold them."""
+"""The sets of relation neurons of one language, or of all pooled, as they are stored."""
 
 from dataclasses import dataclass
 from pathlib import Path

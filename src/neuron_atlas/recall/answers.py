@@ -45,7 +45,7 @@ class Asking(Section):
 
 @dataclass(frozen=True)
 class Judgement:
-    """How one prompt's candidates came out.
+    """How one prompt's candidates were ranked.
 
     Attributes:
         log_probability: Of the most probable correct answer, nats.
@@ -85,8 +85,8 @@ def with_demonstrations(facts: pd.DataFrame, *, shots: int, seed: int) -> pd.Dat
     """Put `shots` solved development facts of the same relation and template before each prompt.
 
     Development subjects are never evaluated, so no evaluated answer is shown. The two halves of the
-    subjects see different demonstrations, so that what holds on both is not owed to them; where a
-    relation has fewer than twice as many development facts, they see the same.
+    subjects see different demonstrations, so a result that holds on both is not due to them. Where
+    a relation has fewer than 2 * `shots` development facts, both halves see the same ones.
 
     Returns:
         The evaluated facts (identification and held-out) by relation and template, so that prompts
@@ -103,10 +103,11 @@ def with_demonstrations(facts: pd.DataFrame, *, shots: int, seed: int) -> pd.Dat
         return evaluated
     solved = facts[facts["split"] == "development"]
     contexts = {
-        key: _context(solved, key, shots=shots, seed=seed) for key in sorted(set(keys(evaluated)))
+        key: _context(solved, key, shots=shots, seed=seed)
+        for key in sorted(set(context_keys(evaluated)))
     }
     context = pd.Series(
-        [contexts[key] for key in keys(evaluated)], index=evaluated.index, dtype=object
+        [contexts[key] for key in context_keys(evaluated)], index=evaluated.index, dtype=object
     )
     return evaluated.assign(
         prompt=context + evaluated["prompt"],
@@ -115,8 +116,8 @@ def with_demonstrations(facts: pd.DataFrame, *, shots: int, seed: int) -> pd.Dat
     )
 
 
-def keys(facts: pd.DataFrame) -> list[tuple[str, int, str]]:
-    """Return what the demonstrations of each row depend on."""
+def context_keys(facts: pd.DataFrame) -> list[tuple[str, int, str]]:
+    """Return what each row's demonstrations depend on: relation, template and half."""
     return list(zip(facts["relation"], facts["template"], facts["split"], strict=True))
 
 
@@ -140,7 +141,7 @@ def score(lm: LanguageModel, facts: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         lm: The model.
-        facts: One row a prompt, with the columns `COLUMNS`.
+        facts: One row per prompt, with the columns `COLUMNS`.
 
     Returns:
         `facts` with `log_probabilities` (of the candidates, nats), `log_probability`, `rank`,
@@ -174,8 +175,8 @@ def with_reference(
 ) -> pd.DataFrame:
     """Add `reference`: the answer's log-probability in float32 for `n` prompts, NaN for the others.
 
-    What the stored precision costs is measured here and reported; it is not assumed. None as the
-    `reference` says that the scores are float32's own.
+    It measures what the stored precision costs. A `reference` of None says that the scores are
+    float32's own.
     """
     chosen = np.random.default_rng(seed).permutation(len(scored))[:n]
     some = scored.iloc[np.sort(chosen)]

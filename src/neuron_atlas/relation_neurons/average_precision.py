@@ -1,4 +1,4 @@
-"""Scores of every neuron as a detector of a group of prompts."""
+"""Scores of every neuron as a detector of groups of prompts."""
 
 from typing import Literal
 
@@ -23,7 +23,7 @@ def average_precision(
     and Suau et al. 2022 (arXiv 2110.02802), who rank neurons by AP, leave ties open.
 
     Args:
-        values: Neuron values, one position a prompt, any neuron site. bfloat16 is compared exactly.
+        values: Neuron values, one position per prompt, any site. bfloat16 is compared exactly.
         groups: Positive prompts of each group. Groups may overlap.
         ignore: Prompts neither positive nor negative for a group: its relation's other templates.
         chunk: Neurons held at a time; it bounds memory and does not change the result.
@@ -80,8 +80,8 @@ def permutation_null(
 ) -> Float64[Tensor, "permutation group neuron"]:
     """Return the AP of every neuron when the prompts' labels are shuffled.
 
-    A shuffle moves all groups' labels together, so their sizes and overlaps stay. Prompts move one
-    by one: where they share a fact or a template, the true null is wider.
+    A shuffle moves all groups' labels together, so their sizes and overlaps stay. Prompts are
+    shuffled individually: where they share a fact or a template, the true null is wider.
 
     Args:
         values: Values of a subsample of neurons: without ties, all have the same null.
@@ -109,7 +109,7 @@ def permutation_null(
 def template_robust(
     per_template: Float[Tensor, "template *neuron"], how: Literal["min", "mean"]
 ) -> Float[Tensor, "*neuron"]:
-    """Combine a relation's scores over its templates, so that no one wording makes a neuron.
+    """Combine a relation's scores over its templates, so that no single wording decides.
 
     Args:
         per_template: Scores with one template as positives and the relation's others ignored.
@@ -180,7 +180,7 @@ def _checked_ignore(
     groups: Bool[Tensor, "group prompt"],
     ignore: Bool[Tensor, "group prompt"] | None,
 ) -> Bool[Tensor, "group prompt"]:
-    """Return `ignore`, or no prompt at all, once the three fit each other."""
+    """Check that the three fit each other; return `ignore`, by default a mask of no prompt."""
     if not (finite := values.isfinite()).all():
         prompt, neuron = (~finite).nonzero()[0].tolist()
         raise ValueError(

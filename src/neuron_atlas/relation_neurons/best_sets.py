@@ -72,30 +72,44 @@ def describe(
     n_draws: int,
     rng: np.random.Generator,
 ) -> list[dict[str, Any]]:
-    """Return one summary a relation: what the set scores on held-out subjects, against controls."""
+    """Return one summary per relation: what its set scores on held-out subjects, and controls."""
     rows = []
-    for i, relation in enumerate(scored.relations):
-        chosen, held_out = sets[relation], scored.held_out[i].flatten().numpy()
+    for relation in scored.relations:
+        chosen = sets[relation]
         random = controls.matched_random(
             chosen, size, rng=rng, n_draws=n_draws, exclude=_indices(exclude)
         )
-        threshold = float(np.quantile(scored.null[i], 0.99))
         rows.append(
             {
                 "source": source,
                 "relation": relation,
-                "n_identification": scored.n_facts[relation][0],
-                "n_held_out": scored.n_facts[relation][1],
-                "prevalence": float(scored.prevalence[i]),
-                "ap_null_q99": threshold,
-                "n_above_null": int((scored.score[i] > threshold).sum()),
-                "held_out_ap": float(held_out[chosen].mean()),
-                "random_held_out_ap": float(held_out[random].mean()),
+                **_measures(scored, relation, chosen, random),
                 "n_massive": int(massive.flatten()[torch.from_numpy(chosen)].sum()),
                 **stability(scored, relation, k=len(chosen), exclude=exclude),
             }
         )
     return rows
+
+
+def _measures(
+    scored: Scored,
+    relation: str,
+    chosen: Int[np.ndarray, " k"],
+    random: Int[np.ndarray, "draw k"],
+) -> dict[str, Any]:
+    """Return how many facts a relation has, and average precisions beside what chance gives."""
+    i = scored.relations.index(relation)
+    held_out = scored.held_out[i].flatten().numpy()
+    threshold = float(np.quantile(scored.null[i], 0.99))
+    return {
+        "n_identification": scored.n_facts[relation][0],
+        "n_held_out": scored.n_facts[relation][1],
+        "prevalence": float(scored.prevalence[i]),
+        "ap_null_q99": threshold,
+        "n_above_null": int((scored.score[i] > threshold).sum()),
+        "held_out_ap": float(held_out[chosen].mean()),
+        "random_held_out_ap": float(held_out[random].mean()),
+    }
 
 
 def _indices(mask: Bool[Tensor, "layer neuron"]) -> Int[np.ndarray, "_"]:
@@ -109,7 +123,7 @@ def table(
     source: str,
     massive: Bool[Tensor, "layer neuron"],
 ) -> pd.DataFrame:
-    """Return the sets as a table, one row a neuron, best first."""
+    """Return the sets as a table, one row per neuron, best first."""
     n = scored.score.shape[2]
     parts = []
     for i, relation in enumerate(scored.relations):
@@ -133,10 +147,10 @@ def table(
 
 
 def overlaps(sets: SetsByRelation, *, n_layers: int, n_neurons: int) -> list[dict[str, Any]]:
-    """Return what each pair of relations shares, against two chance levels, with p within layers.
+    """Return the overlap of each pair of relations, two chance levels, and the p within layers.
 
     `expected` is chance over the whole model; `expected_within_layer` is chance for sets with the
-    same layer profiles, which is the stricter one: sets that merely prefer the same layers meet it.
+    same layer profiles. It is the stricter one: sets that merely prefer the same layers reach it.
     """
     names = sorted(sets)
     n = n_layers * n_neurons

@@ -19,7 +19,7 @@ OverTemplates = Literal["min", "mean"]
 
 @dataclass(frozen=True)
 class Design:
-    """Which prompts of one language and half of the subjects are compared.
+    """Which prompts are compared, in one language and one half of the subjects.
 
     Attributes:
         rows: Rows of the activation files; prompts that were answered right.
@@ -38,11 +38,11 @@ class Design:
     ignore: Bool[Tensor, "group prompt"]
 
 
-def design(index: pd.DataFrame, relations: Sequence[str], half: str) -> Design:
+def lay_out(index: pd.DataFrame, relations: Sequence[str], half: str) -> Design:
     """Lay out the comparison of each (relation, template) against all other relations.
 
-    A template is never compared with its own relation's other templates, so that a neuron that
-    knows one wording scores high on that wording only (see `robust`).
+    A template is never compared with its own relation's other templates, so a neuron that responds
+    to one wording scores high on that wording only (see `robust`).
 
     Raises:
         ValueError: fewer than two relations are given; there would be no negatives.
@@ -70,8 +70,8 @@ def design(index: pd.DataFrame, relations: Sequence[str], half: str) -> Design:
 def eligible(index: pd.DataFrame, *, min_facts: int) -> tuple[dict[str, int], dict[str, int]]:
     """Return the relations with `min_facts` known facts in each half, and the others.
 
-    A fact counts with any paraphrase answered right; each relation's number is that of its poorer
-    half.
+    A fact counts if any of its paraphrases was answered right; a relation's number is that of its
+    half with fewer facts.
     """
     right = index[index["correct"]]
     halves = _counts(right, sorted(right["relation"].unique()))
@@ -81,15 +81,17 @@ def eligible(index: pd.DataFrame, *, min_facts: int) -> tuple[dict[str, int], di
 
 
 def group_precision(
-    values: Float[Tensor, "prompt neuron"], plan: Design
+    values: Float[Tensor, "prompt neuron"], design: Design
 ) -> Float[Tensor, "group neuron"]:
-    """Return the average precision of each neuron for each (relation, template), in [0, 1]."""
-    found = average_precision.average_precision(values[plan.rows], plan.groups, ignore=plan.ignore)
+    """Return the average precision of each neuron for each (relation, template), in (0, 1]."""
+    found = average_precision.average_precision(
+        values[design.rows], design.groups, ignore=design.ignore
+    )
     return found.float()
 
 
 def robust(
-    by_group: Float[Tensor, "group *neuron"], plan: Design, how: OverTemplates
+    by_group: Float[Tensor, "group *neuron"], design: Design, how: OverTemplates
 ) -> Float[Tensor, "relation *neuron"]:
     """Return a relation's score: the least (or mean) average precision over its templates.
 
@@ -98,8 +100,8 @@ def robust(
     """
     return torch.stack(
         [
-            average_precision.template_robust(by_group[torch.from_numpy(plan.owner == i)], how)
-            for i in range(len(plan.relations))
+            average_precision.template_robust(by_group[torch.from_numpy(design.owner == i)], how)
+            for i in range(len(design.relations))
         ]
     )
 
@@ -132,7 +134,7 @@ class Scored:
 
 @dataclass(frozen=True)
 class Size:
-    """How large activations are, over the right identification prompts."""
+    """Sizes of activations over the identification prompts that were answered right."""
 
     mean: Float[Tensor, "layer neuron"]  # of the absolute value
     largest: Float[Tensor, "layer neuron"]
@@ -150,7 +152,7 @@ def score_language(
 ) -> tuple[Scored, Size]:
     """Score every neuron of one language for every relation, one layer in memory at a time."""
     index = files.read_index(folder)
-    first, second = (design(index, relations, h) for h in ("identification", "held_out"))
+    first, second = (lay_out(index, relations, h) for h in ("identification", "held_out"))
     layers: list[list[Tensor]] = []
     null, sizes = [], []
     for layer in range(n_layers):
@@ -161,52 +163,66 @@ def score_language(
         null.append(_null(values[first.rows][:, chosen], first, how, n_permutations, rng))
         size = values[first.rows].float().abs()
         sizes.append((size.mean(0), size.amax(0)))
+    scored = _stacked(
+        layers, np.concatenate(null, 1), first, second, _counts(index, relations), how
+    )
+    return scored, Size(*(torch.stack(part) for part in zip(*sizes, strict=True)))
+
+
+def _stacked(
+    layers: Sequence[Sequence[Tensor]],
+    null: Float[np.ndarray, "relation sample"],
+    first: Design,
+    second: Design,
+    n_facts: dict[str, tuple[int, int]],
+    how: OverTemplates,
+) -> Scored:
+    """Put the layers' scores on both halves together; `layers` holds two `_layer` per layer."""
     stacked = [torch.stack(part, 1) for part in zip(*layers, strict=True)]
     by_group, group_gap, gap, held_out, _, held_out_gap = stacked
-    scored = Scored(
-        relations=tuple(relations),
+    return Scored(
+        relations=first.relations,
         score=robust(by_group, first, how),
         held_out=robust(held_out, second, how),
         gap=gap,
         held_out_gap=held_out_gap,
         by_template=_by_template(torch.stack([by_group, group_gap], 1), first),
-        null=np.concatenate(null, 1),
-        n_facts=_counts(index, relations),
+        null=null,
+        n_facts=n_facts,
         prevalence=_prevalence(first),
     )
-    return scored, Size(*(torch.stack(part) for part in zip(*sizes, strict=True)))
 
 
-def _layer(values: Float[Tensor, "prompt neuron"], plan: Design) -> list[Tensor]:
+def _layer(values: Float[Tensor, "prompt neuron"], design: Design) -> list[Tensor]:
     """Return average precision and gap of each group, and the gap of each whole relation."""
-    used = values[plan.rows]
-    own = range(len(plan.relations))
-    whole = torch.stack([plan.groups[torch.from_numpy(plan.owner == i)].any(0) for i in own])
-    gaps = average_precision.standardised_gap(used, plan.groups, ignore=plan.ignore)
+    used = values[design.rows]
+    own = range(len(design.relations))
+    whole = torch.stack([design.groups[torch.from_numpy(design.owner == i)].any(0) for i in own])
+    gaps = average_precision.standardised_gap(used, design.groups, ignore=design.ignore)
     relation_gaps = average_precision.standardised_gap(used, whole)
-    return [group_precision(values, plan), gaps.float(), relation_gaps.float()]
+    return [group_precision(values, design), gaps.float(), relation_gaps.float()]
 
 
 def _by_template(
-    by_group: Float[Tensor, "group score_gap layer neuron"], plan: Design
+    by_group: Float[Tensor, "group score_gap layer neuron"], design: Design
 ) -> tuple[dict[int, Tensor], ...]:
     return tuple(
-        {int(plan.template[g]): by_group[int(g)] for g in np.flatnonzero(plan.owner == i)}
-        for i in range(len(plan.relations))
+        {int(design.template[g]): by_group[int(g)] for g in np.flatnonzero(design.owner == i)}
+        for i in range(len(design.relations))
     )
 
 
 def _null(
     values: Float[Tensor, "prompt neuron"],
-    plan: Design,
+    design: Design,
     how: OverTemplates,
     n_permutations: int,
     rng: np.random.Generator,
 ) -> Float[np.ndarray, "relation sample"]:
     shuffled = average_precision.permutation_null(
-        values, plan.groups, n_permutations=n_permutations, rng=rng, ignore=plan.ignore
+        values, design.groups, n_permutations=n_permutations, rng=rng, ignore=design.ignore
     )
-    found = [robust(one.float(), plan, how) for one in shuffled]
+    found = [robust(one.float(), design, how) for one in shuffled]
     return torch.cat(found, 1).numpy()
 
 
@@ -219,53 +235,80 @@ def _counts(index: pd.DataFrame, relations: Sequence[str]) -> dict[str, tuple[in
     }
 
 
-def _prevalence(plan: Design) -> Float[np.ndarray, " relation"]:
-    positive = plan.groups.sum(1).numpy()
-    share = positive / (~plan.ignore).sum(1).numpy()
-    return np.array([share[plan.owner == i].mean() for i in range(len(plan.relations))])
+def _prevalence(design: Design) -> Float[np.ndarray, " relation"]:
+    positive = design.groups.sum(1).numpy()
+    share = positive / (~design.ignore).sum(1).numpy()
+    return np.array([share[design.owner == i].mean() for i in range(len(design.relations))])
 
 
 def pool(languages: Sequence[Scored]) -> Scored:
     """Average each relation's scores over the languages that have enough facts of it.
 
-    Averaging scores, rather than mixing prompts, keeps a language's own level of activation from
-    passing for a relation's.
+    Scores are averaged, and prompts are not mixed, so that a language's own level of activation is
+    not taken for a relation's.
     """
     relations = sorted({r for s in languages for r in s.relations})
-
-    def mean(name: str, relation: str) -> Tensor:
-        found = [getattr(s, name)[s.relations.index(relation)] for s in having(relation)]
-        return torch.stack(found).mean(0)
-
-    def having(relation: str) -> list[Scored]:
-        return [s for s in languages if relation in s.relations]
-
-    def templates(relation: str) -> dict[int, Tensor]:
-        parts = [s.by_template[s.relations.index(relation)] for s in having(relation)]
-        everywhere = sorted(set.intersection(*(set(p) for p in parts)))
-        return {t: torch.stack([p[t] for p in parts]).mean(0) for t in everywhere}
-
-    def total(relation: str) -> tuple[int, int]:
-        pairs = [s.n_facts[relation] for s in having(relation)]
-        return sum(a for a, _ in pairs), sum(b for _, b in pairs)
-
-    def null(relation: str) -> np.ndarray:
-        parts = [s.null[s.relations.index(relation)] for s in having(relation)]
-        n = min(len(p) for p in parts)
-        return np.asarray(np.mean([p[:n] for p in parts], axis=0))
-
-    nulls = [null(r) for r in relations]
-    width = min(len(n) for n in nulls)
+    means = [_mean([_one_relation(s, r) for s in languages if r in s.relations]) for r in relations]
+    width = min(len(one.null) for one in means)
     return Scored(
         relations=tuple(relations),
-        score=torch.stack([mean("score", r) for r in relations]),
-        held_out=torch.stack([mean("held_out", r) for r in relations]),
-        gap=torch.stack([mean("gap", r) for r in relations]),
-        held_out_gap=torch.stack([mean("held_out_gap", r) for r in relations]),
-        by_template=tuple(templates(r) for r in relations),
-        null=np.stack([n[:width] for n in nulls]),
-        n_facts={r: total(r) for r in relations},
-        prevalence=np.array(
-            [np.mean([s.prevalence[s.relations.index(r)] for s in having(r)]) for r in relations]
+        score=torch.stack([one.score for one in means]),
+        held_out=torch.stack([one.held_out for one in means]),
+        gap=torch.stack([one.gap for one in means]),
+        held_out_gap=torch.stack([one.held_out_gap for one in means]),
+        by_template=tuple(one.by_template for one in means),
+        null=np.stack([one.null[:width] for one in means]),
+        n_facts={r: one.n_facts for r, one in zip(relations, means, strict=True)},
+        prevalence=np.array([one.prevalence for one in means]),
+    )
+
+
+@dataclass(frozen=True)
+class _OneRelation:
+    """What `Scored` holds of one relation."""
+
+    score: Float[Tensor, "layer neuron"]
+    held_out: Float[Tensor, "layer neuron"]
+    gap: Float[Tensor, "layer neuron"]
+    held_out_gap: Float[Tensor, "layer neuron"]
+    by_template: dict[int, Float[Tensor, "score_gap layer neuron"]]
+    null: Float[np.ndarray, " sample"]
+    n_facts: tuple[int, int]
+    prevalence: float
+
+
+def _one_relation(scored: Scored, relation: str) -> _OneRelation:
+    i = scored.relations.index(relation)
+    return _OneRelation(
+        score=scored.score[i],
+        held_out=scored.held_out[i],
+        gap=scored.gap[i],
+        held_out_gap=scored.held_out_gap[i],
+        by_template=scored.by_template[i],
+        null=scored.null[i],
+        n_facts=scored.n_facts[relation],
+        prevalence=float(scored.prevalence[i]),
+    )
+
+
+def _mean(languages: Sequence[_OneRelation]) -> _OneRelation:
+    """Average one relation over languages: the templates that all have, the facts of all."""
+
+    def mean(parts: list[Tensor]) -> Tensor:
+        return torch.stack(parts).mean(0)
+
+    everywhere = sorted(set.intersection(*(set(one.by_template) for one in languages)))
+    n_null = min(len(one.null) for one in languages)
+    return _OneRelation(
+        score=mean([one.score for one in languages]),
+        held_out=mean([one.held_out for one in languages]),
+        gap=mean([one.gap for one in languages]),
+        held_out_gap=mean([one.held_out_gap for one in languages]),
+        by_template={t: mean([one.by_template[t] for one in languages]) for t in everywhere},
+        null=np.asarray(np.mean([one.null[:n_null] for one in languages], axis=0)),
+        n_facts=(
+            sum(one.n_facts[0] for one in languages),
+            sum(one.n_facts[1] for one in languages),
         ),
+        prevalence=float(np.mean([one.prevalence for one in languages])),
     )

@@ -11,14 +11,14 @@ from neuron_atlas.pipeline.slots import OBJECT
 
 
 def asked_for(row: Mapping[str, Any]) -> int:
-    """Return which candidate of a scored row is asked for: the most probable correct answer."""
+    """Return the index of the candidate that is asked for: the most probable correct answer."""
     right = np.isin(row["candidates"], row["objects"])
     values = np.asarray(row["log_probabilities"], dtype=float)
     return int(np.where(right, values, -np.inf).argmax())
 
 
 class CandidateTokens:
-    """Tokenised candidates of prompts; candidates recur, so each is tokenised once an ending."""
+    """Tokenised candidates of prompts; a recurring one is tokenised once."""
 
     def __init__(self, lm: LanguageModel) -> None:
         self._lm = lm

@@ -1,4 +1,4 @@
-"""Log-probabilities of whole answers, exactly, at only the positions that are read."""
+"""Exact log-probabilities of whole answers, computed only at the positions that are read."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -16,8 +16,8 @@ from neuron_atlas.scoring.packing import (
     Segment,
     batches,
     pack,
-    rows,
-    segments,
+    share_prefixes,
+    split_arms,
 )
 from neuron_atlas.scoring.trees import Query, answer_trees
 from neuron_atlas.scoring.vocabulary import log_normaliser, token_logits
@@ -40,7 +40,7 @@ def log_probabilities(
 
     An answer's log-probability is the sum over its tokens, teacher-forced, each given the prompt
     and the answer's own earlier tokens (in a decoder), or each at its own mask (in an encoder; the
-    one-mask-a-piece convention of Kassner et al. 2021). Nothing is normalised by length.
+    one mask per word piece, as in Kassner et al. 2021). Nothing is normalised by length.
 
     Args:
         lm: The model.
@@ -60,8 +60,8 @@ def log_probabilities(
     owners, laid_out = [i for i, _ in pairs], [block for _, block in pairs]
     results = [np.zeros((len(a), len(q.answers))) for a, q in zip(chosen, queries, strict=True)]
     shareable = not lm.architecture.encoder and not everywhere
-    parts = segments(laid_out, [chosen[i] for i in owners], shareable=shareable, target=sequence)
-    packable = rows(parts, shareable=shareable, everywhere=everywhere, target=sequence)
+    parts = split_arms(laid_out, [chosen[i] for i in owners], shareable=shareable, target=sequence)
+    packable = share_prefixes(parts, shareable=shareable, everywhere=everywhere, target=sequence)
     for batch in batches(list(packable), n_tokens=n_tokens):
         edges = _edges(lm, pack(batch, encoder=lm.architecture.encoder), intervene)
         for part, values in _by_segment(batch, edges):
@@ -102,8 +102,8 @@ def edge_log_probabilities(
 ) -> Float[Tensor, " edge"]:
     """Return log p(token | row) for each edge, in nats, in float64.
 
-    The asked-for logits are exact products in float32. The normaliser over the vocabulary is
-    relative to the row's largest asked-for logit, so that bfloat16 errs by about 0.001 nats.
+    The logits of the given tokens are exact products in float32. The normaliser over the vocabulary
+    is relative to the row's largest such logit, so that bfloat16 errs by about 0.001 nats.
     """
     asked = token_logits(head, hidden[row], token)
     offset = torch.full((len(hidden),), -torch.inf, device=hidden.device)

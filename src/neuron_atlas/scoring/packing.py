@@ -49,12 +49,12 @@ class Row:
         return self.shared + sum(len(s.block.prefix) - self.shared + s.own for s in self.segments)
 
 
-def segments(
+def split_arms(
     laid_out: Sequence[AnswerTree], arms: Sequence[Sequence[int]], *, shareable: bool, target: int
 ) -> list[Segment]:
-    """Split each block's arms so that a sequence has about `target` tokens.
+    """Split each block's arms into segments, so that a sequence has about `target` tokens.
 
-    One arm a segment where arms cannot share a sequence: in encoders, and when edits act on the
+    One arm per segment where arms cannot share a sequence: in encoders, and when edits act on the
     whole prompt.
     """
     found = []
@@ -66,10 +66,10 @@ def segments(
     return found
 
 
-def rows(
+def share_prefixes(
     parts: Sequence[Segment], *, shareable: bool, everywhere: bool, target: int
 ) -> Iterator[Row]:
-    """Put segments whose prompts begin alike into one sequence, so that the beginning runs once.
+    """Join segments whose prompts begin alike in one sequence, so that the beginning runs once.
 
     Demonstrations and template openings are shared by many prompts. A segment joins the previous
     ones as long as the tokens repeated for a shorter common prefix are fewer than those saved.
@@ -119,7 +119,7 @@ class Packed:
 
 
 def pack(batch: Sequence[Row], *, encoder: bool) -> Packed:
-    """Lay sequences out as tensors."""
+    """Lay sequences out as tensors, one row per sequence."""
     width = max(row.length for row in batch)
     shape = (len(batch), width)
     ids, positions = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
@@ -133,16 +133,13 @@ def pack(batch: Sequence[Row], *, encoder: bool) -> Packed:
         positions[i, :n] = np.arange(n)
         visible[i, :n, :n] = np.tri(n, dtype=np.bool_)
         arm[i, :n] = row.segments[0].arms[0] if row.everywhere else UNEDITED
-        start = n
-        for part in row.segments:
-            where = slice(start, start + len(part.block.prefix) - n + part.own)
+        for part, where in _slices(row):
             ids[i, where], positions[i, where] = _tokens(part, n)
             arm[i, where] = _arms(part, n, everywhere=row.everywhere)
             visible[i, where, :n] = True
             visible[i, where, where] = _sight(part, n)
             source.append(i * width + where.stop - part.own + _edge_places(part))
             token.append(np.tile(part.block.edge_token, len(part.arms)))
-            start = where.stop
     return Packed(
         torch.from_numpy(ids),
         torch.from_numpy(positions),
@@ -153,14 +150,21 @@ def pack(batch: Sequence[Row], *, encoder: bool) -> Packed:
     )
 
 
-def tokens(row: Row) -> Iterator[tuple[Segment, Ints]]:
+def prompt_places(row: Row) -> Iterator[tuple[Segment, Ints]]:
     """Yield a sequence's segments and where the tokens of prompt and first arm stand in it."""
+    for part, where in _slices(row):
+        rest = len(part.block.prefix) - row.shared
+        places = np.arange(where.start, where.start + rest + len(part.block.ids))
+        yield part, np.concatenate([np.arange(row.shared), places])
+
+
+def _slices(row: Row) -> Iterator[tuple[Segment, slice]]:
+    """Yield a sequence's segments and the positions of their tokens behind the shared prefix."""
     start = row.shared
     for part in row.segments:
-        rest = len(part.block.prefix) - row.shared
-        places = np.arange(start, start + rest + len(part.block.ids))
-        yield part, np.concatenate([np.arange(row.shared), places])
-        start += rest + part.own
+        stop = start + len(part.block.prefix) - row.shared + part.own
+        yield part, slice(start, stop)
+        start = stop
 
 
 def _tokens(part: Segment, shared: int) -> tuple[Ints, Ints]:

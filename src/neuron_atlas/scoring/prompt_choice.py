@@ -28,7 +28,7 @@ def known_prompts(recalled: pd.DataFrame) -> pd.DataFrame:
 
 
 def held_out(recalled: pd.DataFrame, *, max_facts: int, seed: int) -> pd.DataFrame:
-    """Choose the facts to measure: known, held-out, at most `max_facts` a relation.
+    """Choose the facts to measure: known, held-out, at most `max_facts` per relation.
 
     Each comes in one of the paraphrases that were answered right; which one rotates over facts.
     """
@@ -44,11 +44,11 @@ def held_out(recalled: pd.DataFrame, *, max_facts: int, seed: int) -> pd.DataFra
 
 
 def first_known(recalled: pd.DataFrame, *, max_facts: int | None) -> pd.DataFrame:
-    """Return all paraphrases of the known facts that come first, at most `max_facts` a relation.
+    """Return all paraphrases of the first known facts, at most `max_facts` per relation.
 
     The order is that of all asked facts, known or not, alternating between the halves of the
     subjects: the same in every language, so that the languages' facts are mostly the same ones.
-    `checked` marks one prompt a fact, on which the completeness error is measured.
+    `checked` marks one prompt per fact, on which the completeness error is measured.
 
     Raises:
         ValueError: the model knows no fact.
@@ -70,11 +70,11 @@ def first_known(recalled: pd.DataFrame, *, max_facts: int | None) -> pd.DataFram
     return order.drop(columns="number").reset_index(drop=True)
 
 
-def measured(recalled: pd.DataFrame, facts: Sequence[str]) -> pd.DataFrame:
-    """Return one prompt a fact: a paraphrase that was answered right, rotating over the facts.
+def measured_prompts(recalled: pd.DataFrame, facts: Sequence[str]) -> pd.DataFrame:
+    """Return one prompt per fact: a paraphrase that was answered right, rotating over the facts.
 
-    Wrong answers are left out, since what the model does not know cannot be found in it, and which
-    paraphrases are right is known before anything is changed.
+    Wrong answers are left out: what the model does not know cannot be found in it. Which ones are
+    right is known before anything is changed, so the choice does not depend on an effect.
 
     Args:
         recalled: One language's recall table.
@@ -98,14 +98,14 @@ def attributed_prompts(
     """
     order = first_known(recalled, max_facts=None)["fact"].drop_duplicates()
     attributed = order[order.isin(scores["fact"].unique())]
-    return measured(recalled, attributed.tolist()).assign(language=language)
+    return measured_prompts(recalled, attributed.tolist()).assign(language=language)
 
 
-def others(scores: pd.DataFrame, prompts: pd.DataFrame) -> pd.DataFrame:
+def other_paraphrases(scores: pd.DataFrame, prompts: pd.DataFrame) -> pd.DataFrame:
     """Return the scores of the paraphrases that `prompts` does not measure.
 
-    What was chosen on a prompt and measured on the same prompt would flatter itself. A fact that
-    has a single paraphrase has nothing to hold out, and keeps it.
+    Neurons chosen and measured on the same prompt would look better than they are. A fact with a
+    single paraphrase has nothing to hold out, and keeps it.
     """
     held = pd.MultiIndex.from_frame(prompts[["fact", "template"]])
     shown = pd.MultiIndex.from_frame(scores[["fact", "template"]]).isin(held)

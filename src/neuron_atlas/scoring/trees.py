@@ -23,7 +23,7 @@ class AnswerTree:
         depth: Position of each token relative to the first.
         visible: Which block tokens each block token attends to.
         answer: The tokens at the answer position(s), where an intervention may act.
-        edge_row: Block token from which each asked-for prediction is read.
+        edge_row: Block token from which each prediction is read.
         edge_token: The predicted token.
         incidence: 1 where a prediction is part of an answer; log-probabilities of answers are
             `edges @ incidence.T`.
@@ -55,7 +55,7 @@ def query(lm: LanguageModel, prompt: str, answers: Sequence[Text]) -> Query:
 
 
 def answer_trees(lm: LanguageModel, asked: Query) -> list[AnswerTree]:
-    """Lay a query out: a tree in a decoder; in an encoder masks, once for each answer length."""
+    """Lay a query out: one tree in a decoder; in an encoder one row of masks per answer length."""
     if not lm.architecture.encoder:
         return [_tree(asked)]
     lengths = sorted({len(a) for a in asked.answers})

@@ -1,4 +1,4 @@
-"""Sums over the whole vocabulary, a part at a time that stays in a core's cache.
+"""Sums over the whole vocabulary, in parts small enough for a core's cache.
 
 No row's logits are ever held at once: each part is multiplied, exponentiated and summed in buffers
 that the next part reuses.
@@ -13,20 +13,20 @@ from torch import Tensor
 from neuron_atlas.model.language_model import Head
 
 N_TOKENS, N_ROWS = 2048, 512  # of a part
-FAR = 1e30  # a sum of exponentials that float32 may hold no longer when it is multiplied
+FAR = 1e30  # a larger sum of exponentials may overflow float32 once it is multiplied
 
 
 def token_logits(
     head: Head, hidden: Float[Tensor, "edge d_model"], token: Int[Tensor, " edge"]
 ) -> Float[Tensor, " edge"]:
     """Return one token's logit for each vector: exact products, in float32."""
-    return finished(head, (hidden.float() * head.weight[token].float()).sum(-1), token)
+    return with_bias_and_softcap(head, (hidden.float() * head.weight[token].float()).sum(-1), token)
 
 
-def finished(
+def with_bias_and_softcap(
     head: Head, products: Float[Tensor, "*edge"], token: Int[Tensor, "*edge"]
 ) -> Float[Tensor, "*edge"]:
-    """Return the logits of tokens whose embeddings gave these products, in float32."""
+    """Return logits from the products of hidden states and token embeddings, in float32."""
     logits = products if head.bias is None else products + head.bias[token].float()
     return logits if head.softcap is None else head.softcap * torch.tanh(logits / head.softcap)
 
@@ -39,9 +39,9 @@ def log_normaliser(
     Args:
         head: The output embeddings.
         hidden: Their input, in the model's precision.
-        offset: A guess of the row's largest logit, in the model's precision; any guess is exact in
-            float32, and a good one keeps bfloat16, whose 8 bits would round a logit of 20 to the
-            next 1/8, exact where it matters: it is subtracted inside the matrix product.
+        offset: A guess of the row's largest logit, in the model's precision, subtracted inside the
+            matrix product. In float32 any guess will do; in bfloat16, whose 8 bits round a logit
+            of 20 to the next 1/8, a good guess keeps the largest terms exact.
     """
     parts = zip(torch.split(hidden, N_ROWS), torch.split(offset, N_ROWS), strict=True)
     return torch.cat([_log_sum(head, rows, guess) for rows, guess in parts])
@@ -49,7 +49,7 @@ def log_normaliser(
 
 def _log_sum(head: Head, hidden: Tensor, offset: Tensor) -> Float[Tensor, " row"]:
     total = _sum(head, hidden, offset)
-    far = ~((total > 0) & (total < FAR))  # the guess was off by more than float32 holds
+    far = ~((total > 0) & (total < FAR))  # the guess was off by more than float32's range
     if far.any():
         offset = offset.clone()
         offset[far] = _largest(head, hidden[far])
@@ -81,8 +81,8 @@ def log_probability(
     """Return log p(token) of each row, nats, and its gradient with respect to `hidden`, in float32.
 
     With p(a) = 1 / (1 + r), r the sum of exp(logit_v - logit_a) over all other tokens v, log p(a)
-    is -log(1 + r), to the last digit also where p is almost 1; and its gradient is (r W_a - sum_v
-    exp(logit_v - logit_a) W_v) / (1 + r), one matrix product more. Unless `gradient` it is 0.
+    is -log(1 + r), accurate to the last digit even where p is almost 1. Its gradient is (r W_a -
+    sum_v exp(logit_v - logit_a) W_v) / (1 + r), one more matrix product; 0 without `gradient`.
     """
     parts = zip(torch.split(hidden, N_ROWS), torch.split(token, N_ROWS), strict=True)
     found = [_log_probability(head, rows, asked, gradient) for rows, asked in parts]

@@ -31,7 +31,7 @@ def best_threshold(
 ) -> float:
     """Return the threshold t at which calling `score >= t` true has the largest F1.
 
-    The smallest of equally good ones. Meant for validation claims; test claims never come here.
+    The smallest of equally good ones. Meant for validation claims, never for test claims.
     """
     precision, recall, thresholds = precision_recall_curve(labels, scores)
     total = precision[:-1] + recall[:-1]
@@ -51,14 +51,20 @@ def combined(
     labels: Bool[np.ndarray, " fitted"],
     scores: Float[np.ndarray, "claim score"],
 ) -> Float64[np.ndarray, " claim"]:
-    """Return the log-odds of truth by a logistic regression, standardised, on other claims."""
+    """Return the log-odds that each claim is true, by logistic regression on standardised scores.
+
+    Args:
+        fit: Scores of the claims on which the regression is fitted, such as validation claims.
+        labels: Which of these claims are true.
+        scores: The same scores of the claims to judge.
+    """
     regression = make_pipeline(StandardScaler(), LogisticRegression())
     return np.asarray(regression.fit(fit, labels).decision_function(scores))
 
 
 @dataclass(frozen=True)
 class Resamples:
-    """Bootstrap samples of facts: how often each sample holds each fact.
+    """Bootstrap samples of facts: how often each sample contains each fact.
 
     All claims of a fact, in all languages, come and go together. The same samples serve all
     scores, so that differences of two scores are paired.

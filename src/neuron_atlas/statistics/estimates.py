@@ -34,13 +34,13 @@ def clustered_bootstrap(
 
     The percentile interval (Efron & Tibshirani 1993, section 13.3) of the ratio of summed values to
     summed counts. Languages and paraphrases of one fact are one cluster: they are not independent.
-    It is a little narrow below some 30 clusters, as every percentile interval.
+    Like every percentile interval it is a little too narrow below about 30 clusters.
 
     Args:
-        values: One number an item, e.g. a change of log-probability in nats.
+        values: One number per item, e.g. a change of log-probability in nats.
         clusters: Cluster of each item: any labels that sort, such as fact ids.
         rng: Source of the resamples.
-        n_resamples: Resamples.
+        n_resamples: How many resamples.
         level: Coverage wanted, in (0, 1).
 
     Raises:
@@ -63,7 +63,7 @@ def clustered_standard_error(
     """Return the standard error of the mean over items, robust to dependence inside clusters.
 
     Liang & Zeger 1986 (Biometrika 73, theorem 1) for a mean, its variance times the small-sample
-    factor G / (G - 1) for G clusters. With one item a cluster it is the usual s / sqrt(n).
+    factor G / (G - 1) for G clusters. With one item per cluster it is the usual s / sqrt(n).
 
     Returns:
         Standard error >= 0, in the unit of `values`.
@@ -141,7 +141,7 @@ def mcnemar(before: Bool[np.ndarray, " item"], after: Bool[np.ndarray, " item"])
     """Return the exact two-sided p that an edit turns right to wrong as often as wrong to right.
 
     McNemar 1947, with the binomial distribution in place of chi-squared. Items are taken as
-    independent: pass one a fact.
+    independent: pass one per fact.
 
     Args:
         before: Right before the edit.

@@ -10,7 +10,7 @@ from neuron_atlas.statistics.estimates import Estimate, clustered_bootstrap
 
 @dataclass(frozen=True)
 class Contrast:
-    """A mean paired difference with its interval, and how likely chance gives one as large."""
+    """A mean paired difference with its interval, and the p of one as large by chance."""
 
     effect: Estimate
     p_value: float
@@ -25,7 +25,7 @@ def contrast(
 ) -> Contrast:
     """Test whether the mean of paired differences is 0, by flipping the signs of whole clusters.
 
-    If the two ways are as good, a fact's differences, in all its languages together, are as likely
+    If both ways are equally good, a fact's differences, in all languages together, are as likely
     as their negatives (Fisher's randomisation test; Good 2005, section 3.1).
 
     Args:
@@ -35,7 +35,8 @@ def contrast(
         n_resamples: How many of each.
 
     Returns:
-        The mean with its bootstrap interval, and the two-sided p, (1 + n as large) / (1 + n).
+        The mean with its bootstrap interval, and the two-sided p: (1 + signings whose sum is at
+        least as large) / (1 + signings).
     """
     effect = clustered_bootstrap(difference, clusters, rng=rng, n_resamples=n_resamples)
     sums = np.bincount(np.unique(clusters, return_inverse=True)[1], weights=difference)
