@@ -1,10 +1,15 @@
-"""README.md names every parameter, stage and target there is, and no others."""
+"""The documents name every parameter, stage and target there is, and nothing that is not there."""
 
 import re
+import subprocess
+import tomllib
 from pathlib import Path
+from typing import Any
 
 import count_facts
+import pytest
 
+from neuron_atlas.model.architectures import ARCHITECTURES
 from neuron_atlas.pipeline import params
 from neuron_atlas.wording import templates
 
@@ -12,6 +17,18 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 STAGES = params.read_yaml(ROOT / "dvc.yaml")["stages"]
 SECTIONS = params.read_yaml(ROOT / "params.yaml")
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+LISTED = subprocess.run(
+    ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+    check=True,
+).stdout.splitlines()
+PAGES = {name: (ROOT / name).read_text(encoding="utf-8") for name in LISTED if name.endswith(".md")}
+OURS = r"(?:src|stages|tests|tools|docs|benchmarks|\.ci|data/raw)/"  # what a clone has
+
+each_page = pytest.mark.parametrize("page", PAGES)
 
 
 def rows(heading: str) -> list[str]:
@@ -29,18 +46,103 @@ def test_every_stage_has_its_row() -> None:
     assert rows("The stages") == list(STAGES)
 
 
-def test_targets_and_stages_that_are_named_exist() -> None:
+@each_page
+def test_targets_and_stages_that_are_named_exist(page: str) -> None:
     targets = re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), flags=re.M)
-    named = re.findall(r"(?:^|`)make ([a-z-]+)", README, flags=re.M)
-    assert named
+    named = re.findall(r"(?:^|`)make ([a-z-]+)", PAGES[page], flags=re.M)
+    assert named or page != "README.md"
     assert set(named) <= set(targets)
-    repeated = re.findall(r"dvc repro ([a-z_]+)", README)
+    repeated = re.findall(r"dvc repro ([a-z_]+)", PAGES[page])
     assert set(repeated) <= set(STAGES)
 
 
-def test_parameters_in_the_text_exist() -> None:
-    used = re.findall(r"`(\w+)\.(\w+)`", README) + re.findall(r"-S (\w+)\.(\w+)=", README)
-    assert all(key in SECTIONS[s] for s, key in used if s in SECTIONS and s != "languages")
+def exists(dotted: str, values: Any = SECTIONS) -> bool:
+    """Whether params.yaml has a key; one below an empty value may be filled in."""
+    key, _, rest = dotted.partition(".")
+    if values is None or not rest:
+        return values is None or key in values
+    return key in values and exists(rest, values[key])
+
+
+@each_page
+def test_parameters_in_the_text_exist(page: str) -> None:
+    text = PAGES[page]
+    set_there = re.findall(r"-S (\w+(?:\.\w+)+)=", text)
+    named = re.findall(r"`(\w+(?:\.\w+)+)(?:: \w+)?`", text)
+    used = set_there + [name for name in named if name.split(".")[0] in SECTIONS]
+    files = (".json", ".parquet", ".yaml", ".py", ".html", ".md", ".dvc", ".lock")
+    used = [name for name in used if not name.endswith(files)]
+    assert used or page not in ("README.md", "docs/protocols.md", "docs/experiments.md")
+    assert [name for name in used if not exists(name)] == []
+
+
+def test_a_parameter_that_is_not_there_is_seen() -> None:
+    assert exists("relation_neurons.k")
+    assert exists("facts.hub.dataset")
+    assert not exists("relation_neurons.q")
+    assert not exists("relation_neuron.k")
+
+
+def links(text: str) -> list[str]:
+    """The relative links of a page, without the place inside the page that they name."""
+    found = re.findall(r"\]\(([^)\s]+)\)", text)
+    return [target.split("#")[0] for target in found if not re.match(r"\w+:|#", target)]
+
+
+def paths(text: str) -> list[str]:
+    """What a page calls by its path in this repository: in backticks, with nothing left open."""
+    return re.findall(rf"`({OURS}[\w./-]+|[\w/.-]+\.(?:py|md|cff|toml))`", text)
+
+
+@each_page
+def test_every_link_leads_somewhere(page: str) -> None:
+    dead = [to for to in links(PAGES[page]) if not ((ROOT / page).parent / to).exists()]
+    assert dead == []
+
+
+@each_page
+def test_every_path_that_is_named_exists(page: str) -> None:
+    dead = [
+        name for name in paths(PAGES[page]) if not any(known(name, place) for place in (page, "."))
+    ]
+    assert dead == []
+
+
+def known(name: str, page: str) -> bool:
+    """Whether a name is a path from the root or from a page's folder, or the end of one of ours."""
+    near = (ROOT / page).parent / name
+    return (ROOT / name).exists() or near.exists() or any(p.endswith(f"/{name}") for p in LISTED)
+
+
+def test_a_dead_path_and_a_dead_link_are_seen() -> None:
+    assert paths("`src/neuron_atlas/gone.py` and `gone.py`") == [
+        "src/neuron_atlas/gone.py",
+        "gone.py",
+    ]
+    assert not known("src/neuron_atlas/gone.py", "README.md")
+    assert not known("gone.py", "README.md")
+    assert links("[a](docs/gone.md#b) [c](#d) [e](https://f)") == ["docs/gone.md"]
+
+
+def test_the_families_are_named() -> None:
+    text = " ".join(README.split()).split("The families ")[1].split(" are known")[0]
+    assert sorted(re.findall(r"`([\w-]+)`", text)) == sorted(ARCHITECTURES)
+
+
+def test_the_rooms_are_those_of_the_linter_in_its_order() -> None:
+    (contract,) = PROJECT["tool"]["importlinter"]["contracts"]
+    table = PAGES["CONTRIBUTING.md"].split("\n## The rooms\n")[1].split("\n## ")[0]
+    cells = re.findall(r"^\| (`.+?) \|", table, flags=re.M)
+    listed = [sorted(re.findall(r"`(\w+)(?:\.py)?`", cell)) for cell in cells]
+    assert listed == [sorted(layer.split(" | ")) for layer in contract["layers"]]
+
+
+def test_citation_and_changelog_agree_with_the_project() -> None:
+    project, citation = PROJECT["project"], params.read_yaml(ROOT / "CITATION.cff")
+    assert str(citation["version"]) == project["version"]
+    assert citation["license"] == project["license"]
+    assert citation["title"].lower().replace(" ", "-") == project["name"]
+    assert project["version"] in PAGES["CHANGELOG.md"]
 
 
 def test_the_languages_with_templates_are_named() -> None:
