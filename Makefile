@@ -42,7 +42,8 @@ mend: setup  ## Repair dvc.lock after DVC was killed while it wrote it
 compare: setup  ## Experiments side by side: what was changed, and the verdicts
 	@$(BIN)/python tools/compare.py
 
-docs: setup  ## Count the built-in facts anew in docs/facts.md
+docs: setup  ## Make docs/parameters.md anew, and the counts of built-in facts in docs/facts.md
+	PYTHONPATH=stages $(BIN)/python docs/list_parameters.py
 	$(BIN)/python docs/count_facts.py
 
 bench: $(PEERS)  ## Compare with other tools, in one run and with parity (after repro)

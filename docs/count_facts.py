@@ -11,7 +11,7 @@ from neuron_atlas.wording import templates
 
 PAGE = Path(__file__).with_name("facts.md")
 START, END = "<!-- counts -->\n", "<!-- end of counts -->\n"
-ALL = Limits(None, 10**6, 1.0)
+ALL = Limits(max_per_relation=None, max_candidates=10**6, max_majority_share=1.0)
 
 
 def counts() -> str:

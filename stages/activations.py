@@ -4,18 +4,12 @@ from pathlib import Path
 
 from neuron_atlas.activations import extraction
 from neuron_atlas.model import language_model
-from neuron_atlas.model.language_model import Site
 from neuron_atlas.pipeline import checkpoints, store
 from neuron_atlas.pipeline.command import run
-from neuron_atlas.pipeline.params import Section, load
+from neuron_atlas.pipeline.params import load
 from neuron_atlas.scoring import prompt_choice
 
-
-class Params(Section):
-    """`activations` section of params.yaml."""
-
-    site: Site  # hidden, or the raw gate, up or down projections
-    pooling: extraction.Pooling  # answer position, mean over the prompt, or subject tokens
+Params = extraction.Recording
 
 
 def main(model_folder: Path, recall_file: Path, out: Path, /) -> None:

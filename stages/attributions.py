@@ -1,38 +1,21 @@
 """Attribute one language's known facts to every neuron, and keep the strongest."""
 
 from pathlib import Path
-from typing import Annotated, Literal
 
-from pydantic import Field
-
-from neuron_atlas.attributions import quadrature, strongest
+from neuron_atlas.attributions import strongest
 from neuron_atlas.model import language_model
 from neuron_atlas.pipeline import checkpoints, store
 from neuron_atlas.pipeline.command import run
-from neuron_atlas.pipeline.params import Section, load
+from neuron_atlas.pipeline.params import load
 from neuron_atlas.scoring import prompt_choice
 
-
-class Params(Section):
-    """`attributions` section of params.yaml."""
-
-    baseline: Literal["zero", "mean", "occlusion"]  # where the path to a neuron's value starts
-    rule: quadrature.RuleName
-    steps: Annotated[int, Field(ge=1)] | None  # evaluations of a path; null: see tolerance
-    tolerance: Annotated[float, Field(gt=0, lt=1)]  # of the completeness error that settles them
-    zero_rule: quadrature.RuleName  # of the zero-baseline scores, which others are compared with
-    zero_steps: Annotated[int, Field(ge=1)]
-    target: Literal["probability", "log_probability", "candidates"]
-    max_facts: Annotated[int, Field(ge=1)] | None  # known facts a relation; null takes all
-    keep: Annotated[int, Field(ge=1)]  # neurons stored a prompt and method, at least
-    floor: Annotated[float, Field(gt=0, lt=1)]  # all above this share of the largest are stored
+Params = strongest.AttributionPlan
 
 
 def main(model_folder: Path, recall_file: Path, out: Path, /) -> None:
     """Write each prompt's strongest neurons by every method, and the completeness error."""
-    params = load("attributions", Params)
+    plan = params = load("attributions", Params)
     rows = prompt_choice.first_known(store.read_table(recall_file), max_facts=params.max_facts)
-    plan = strongest.AttributionPlan(**params.model_dump(exclude={"max_facts"}))
     lm = language_model.load(model_folder)
     mean = strongest.baseline_mean(lm, rows, plan.baseline)
     if plan.steps is None:  # evaluations do not make up for what a precision rounds

@@ -12,11 +12,14 @@ from neuron_atlas.pipeline.params import Section
 
 
 class Params(Section):
-    """`effects` section of params.yaml."""
+    """When an effect counts, and how uncertain it is."""
 
-    negligible: Annotated[float, Field(gt=0)]  # nats; smaller effects do not matter
-    n_resamples: Annotated[int, Field(ge=100)]  # of the bootstrap over facts
+    negligible: Annotated[float, Field(gt=0)]
+    """Effects smaller than this do not matter, nats."""
+    n_resamples: Annotated[int, Field(ge=100)]
+    """Samples of the bootstrap over facts."""
     seed: int
+    """Of the bootstrap."""
 
 
 class Applied(BaseModel):

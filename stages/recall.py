@@ -1,24 +1,15 @@
 """Ask the model every fact of one language."""
 
 from pathlib import Path
-from typing import Annotated
-
-from pydantic import Field
 
 from neuron_atlas.facts import fact_table
 from neuron_atlas.model import language_model
 from neuron_atlas.pipeline import checkpoints, store
 from neuron_atlas.pipeline.command import run
-from neuron_atlas.pipeline.params import Section, load
+from neuron_atlas.pipeline.params import load
 from neuron_atlas.recall import answers
 
-
-class Params(Section):
-    """`recall` section of params.yaml."""
-
-    shots: Annotated[int, Field(ge=0)]  # solved development facts before each prompt
-    seed: int  # of the choice of demonstrations, and of the prompts asked again in float32
-    n_reference: Annotated[int, Field(ge=0)]  # prompts asked again in float32
+Params = answers.Asking
 
 
 def main(model_folder: Path, facts_file: Path, out: Path, /) -> None:

@@ -1,20 +1,12 @@
 """Sum up the run: small metrics, plots and one self-contained HTML page."""
 
 from pathlib import Path
-from typing import Annotated
-
-from pydantic import Field
 
 from neuron_atlas.pipeline.command import run
 from neuron_atlas.pipeline.params import Section, load, load_languages
 from neuron_atlas.report import build, inputs
 
-
-class Params(Section):
-    """`report` section of params.yaml."""
-
-    title: Annotated[str, Field(min_length=1)]  # heading of the page
-    top_neurons: Annotated[int, Field(ge=1)]  # neurons listed a relation, best first
+Params = build.PageSettings
 
 
 class FactParams(Section, extra="ignore"):
@@ -38,15 +30,21 @@ def main(
 ) -> None:
     """Write the folders `metrics`, `plots` and `page`."""
     folders = inputs.Folders(
-        model, facts_report, recall, consistency, relation_neurons, effects, knowledge
+        model=model,
+        facts_report=facts_report,
+        recall=recall,
+        consistency=consistency,
+        relation_neurons=relation_neurons,
+        effects=effects,
+        knowledge=knowledge,
     )
     source = load("facts", FactParams).source
     build.write(
         inputs.read_results(folders, load_languages(), fact_source=source),
+        load("report", Params),
         metrics_folder=metrics,
         plots_folder=plots,
         page_folder=page,
-        **load("report", Params).model_dump(),
     )
 
 

@@ -17,14 +17,20 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class Params(Section):
-    """`selection` section of params.yaml."""
+    """Which neurons are compared, and on which prompts."""
 
-    tau: Annotated[float, Field(ge=0, lt=1)]  # of the prompt's largest attribution
-    share: Annotated[float, Field(gt=0, le=1)]  # of the paraphrases in which a neuron must pass
-    max_neurons: Count  # of a set
-    n_unrelated: Count  # prompts of other relations a fact
-    n_draws: Annotated[int, Field(ge=2)]  # matched random sets of each fact's set
+    tau: Annotated[float, Field(ge=0, lt=1)]
+    """Share of the prompt's largest attribution that a knowledge neuron exceeds."""
+    share: Annotated[float, Field(gt=0, le=1)]
+    """Share of the paraphrases in which it has to."""
+    max_neurons: Count
+    """Neurons of a fact's set; every method gets as many."""
+    n_unrelated: Count
+    """Prompts of other relations beside each fact."""
+    n_draws: Annotated[int, Field(ge=2)]
+    """Matched random sets of each fact's set."""
     seed: int
+    """Of draws and prompts."""
 
 
 def main(

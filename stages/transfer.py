@@ -20,13 +20,18 @@ from neuron_atlas.scoring.candidates import CandidateTokens
 
 
 class Params(Section):
-    """`transfer` section of params.yaml."""
+    """How neurons of one language are switched off in another."""
 
-    value: interference.Value  # what neurons are set to: zero, mean or other_mean
-    positions: Literal["answer", "all"]  # where
-    max_facts: Annotated[int, Field(ge=2)]  # held-out facts a relation and language
-    n_draws: Annotated[int, Field(ge=2)]  # matched random sets of each set
+    value: interference.Value
+    """As `interference.value`."""
+    positions: Literal["answer", "all"]
+    """As `interference.positions`."""
+    max_facts: Annotated[int, Field(ge=2)]
+    """As `interference.max_facts`."""
+    n_draws: Annotated[int, Field(ge=2)]
+    """Matched random sets of each set."""
     seed: int
+    """Of the draws and of the choice of facts."""
 
 
 def main(model_folder: Path, recall: Path, values: Path, sets: Path, out: Path, /) -> None:

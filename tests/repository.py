@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,8 +31,12 @@ SMALL: dict[str, dict[str, Any]] = {
     "effects": {"n_resamples": 100},
     "selection": {"n_unrelated": 2, "n_draws": 2},
     "language_neurons": {"k": 10, "min_languages": 2, "n_permutations": 19, "n_draws": 2},
-    "degenerate_neurons": {"candidates": 4, "use_facts": 2, "use_draws": 3, "claim_draws": 2},
-    "editing": {"max_facts": 1, "neurons": 4, "steps": 3},
+    "degenerate_neurons": {
+        "search": {"candidates": 4},
+        "use": {"n_facts": 2, "n_draws": 3},
+        "checking": {"n_draws": 2},
+    },
+    "editing": {"max_facts": 1, "neurons": 4, "descent": {"steps": 3}},
     "knowledge": {"n_resamples": 100},
 }
 
@@ -54,12 +58,29 @@ def copied(folder: Path, model: Path, *, languages: Sequence[str] = LANGUAGES) -
         "sha256": None,
         "dtype": "float32",
     }
-    for section, values in SMALL.items():
-        params[section].update(values)
+    update(params, SMALL)
     yaml.dump(params, folder / "params.yaml")
     for command in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "Start"]):
         run(folder, "git", "-c", "user.name=t", "-c", "user.email=t@localhost", *command)
     return folder
+
+
+def update(params: MutableMapping[str, Any], values: Mapping[str, Any]) -> None:
+    """Set parameters, those of nested parts too; what `values` does not name stays."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            update(params[key], value)
+        else:
+            params[key] = value
+
+
+def knobs(values: Mapping[str, Any], *outer: str) -> Iterator[tuple[str, Any]]:
+    """Yield the dotted name and the value of everything in params.yaml that is no mapping."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from knobs(value, *outer, key)
+        else:
+            yield ".".join((*outer, key)), value
 
 
 def environment(**variables: str) -> dict[str, str]:

@@ -2,7 +2,9 @@
 
 import re
 import shlex
+from functools import reduce
 from io import StringIO
+from operator import getitem
 from pathlib import Path
 
 import pytest
@@ -16,17 +18,17 @@ ROOT = Path(__file__).parents[1]
 TEMPLATES = Path("src/neuron_atlas/templates")
 MISTAKES = [
     ("  zh: {}", "  xx: {}", "no templates for ['xx']; available: ['de', 'en'"),
-    ("  relations: null", "  relations: [capitol, capital]", "unknown: ['capitol']"),
-    ("  relations: null", "  relations: [capital]", "needs at least two relations"),
+    ("  relations:", "  relations: [capitol, capital]", "unknown: ['capitol']"),
+    ("  relations:", "  relations: [capital]", "needs at least two relations"),
     ("  templates: src/", "  templates: no/", "no templates for ['en', 'fr'"),
     ("  allow: []", "  allow: [ambiguous]", "facts.allow.0: Input should be"),
     ("  min_languages: all", "  min_languages: most", "facts.min_languages"),
-    ("  hub: null", "  hub: {dataset: a/b}", "facts.hub.revision: Field required"),
-    ("  k: 100 ", "  k: 36864 ", "relation_neurons.k must be in [1, 18432]"),
-    ("  k: 100 ", "  k: 0 ", "relation_neurons.k: Input should be greater than or equal to 1"),
-    ("  shots: 2 ", "  shots: 30 ", "leaves 6 to show"),
+    ("  hub:", "  hub: {dataset: a/b}", "facts.hub.revision: Field required"),
+    ("  k: 100\n", "  k: 36864\n", "relation_neurons.k must be in [1, 18432]"),
+    ("  k: 100\n", "  k: 0\n", "relation_neurons.k: Input should be greater than or equal to 1"),
+    ("  shots: 2\n", "  shots: 30\n", "leaves 6 to show"),
     ("  pooling: answer", "  pooling: last", "activations.pooling: Input should be 'answer'"),
-    ("  max_facts: 8 ", "  max_fact: 8 ", "interference.max_facts: Field required"),
+    ("  max_facts: 8\n", "  max_fact: 8\n", "interference.max_facts: Field required"),
     ("  site: hidden", "  site: gate", "the MLP of gpt2 has no gate"),
     ("  pooling: answer", "  pooling: mean", "needs activations.pooling 'answer'"),
     ("  paraphrases: 3", "  paraphrases: 9", "fewer than 9 paraphrases"),
@@ -34,16 +36,28 @@ MISTAKES = [
     ("  dtype: float32", "  dtype: int8", "model.dtype: Input should be 'bfloat16'"),
     ("  baseline: occlusion", "  baseline: eos", "attributions.baseline: Input should be 'zero'"),
     ("  rule: radau", "  rule: simpson", "attributions.rule: Input should be"),
-    ("  steps: null ", "  steps: 0 ", "attributions.steps: Input should be greater than or equal"),
+    ("  steps:", "  steps: 0", "attributions.steps: Input should be greater than or equal"),
     ("  tau: 0.3", "  tau: 0.05", "selection.tau is 0.05, but attributions.floor 0.1 stores"),
-    ("  k: 30 ", "  k: 101 ", "language_neurons.k is 101, but attributions.keep stores 100"),
-    ("  min_languages: 3 ", "  min_languages: some ", "language_neurons.min_languages"),
-    ("  small: 0.22", "  small: 0.0", "degenerate_neurons.small: Input should be greater than 0"),
-    ("  train: 0.75", "  train: 1.5", "degenerate_neurons.train: Input should be less than"),
-    ("  neurons: 10 ", "  neurons: 1 ", "editing.neurons: Input should be greater than or equal"),
-    ("  n_sources: 2 ", "  n_sources: 11 ", "too few for a part of each of 11 sources"),
+    ("  k: 30\n", "  k: 101\n", "language_neurons.k is 101, but attributions.keep stores 100"),
+    ("  min_languages: 3\n", "  min_languages: some\n", "language_neurons.min_languages"),
+    (
+        "  small: 0.22",
+        "  small: 0.0",
+        "degenerate_neurons.rule.small: Input should be greater than",
+    ),
+    ("  train: 0.75", "  train: 1.5", "degenerate_neurons.claims.train: Input should be less than"),
+    ("  neurons: 10\n", "  neurons: 1\n", "editing.neurons: Input should be greater than or equal"),
+    ("  n_sources: 2\n", "  n_sources: 11\n", "too few for a part of each of 11 sources"),
     ("  n_sources: 2", "  n_sources: 1", "editing.n_sources: Input should be greater than"),
-    ("  negligible_rate: 0.002", "  negligible_rate: 0.0", "knowledge.negligible_rate"),
+    ("  rate: 0.002", "  rate: 0.0", "knowledge.negligible.rate"),
+    (
+        "  tau: 0.2\n",
+        "  tau: 0.05\n",
+        "degenerate_neurons.checking.tau is 0.05, but attributions.f",
+    ),
+    ("  candidates: 6", "  candidates: 101", "degenerate_neurons.search.candidates is 101, but at"),
+    ("  beam: 1", "  beams: 1", "degenerate_neurons.search.beam: Field required"),
+    ("  rate: 0.2\n", "  rate: 0.0\n", "editing.descent.rate: Input should be greater than 0"),
 ]
 
 
@@ -99,12 +113,13 @@ def test_the_protocols_of_the_papers_pass(
     values = yaml.load(shipped())
     for word in overrides:
         path, _, text = word.removeprefix("~").partition("=")
-        section, key = path.split(".")
-        assert key in values[section]
+        *outer, key = path.split(".")
+        part = reduce(getitem, outer, values)
+        assert key in part
         if word.startswith("~"):
-            del values[section][key]
+            del part[key]
         else:
-            values[section][key] = yaml.load(text)
+            part[key] = yaml.load(text)
     text = StringIO()
     yaml.dump(values, text)
     monkeypatch.chdir(prepared(tmp_path, text.getvalue()))
@@ -114,7 +129,7 @@ def test_the_protocols_of_the_papers_pass(
 def test_the_shipped_parameters_pass_and_give_a_constant(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, params in (("a", shipped()), ("b", shipped().replace("  k: 100 ", "  k: 200 ", 1))):
+    for name, params in (("a", shipped()), ("b", shipped().replace("  k: 100\n", "  k: 200\n", 1))):
         (tmp_path / name).mkdir()
         monkeypatch.chdir(prepared(tmp_path / name, params))
         check.main(Path("data/model"), Path("data/check.json"))

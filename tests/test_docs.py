@@ -7,14 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import count_facts
+import list_parameters
 import pytest
 
 from neuron_atlas.model.architectures import ARCHITECTURES
 from neuron_atlas.pipeline import params
+from neuron_atlas.sources.readers import Hub
 from neuron_atlas.wording import templates
+from repository import knobs
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+FILES = (".dvc", ".html", ".json", ".lock", ".md", ".parquet", ".py", ".yaml")
+HUB = {f"facts.hub.{key}" for key in Hub.model_fields}
 STAGES = params.read_yaml(ROOT / "dvc.yaml")["stages"]
 SECTIONS = params.read_yaml(ROOT / "params.yaml")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -38,9 +43,17 @@ def rows(heading: str) -> list[str]:
 
 
 def test_every_parameter_has_its_row() -> None:
-    there = [f"{s}.{key}" for s in SECTIONS if s != "languages" for key in SECTIONS[s]]
-    found = re.findall(r"^\| `(.+?)`", PAGES["docs/parameters.md"], flags=re.M)
-    assert [name for name in found if not name.startswith("facts.hub.")] == there
+    """Of `facts.hub`, which is null as shipped, the keys that it may have are there too."""
+    text = list_parameters.PAGE.read_text(encoding="utf-8")
+    found = re.findall(r"^\| `(.+?)` \| .+ \| .* \| (.+) \|$", text, flags=re.M)
+    there = [name for name, _ in knobs(SECTIONS) if not name.startswith("languages.")]
+    assert [name for name, _ in found if not name.startswith("facts.hub.")] == there
+    assert all(len(meaning.split()) > 1 for _, meaning in found)
+    assert "`languages` is a mapping" in text
+
+
+def test_the_parameters_are_described_as_their_classes_do() -> None:
+    assert list_parameters.page() == list_parameters.PAGE.read_text(encoding="utf-8")
 
 
 def test_the_readme_is_short() -> None:
@@ -62,11 +75,11 @@ def test_targets_and_stages_that_are_named_exist(page: str) -> None:
 
 
 def exists(dotted: str, values: Any = SECTIONS) -> bool:
-    """Whether params.yaml has a key; one below an empty value may be filled in."""
+    """Whether params.yaml has a key, or may have it in `facts.hub`, which is null as shipped."""
     key, _, rest = dotted.partition(".")
-    if values is None or not rest:
-        return values is None or key in values
-    return key in values and exists(rest, values[key])
+    if dotted in HUB or values is None:
+        return dotted in HUB
+    return key in values and (not rest or exists(rest, values[key]))
 
 
 @each_page
@@ -75,8 +88,7 @@ def test_parameters_in_the_text_exist(page: str) -> None:
     set_there = re.findall(r"-S (\w+(?:\.\w+)+)=", text)
     named = re.findall(r"`(\w+(?:\.\w+)+)(?:: \w+)?`", text)
     used = set_there + [name for name in named if name.split(".")[0] in SECTIONS]
-    files = (".json", ".parquet", ".yaml", ".py", ".html", ".md", ".dvc", ".lock")
-    used = [name for name in used if not name.endswith(files)]
+    used = [name for name in used if not name.endswith(FILES)]
     assert used or page not in ("README.md", "docs/protocols.md", "docs/experiments.md")
     assert [name for name in used if not exists(name)] == []
 
@@ -84,6 +96,7 @@ def test_parameters_in_the_text_exist(page: str) -> None:
 def test_a_parameter_that_is_not_there_is_seen() -> None:
     assert exists("relation_neurons.k")
     assert exists("facts.hub.dataset")
+    assert not exists("facts.hub.data")
     assert not exists("relation_neurons.q")
     assert not exists("relation_neuron.k")
 

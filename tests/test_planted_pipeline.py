@@ -67,15 +67,17 @@ def build(folder: Path, how: How, out: Path) -> None:
     relation_neurons_build.build(
         {code: folder / "activations" / code for code in planted.LANGUAGES},
         out,
-        k=planted.M,
-        templates=how,
-        min_facts=4,
-        massive=20.0,
-        exclude_massive=False,
-        n_permutations=5,
-        n_null_neurons=16,
-        n_draws=N_DRAWS,
-        seed=0,
+        relation_neurons_build.SetPlan(
+            k=planted.M,
+            templates=how,
+            min_facts=4,
+            massive=20.0,
+            exclude_massive=False,
+            n_permutations=5,
+            n_null_neurons=16,
+            n_draws=N_DRAWS,
+            seed=0,
+        ),
     )
 
 

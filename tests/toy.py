@@ -43,9 +43,8 @@ Example = tuple[list[int], list[int]]  # token ids, and labels that are -100 whe
 @cache
 def fact_table(language: str) -> pd.DataFrame:
     """Return about 50 facts of `RELATIONS` in three paraphrases each."""
-    found, _ = builtin.build(
-        language, RELATIONS, limits=Limits(12, 12, 0.5), development_share=0.3, seed=0
-    )
+    limits = Limits(max_per_relation=12, max_candidates=12, max_majority_share=0.5)
+    found, _ = builtin.build(language, RELATIONS, limits=limits, development_share=0.3, seed=0)
     texts = templates.load(language)
     chosen = {r: texts.templates[r][:N_TEMPLATES] for r in RELATIONS}
     return build(found, chosen, separator=texts.separator)

@@ -117,7 +117,7 @@ def demonstrations(shots: int, facts: Mapping[str, Any]) -> None:
         )
 
 
-def stored(sections: Mapping[str, Mapping[str, Any]]) -> None:
+def stored(sections: Mapping[str, Any]) -> None:
     """Require attributions to store what later stages select from.
 
     Raises:
@@ -125,11 +125,14 @@ def stored(sections: Mapping[str, Mapping[str, Any]]) -> None:
             stored, or fewer are edited than there are sources.
     """
     kept = sections["attributions"]
-    for section in ("selection", "degenerate_neurons"):
-        tau = sections[section]["tau"]
+    taus = {
+        "selection.tau": sections["selection"]["tau"],
+        "degenerate_neurons.checking.tau": sections["degenerate_neurons"]["checking"]["tau"],
+    }
+    for name, tau in taus.items():
         if tau < kept["floor"]:
             raise ValueError(
-                f"{section}.tau is {tau}, but attributions.floor {kept['floor']} stores no weaker "
+                f"{name} is {tau}, but attributions.floor {kept['floor']} stores no weaker "
                 "neurons; raise the one or lower the other"
             )
     edited = sections["editing"]
@@ -141,7 +144,9 @@ def stored(sections: Mapping[str, Mapping[str, Any]]) -> None:
     wanted = {
         "selection.max_neurons": sections["selection"]["max_neurons"],
         "language_neurons.k": sections["language_neurons"]["k"],
-        "degenerate_neurons.candidates": sections["degenerate_neurons"]["candidates"],
+        "degenerate_neurons.search.candidates": sections["degenerate_neurons"]["search"][
+            "candidates"
+        ],
         "editing.neurons": sections["editing"]["neurons"],
     }
     for name, k in wanted.items():

@@ -22,7 +22,18 @@ from neuron_atlas.scoring import prompt_choice
 from neuron_atlas.scoring.candidates import CandidateTokens
 from saved import save
 
-PLAN = AttributionPlan("occlusion", "radau", 4, 0.01, "graded", 3, "candidates", 20, 0.3)
+PLAN = AttributionPlan(
+    baseline="occlusion",
+    rule="radau",
+    steps=4,
+    tolerance=0.01,
+    zero_rule="graded",
+    zero_steps=3,
+    target="candidates",
+    max_facts=None,
+    keep=20,
+    floor=0.3,
+)
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +102,7 @@ def test_the_fewest_steps_within_the_tolerance_are_taken(
     rows = prompt_choice.first_known(recalled, max_facts=2)
     steps = []
     for tolerance in (1e-2, 1e-3, 1e-5):
-        plan = replace(PLAN, steps=None, tolerance=tolerance)
+        plan = PLAN.model_copy(update={"steps": None, "tolerance": tolerance})
         found = strongest.settled(toy_decoder, rows, plan, None)
         assert found.steps is not None
         steps.append(found.steps)
@@ -116,7 +127,7 @@ def test_evaluations_are_settled_in_float32_whatever_the_model_s_precision(
     about = store.read_json(tmp_path / "attributions/en" / knowledge_sets.META)
     assert about["dtype"] == "bfloat16"
     assert about["completeness"]["median"] > 1e-3  # what rounding costs is told
-    plan = replace(PLAN, steps=None, tolerance=1e-3)
+    plan = PLAN.model_copy(update={"steps": None, "tolerance": 1e-3})
     with pytest.raises(ValueError, match="at best"):  # and more evaluations would not mend it
         strongest.settled(coarse, prompt_choice.first_known(recalled, max_facts=1), plan, None)
 
@@ -125,7 +136,7 @@ def test_a_tolerance_out_of_reach_is_an_error(
     toy_decoder: LanguageModel, recalled: pd.DataFrame
 ) -> None:
     rows = prompt_choice.first_known(recalled, max_facts=1)
-    plan = replace(PLAN, rule="midpoint", steps=None, tolerance=1e-7)
+    plan = PLAN.model_copy(update={"rule": "midpoint", "steps": None, "tolerance": 1e-7})
     with pytest.raises(ValueError, match=r"attributions.tolerance is 1e-07, but .* fix attributio"):
         strongest.settled(toy_decoder, rows, plan, None)
 
@@ -168,7 +179,15 @@ def test_everything_above_the_floor_is_kept(
     toy_decoder: LanguageModel, recalled: pd.DataFrame
 ) -> None:
     rows = prompt_choice.first_known(recalled, max_facts=1)
-    plan = AttributionPlan("zero", "graded", 3, 0.01, "graded", 3, "log_probability", 1, 0.3)
+    plan = PLAN.model_copy(
+        update={
+            "baseline": "zero",
+            "rule": "graded",
+            "steps": 3,
+            "target": "log_probability",
+            "keep": 1,
+        }
+    )
     some = strongest.attribute(toy_decoder, rows, plan, None)
     for _, part in some[some["method"] == "activation"].groupby(["fact", "template"]):
         relative = part["score"] / part["score"].max()

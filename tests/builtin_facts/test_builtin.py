@@ -21,8 +21,14 @@ from neuron_atlas.sources.limits import Limits
 from neuron_atlas.wording import templates
 
 ROOT = Path(__file__).parents[2]
-LIMITS = Limits(48, 160, 0.25)
-UNLIMITED = Limits(10_000, 10_000, 1.0)
+
+
+def limits_of(facts: int, candidates: int, majority: float) -> Limits:
+    return Limits(max_per_relation=facts, max_candidates=candidates, max_majority_share=majority)
+
+
+LIMITS = limits_of(48, 160, 0.25)
+UNLIMITED = limits_of(10_000, 10_000, 1.0)
 SPLIT: dict[str, Any] = {"development_share": 0.2, "seed": 20}
 
 
@@ -144,13 +150,15 @@ def test_subjects_have_one_split_and_relations_balanced_halves(
 
 
 @pytest.mark.parametrize("relation", RELATIONS.values(), ids=list(RELATIONS))
-@pytest.mark.parametrize("limits", [Limits(4, 2, 0.5), Limits(30, 12, 0.2), LIMITS, UNLIMITED])
+@pytest.mark.parametrize(
+    "limits", [limits_of(4, 2, 0.5), limits_of(30, 12, 0.2), LIMITS, UNLIMITED]
+)
 def test_limits_hold(relation: Any, limits: Limits) -> None:
     kept = select(relation, limits)
     count = Counter(t.objects[0] for t in kept.triples)
-    assert 0 < len(kept.triples) <= limits.facts
-    assert len(kept.candidates) <= limits.candidates
-    assert max(count.values()) <= max(1, limits.majority * len(kept.triples))
+    assert 0 < len(kept.triples) <= limits.max_per_relation
+    assert len(kept.candidates) <= limits.max_candidates
+    assert max(count.values()) <= max(1, limits.max_majority_share * len(kept.triples))
     assert {o for t in kept.triples for o in t.objects} == set(kept.candidates)
 
 

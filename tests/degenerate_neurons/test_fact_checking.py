@@ -1,6 +1,5 @@
 """Detectors: whose neurons they use, and that all of them see the same claims."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,23 +7,30 @@ import pandas as pd
 import pytest
 import torch
 from scipy.special import logsumexp
+from test_search import SETTINGS
 
 import planted_pairs
 from neuron_atlas.attributions import gradients
 from neuron_atlas.attributions.quadrature import gauss_legendre
 from neuron_atlas.attributions.questions import Question
 from neuron_atlas.degenerate_neurons import claims, fact_checking
-from neuron_atlas.degenerate_neurons.claims import DETECTORS, NEURONS
-from neuron_atlas.degenerate_neurons.fact_checking import Collection
+from neuron_atlas.degenerate_neurons.claims import DETECTORS, NEURONS, ClaimPlan
+from neuron_atlas.degenerate_neurons.settings import Checking
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.neurons.relation_sets import RelationSets
 from neuron_atlas.scoring.candidates import CandidateTokens
 from planted_pairs import N_NEURONS, UNIT
 
-HOW = Collection(
-    share=0.7, tau=0.2, refine=0.7, n_draws=3, rule=gauss_legendre(2), target="candidates", seed=0
+HOW = Checking(
+    share=0.7,
+    tau=0.2,
+    refine=0.7,
+    n_draws=3,
+    rule="gauss_legendre",
+    nodes=2,
+    target="candidates",
 )
-PLAN = claims.ClaimPlan(n_facts=99, n_negatives=3, train=1.0, validation=0.5, seed=0)
+PLAN = ClaimPlan(n_facts=99, n_negatives=3, train=1.0, validation=0.5)
 TRAINED = ["rel:both", "rel:only_a"]
 
 
@@ -93,6 +99,7 @@ def test_only_training_facts_give_neurons() -> None:
         dict.fromkeys(TRAINED, "rel"),
         planted_pairs.source(),
         HOW,
+        seed=0,
     )
     assert result["degenerate"]["rel"].tolist() == [UNIT["a"], UNIT["b"]]
     assert result["knowledge"]["rel"].tolist() == [UNIT["a"], 20]
@@ -109,8 +116,7 @@ def check(lm: LanguageModel, recalled: pd.DataFrame, sets: pd.DataFrame) -> fact
         sets,
         scores(TRAINED, [UNIT["a"]]),
         planted_pairs.source(),
-        plan=PLAN,
-        how=HOW,
+        SETTINGS.model_copy(update={"claims": PLAN, "checking": HOW}),
         key="claims-test",
     )
 
@@ -152,7 +158,7 @@ def test_a_relation_without_degenerate_neurons_scores_nothing_and_is_counted(
 def test_the_score_is_the_mean_attribution_of_the_claimed_answer(
     lm: LanguageModel, recalled: pd.DataFrame
 ) -> None:
-    made = claims.make(recalled, dict.fromkeys(recalled["subject"], "test"), PLAN)
+    made = claims.make(recalled, dict.fromkeys(recalled["subject"], "test"), PLAN, seed=0)
     sets = {"degenerate": {"rel": ints(0, 1)}, "knowledge": {"rel": ints(80 - 1)}, "random": {}}
     table = fact_checking.by_neurons(lm, made, recalled, sets, HOW)
     tokens = CandidateTokens(lm)
@@ -162,7 +168,7 @@ def test_the_score_is_the_mean_attribution_of_the_claimed_answer(
     one = next(
         iter(
             gradients.integrated_gradients(
-                lm, [question], baseline="zero", rule=HOW.rule, target="candidates"
+                lm, [question], baseline="zero", rule=gauss_legendre(2), target="candidates"
             )
         )
     )
@@ -173,7 +179,7 @@ def test_the_score_is_the_mean_attribution_of_the_claimed_answer(
 
 
 def test_probabilities_are_those_of_the_recall_table(recalled: pd.DataFrame) -> None:
-    made = claims.make(recalled, dict.fromkeys(recalled["subject"], "test"), PLAN)
+    made = claims.make(recalled, dict.fromkeys(recalled["subject"], "test"), PLAN, seed=0)
     table = fact_checking.by_probability(made.iloc[::-1].reset_index(drop=True), recalled)
     for row in table.itertuples():
         of_fact = recalled[(recalled["fact"] == row.fact) & (recalled["template"] == row.template)]
@@ -187,10 +193,10 @@ def test_probabilities_are_those_of_the_recall_table(recalled: pd.DataFrame) -> 
 
 def test_the_choice_of_false_answers_does_not_look_at_the_model(recalled: pd.DataFrame) -> None:
     splits = dict.fromkeys(recalled["subject"], "test")
-    plan = replace(PLAN, n_negatives=1)
+    plan = PLAN.model_copy(update={"n_negatives": 1})
     moved = recalled.assign(log_probabilities=[v[::-1] for v in recalled["log_probabilities"]])
     pd.testing.assert_frame_equal(
-        claims.make(recalled, splits, plan), claims.make(moved, splits, plan)
+        claims.make(recalled, splits, plan, seed=0), claims.make(moved, splits, plan, seed=0)
     )
 
 
@@ -198,6 +204,6 @@ def test_barred_neurons_are_no_controls() -> None:
     source = planted_pairs.source()
     barred = RelationSets({}, source.size, np.union1d(source.banned, np.arange(12, 20)))
     drawn = fact_checking.detectors(
-        {"rel:both": ints(0, 1)}, scores(TRAINED, [0]), {"rel:both": "rel"}, barred, HOW
+        {"rel:both": ints(0, 1)}, scores(TRAINED, [0]), {"rel:both": "rel"}, barred, HOW, seed=0
     )["random"]["rel"]
     assert not set(drawn.tolist()) & set(barred.banned.tolist())

@@ -13,16 +13,30 @@ from test_degeneracy import RULE
 import planted_pairs
 import tiny
 from neuron_atlas.degenerate_neurons import search, suppression
-from neuron_atlas.degenerate_neurons.other_facts import Use
-from neuron_atlas.degenerate_neurons.search import FoundSets, Search
+from neuron_atlas.degenerate_neurons.claims import ClaimPlan
+from neuron_atlas.degenerate_neurons.search import FoundSets
+from neuron_atlas.degenerate_neurons.settings import (
+    Checking,
+    DegenerateNeurons,
+    Search,
+    Use,
+)
 from neuron_atlas.degenerate_neurons.suppression import Bench, Request
 from neuron_atlas.model.language_model import LanguageModel, site_modules
 from neuron_atlas.recall import answers
 from planted_pairs import UNIT
 from references import overwritten, plain
 
-SEARCH = Search(
-    candidates=5, n_draws=2, max_size=3, beam=100, use=Use(n_facts=6, n_draws=9, seed=0), seed=0
+SEARCH = Search(candidates=5, n_draws=2, max_size=3, beam=100)
+SETTINGS = DegenerateNeurons(
+    search=SEARCH,
+    rule=RULE,
+    use=Use(n_facts=6, n_draws=9),
+    claims=ClaimPlan(n_facts=99, n_negatives=3, train=1.0, validation=0.5),
+    checking=Checking(
+        share=0.7, tau=0.2, refine=0.7, n_draws=3, rule="graded", nodes=2, target="candidates"
+    ),
+    seed=0,
 )
 
 
@@ -39,9 +53,9 @@ def recalled(lm: LanguageModel) -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def found(lm: LanguageModel, recalled: pd.DataFrame) -> FoundSets:
     bench, source = Bench(lm, recalled), planted_pairs.source()
-    rows = search.families(recalled, planted_pairs.graded(), source, SEARCH)
+    rows = search.families(recalled, planted_pairs.graded(), source, SETTINGS)
     measured = search.measure_families(bench, rows)
-    return search.examine(bench, rows, measured, source, rule=RULE, search=SEARCH)
+    return search.examine(bench, rows, measured, source, SETTINGS)
 
 
 def members(sets: pd.DataFrame) -> set[tuple[str, str]]:
@@ -103,11 +117,11 @@ def test_what_holds_in_one_wording_alone_is_not_confirmed(
     lm: LanguageModel, recalled: pd.DataFrame
 ) -> None:
     bench, source = Bench(lm, recalled), planted_pairs.source()
-    rows = search.families(recalled, planted_pairs.graded(), source, SEARCH)
+    rows = search.families(recalled, planted_pairs.graded(), source, SETTINGS)
     measured = search.measure_families(bench, rows)
     held_out = rows.loc[rows["fact"] == "rel:both", "held_out"].iloc[0]
     other = _Barred(bench, ("rel:both", int(held_out)))
-    again = search.examine(other, rows, measured, source, rule=RULE, search=SEARCH)
+    again = search.examine(other, rows, measured, source, SETTINGS)
     row = pair(again.pairs, "both", "ab")
     assert row[["found", "confirmed", "degenerate"]].tolist() == [True, False, False]
     assert pair(again.pairs, "spare", "cd")["degenerate"]
@@ -130,23 +144,23 @@ def test_a_language_of_one_paraphrase_confirms_nothing_and_still_finds(
 ) -> None:
     one = recalled[recalled["template"] == 0]
     bench, source = Bench(lm, one), planted_pairs.source()
-    rows = search.families(one, planted_pairs.graded(), source, SEARCH)
+    rows = search.families(one, planted_pairs.graded(), source, SETTINGS)
     assert (rows["held_out"] == search.ABSENT).all()
     measured = search.measure_families(bench, rows)
-    result = search.examine(bench, rows, measured, source, rule=RULE, search=SEARCH)
+    result = search.examine(bench, rows, measured, source, SETTINGS)
     row = pair(result.pairs, "both", "ab")
     assert row[["found", "confirmed", "degenerate"]].tolist() == [True, False, True]
 
 
 def test_families_rotate_over_paraphrases_and_controls_match(recalled: pd.DataFrame) -> None:
     source = planted_pairs.source()
-    rows = search.families(recalled, planted_pairs.graded(), source, SEARCH)
+    rows = search.families(recalled, planted_pairs.graded(), source, SETTINGS)
     assert set(rows["template"]) == {0, 1, 2}
     assert (rows["template"] != rows["held_out"]).all()
     own = rows[~rows["random"]].set_index("fact")["members"]
     for fact, drawn in rows[rows["random"]].groupby("fact")["members"]:
         assert not {n for s in drawn for n in s} & set(own[fact])
-    again = search.families(recalled, planted_pairs.graded(), source, SEARCH)
+    again = search.families(recalled, planted_pairs.graded(), source, SETTINGS)
     pd.testing.assert_frame_equal(rows, again)
 
 

@@ -12,6 +12,7 @@ import planted
 import planted_scores
 from neuron_atlas.editing import arm_sets, plan
 from neuron_atlas.editing.plan import Case, Tables
+from neuron_atlas.editing.settings import Descent, EditingPlan
 from neuron_atlas.editing.tables import ARMS, INDEPENDENT, JOINT, MONOLINGUAL, SEQUENTIAL
 from neuron_atlas.interventions import neuron_sets, suppress_enhance
 from neuron_atlas.interventions.neuron_sets import RANDOM, NeuronSet
@@ -20,6 +21,16 @@ from neuron_atlas.scoring import trees
 from neuron_atlas.scoring.candidates import CandidateTokens
 from planted_scores import unit
 from references import letters
+
+HOW = EditingPlan(
+    n_sources=2,
+    max_facts=9,
+    neurons=2,
+    n_unrelated=2,
+    n_draws=3,
+    descent=Descent(steps=12, rate=0.4, margin=3.0, max_norm=3.0),
+    seed=0,
+)
 
 
 def test_shared_ranks_by_hand() -> None:
@@ -52,17 +63,9 @@ def choose(
     lm: LanguageModel, tables: Tables, scores: dict[str, pd.DataFrame], m: int
 ) -> list[NeuronSet]:
     sizes = dict.fromkeys(planted.LANGUAGES, planted_scores.source())
-    return arm_sets.choose(
-        lm,
-        tables,
-        scores,
-        sizes,
-        cases(lm, tables),
-        m=m,
-        target="log_probability",
-        n_draws=3,
-        seed=0,
-    )
+    stored = arm_sets.Stored(tables, scores, sizes, target="log_probability")
+    how = HOW.model_copy(update={"neurons": m})
+    return arm_sets.choose(lm, stored, cases(lm, tables), how)
 
 
 def test_every_arm_has_the_same_facts_and_as_many_neurons(

@@ -140,7 +140,9 @@ def test_a_prompt_that_answers_the_new_object_already_is_left_alone(
         for p, g in zip(task.prompts, gap[:, 0].tolist(), strict=True)
     ]
     task = Task(asked, task.fact, task.neurons, task.train, task.use)
-    delta = search(decoder, task, Descent(5, 0.5, margin=-20.0, max_norm=1.0))
+    delta = search(
+        decoder, task, HOW.model_copy(update={"steps": 5, "margin": -20.0, "max_norm": 1.0})
+    )
     assert (delta == 0).all()
 
 

@@ -9,8 +9,9 @@ import pytest
 import planted
 import planted_scores
 from neuron_atlas.editing import experiment, fitted_edits, plan
-from neuron_atlas.editing.descent import Descent
+from neuron_atlas.editing.experiment import Inputs
 from neuron_atlas.editing.plan import Case
+from neuron_atlas.editing.settings import Descent, EditingPlan
 from neuron_atlas.editing.tables import ARMS, INDEPENDENT, MONOLINGUAL, SEQUENTIAL
 from neuron_atlas.editing.value_edits import ValueEdit, applied
 from neuron_atlas.findings import editing
@@ -24,6 +25,9 @@ from neuron_atlas.scoring.trees import query
 from planted_scores import unit
 
 HOW = Descent(steps=12, rate=0.4, margin=3.0, max_norm=3.0)
+PLAN = EditingPlan(
+    n_sources=2, max_facts=2, neurons=2, n_unrelated=2, n_draws=2, descent=HOW, seed=0
+)
 
 
 @pytest.fixture(scope="module")
@@ -38,17 +42,9 @@ def folder(planted_model: LanguageModel, tmp_path_factory: pytest.TempPathFactor
         patch.chdir(base)
         experiment.run(
             planted_model,
-            each("recall", ".parquet"),
-            each("attributions"),
-            each("relation_neurons"),
+            Inputs(each("recall", ".parquet"), each("attributions"), each("relation_neurons")),
             base / "out",
-            n_sources=2,
-            max_facts=2,
-            m=2,
-            n_unrelated=2,
-            n_draws=2,
-            how=HOW,
-            seed=0,
+            PLAN,
             key="test",
         )
         assert not list((base / ".work").iterdir())
@@ -209,17 +205,9 @@ def test_too_few_languages_are_said_and_not_measured(
     one = {"xa": tmp_path / "xa"}
     experiment.run(
         planted_model,
-        {"xa": tmp_path / "xa.parquet"},
-        one,
-        one,
+        Inputs({"xa": tmp_path / "xa.parquet"}, one, one),
         tmp_path / "out",
-        n_sources=2,
-        max_facts=1,
-        m=2,
-        n_unrelated=1,
-        n_draws=2,
-        how=HOW,
-        seed=0,
+        PLAN.model_copy(update={"max_facts": 1, "n_unrelated": 1}),
         key="test",
     )
     found = editing.summarise(tmp_path / "out", negligible=0.05, n_resamples=100, seed=0)

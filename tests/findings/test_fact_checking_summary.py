@@ -110,5 +110,5 @@ def test_where_a_split_has_too_few_facts_the_reason_stands(tmp_path: Path) -> No
     assert not part.verdicts
     assert not part.tables
     assert re.search(
-        r"there are 0 and 80; raise degenerate_neurons.claim_facts", part.summary["reason"]
+        r"there are 0 and 80; raise degenerate_neurons.claims.n_facts", part.summary["reason"]
     )

@@ -146,7 +146,7 @@ def test_two_facts_a_relation_are_enough_to_tell_a_fact_from_its_relation(tmp_pa
     So the deals count the neurons of one fact, and cannot be held against them.
     """
     few = {fact: neuron for fact, neuron in OWN.items() if int(fact.split(":")[1]) < 2}
-    rule = replace(RULE, min_languages=2, n_permutations=199)
+    rule = RULE.model_copy(update={"min_languages": 2, "n_permutations": 199})
     found = run(planted(few), tmp_path / "fact", rule)
     assert found.summary["null_same_relation"] >= found.summary["mean_per_fact"] == 1
     assert found.summary["null_met_itself"] == found.summary["null_same_relation"]
@@ -159,7 +159,7 @@ def test_two_facts_a_relation_are_enough_to_tell_a_fact_from_its_relation(tmp_pa
 
 def test_one_fact_a_relation_cannot_tell_them_apart(tmp_path: Path) -> None:
     one = {fact: neuron for fact, neuron in OWN.items() if fact.endswith(":0")}
-    found = run(planted(one), tmp_path / "out", replace(RULE, n_permutations=19))
+    found = run(planted(one), tmp_path / "out", RULE.model_copy(update={"n_permutations": 19}))
     assert found.summary["about_fact"]["n_facts"] == 0
     said = found.verdicts["language_independent_neurons_exist"].because
     assert "no relation has two facts" in said

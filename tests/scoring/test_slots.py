@@ -109,7 +109,7 @@ def test_recall_extraction_and_attribution_read_such_prompts(toy_encoder: Langua
     plan = strongest.AttributionPlan(
         **{"baseline": "occlusion", "rule": "radau", "steps": None, "tolerance": 1e-3},
         **{"zero_rule": "midpoint", "zero_steps": 2, "target": "log_probability"},
-        **{"keep": 5, "floor": 0.5},
+        **{"max_facts": None, "keep": 5, "floor": 0.5},
     )
     scored = scored.assign(checked=True)
     plan = strongest.settled(toy_encoder, scored, plan, None)

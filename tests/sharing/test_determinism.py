@@ -31,7 +31,16 @@ TOKENS = 20  # of a prompt, about
 DIGITS = 4  # of a shown number
 NATS, ACTIVATION, SHARE = 2e-5, 2e-6, 1e-4  # what float32 leaves open
 PLAN = strongest.AttributionPlan(
-    "occlusion", "graded", 3, 0.01, "midpoint", 5, "log_probability", 20, 0.1
+    baseline="occlusion",
+    rule="graded",
+    steps=3,
+    tolerance=0.01,
+    zero_rule="midpoint",
+    zero_steps=5,
+    target="log_probability",
+    max_facts=None,
+    keep=20,
+    floor=0.1,
 )
 Step = Callable[[pd.DataFrame], pd.DataFrame]
 

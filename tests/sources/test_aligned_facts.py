@@ -1,6 +1,5 @@
 """The same facts in each language, with every true object right, within the limits."""
 
-from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -13,7 +12,12 @@ from neuron_atlas.sources.limits import Limits, Triple, within
 from neuron_atlas.sources.raw import COLUMNS
 
 PLAN = FactPlan(
-    Limits(None, 1000, 1.0), min_facts=4, min_development=1, development_share=0.2, seed=0
+    max_per_relation=None,
+    max_candidates=1000,
+    max_majority_share=1.0,
+    min_per_relation=4,
+    development_share=0.2,
+    seed=0,
 )
 
 
@@ -28,9 +32,15 @@ def source(n: int = 30, *, language: str = "", n_objects: int = 6) -> pd.DataFra
     return pd.DataFrame(rows, columns=list(COLUMNS), dtype="str")
 
 
-def built(tables: dict[str, pd.DataFrame], plan: FactPlan = PLAN, **how: Any) -> FactSets:
+def changed(plan: FactPlan, **changes: Any) -> FactPlan:
+    return FactPlan(**(plan.model_dump() | changes))
+
+
+def built(
+    tables: dict[str, pd.DataFrame], plan: FactPlan = PLAN, *, shots: int = 1, **how: Any
+) -> FactSets:
     settings: dict[str, Any] = {"at_least": len(tables), "count_tokens": len, "most_tokens": None}
-    return build(align(tables, **(settings | how)), plan)
+    return build(align(tables, **(settings | how)), plan, shots=shots)
 
 
 def test_a_fact_is_a_subject_with_all_its_objects() -> None:
@@ -69,7 +79,7 @@ def test_subjects_are_in_one_split_whatever_their_relations() -> None:
 
 
 def test_limits_hold_and_what_they_cost_is_counted() -> None:
-    plan = replace(PLAN, limits=Limits(8, 3, 0.5))
+    plan = changed(PLAN, max_per_relation=8, max_candidates=3, max_majority_share=0.5)
     found = built({"en": source(), "fr": source(language="e")}, plan)
     for code, rows in found.facts.items():
         assert sum(f.relation == "r" for f in rows) == 8
@@ -79,7 +89,7 @@ def test_limits_hold_and_what_they_cost_is_counted() -> None:
         assert counts["n_over_limit"] == 22
         assert counts["majority_share"] <= 0.5
     assert [f.id for f in found.facts["en"]] == [f.id for f in found.facts["fr"]]
-    other = built({"en": source(), "fr": source(language="e")}, replace(plan, seed=1))
+    other = built({"en": source(), "fr": source(language="e")}, changed(plan, seed=1))
     assert [f.id for f in other.facts["en"]] != [f.id for f in found.facts["en"]]
 
 
@@ -101,7 +111,7 @@ def test_small_relations_are_left_out_and_said() -> None:
     with pytest.raises(
         ValueError, match=r"no relation has facts.min_per_relation 99 facts left.*'r': '30 of 30'"
     ):
-        built({"en": rows}, replace(PLAN, min_facts=99))
+        built({"en": rows}, changed(PLAN, min_per_relation=99))
 
 
 def test_tables_of_such_facts_are_valid() -> None:
@@ -123,14 +133,14 @@ def test_tables_of_such_facts_are_valid() -> None:
 
 def slow_within(triples: list[Triple], limits: Limits) -> list[Triple]:
     """Try every size, largest first."""
-    for size in range(min(limits.facts or len(triples), len(triples)), 0, -1):
+    for size in range(min(limits.max_per_relation or len(triples), len(triples)), 0, -1):
         count: dict[str, int] = {}
         kept = []
         for t in triples:
             n = count.get(t.objects[0], 0)
             new = t.objects[0] not in count
-            if n < max(1, int(limits.majority * size)) and (
-                not new or len(count) < limits.candidates
+            if n < max(1, int(limits.max_majority_share * size)) and (
+                not new or len(count) < limits.max_candidates
             ):
                 kept.append(t)
                 count[t.objects[0]] = n + 1
@@ -146,7 +156,7 @@ def test_the_limits_are_met_by_the_largest_size(
     majority: float, candidates: int, most: int | None
 ) -> None:
     triples = [Triple(f"s{i}", (f"o{min(i % 7, i % 3)}",)) for i in range(60)]
-    limits = Limits(most, candidates, majority)
+    limits = Limits(max_per_relation=most, max_candidates=candidates, max_majority_share=majority)
     assert within(triples, limits) == slow_within(triples, limits)
 
 
@@ -157,11 +167,10 @@ def test_a_relation_that_is_small_in_one_language_is_left_out_there() -> None:
     assert {f.relation for f in found.facts["fr"]} == {"r"}
     assert found.counts["fr"]["q"]["n_too_few"] == 3
     assert {f.relation for f in found.facts["en"]} == {"q", "r"}
-    shown = replace(PLAN, min_development=7)
     assert len(built({"en": source()}).facts["en"]) == 60
-    with_more = built({"en": source()}, replace(shown, min_development=6))
+    with_more = built({"en": source()}, shots=6)
     assert {f.relation for f in with_more.facts["en"]} == {"q", "r"}
-    assert built({"en": source()}, shown).facts["en"] == []
+    assert built({"en": source()}, shots=7).facts["en"] == []
 
 
 def renamed(rows: pd.DataFrame, column: str, old: str, new: str) -> pd.DataFrame:
@@ -190,7 +199,7 @@ def test_a_fact_whose_answer_is_no_candidate_of_its_language_is_left_out_and_cou
     """French names other objects than English; six candidates of the twelve are kept."""
     fr = source(language="e")
     fr = fr.assign(object="F" + fr["object"])
-    plan = replace(PLAN, limits=Limits(None, 6, 1.0))
+    plan = changed(PLAN, max_candidates=6)
     found = built({"en": source(), "fr": fr}, plan, at_least=1)
     for code, rows in found.facts.items():
         assert all(f.objects[0] in f.candidates for f in rows)

@@ -18,6 +18,7 @@ from neuron_atlas.model import hooks
 from neuron_atlas.model.language_model import LanguageModel, Site, site_modules
 from neuron_atlas.model.tokens import tokenise
 from neuron_atlas.pipeline import store
+from neuron_atlas.pipeline.params import Section
 from neuron_atlas.scoring.packing import UNEDITED, Row, Segment, batches, pack, rows, tokens
 from neuron_atlas.scoring.trees import AnswerTree, Ints
 
@@ -25,6 +26,16 @@ Pooling = Literal["answer", "mean", "subject"]
 N_TOKENS = 4096  # of a padded batch
 SEQUENCE = 192  # tokens of a sequence in which prompts share their beginning; a matter of speed
 NONE = np.empty(0, dtype=np.int64)
+
+
+class Recording(Section):
+    """Which values are recorded."""
+
+    site: Site
+    """Which values are neurons: `hidden`, or the raw projections `gate`, `up` or `down`."""
+    pooling: Pooling
+    """Where they are read: `answer` (the answer's position), `mean` (over the prompt) or `subject`
+    (over the subject's tokens)."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """Which facts are attributed, and the table of their strongest neurons."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,25 +19,41 @@ from neuron_atlas.attributions.targets import Target
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.neurons.knowledge_sets import COLUMNS, META, PROMPTS, SCORES
 from neuron_atlas.pipeline import store
+from neuron_atlas.pipeline.params import Count, Section, Share
 from neuron_atlas.scoring.candidates import CandidateTokens
 
 SAMPLE = 6  # prompts on which the number of evaluations is settled
 PROMPT_COLUMNS = ["fact", "relation", "subject", "template", "correct"]
 
 
-@dataclass(frozen=True)
-class AttributionPlan:
-    """How facts are attributed, and how much of the result is stored."""
+class AttributionPlan(Section):
+    """Which facts are attributed, how, and how much of the result is stored."""
 
     baseline: Baseline
+    """Where a neuron's path starts: `occlusion` (each word of the query hidden in turn, one path
+    per word), `zero`, or the `mean` over the prompts."""
     rule: RuleName
-    steps: int | None  # evaluations of a path; None takes the fewest within the tolerance
-    tolerance: float  # of the completeness error, a share
-    zero_rule: RuleName  # of the zero-baseline scores that the others are compared with
-    zero_steps: int
+    """Where the path is evaluated: `midpoint`, `gauss_legendre`, `radau` (whose last node is the
+    neuron's value, where all paths share one gradient), or `graded` (nodes that crowd at the
+    baseline, for models that normalise the MLP's output)."""
+    steps: Count | None
+    """Evaluations of a path; `null` takes the fewest that `attributions.tolerance` allows."""
+    tolerance: Share
+    """Median error of completeness, measured on six prompts, that settles `steps` where they are
+    `null`; a share of the change of the target."""
+    zero_rule: RuleName
+    """The rule of the zero-baseline scores that the others are compared with."""
+    zero_steps: Count
+    """Evaluations of these scores."""
     target: Target
-    keep: int  # neurons of a prompt and method that are stored at least
-    floor: float  # all above this share of the prompt's largest score are stored
+    """What is explained: `log_probability`, `probability`, or `candidates`, the log-probability if
+    only the typed candidates could be said."""
+    max_facts: Count | None
+    """Known facts per relation and language; `null` takes all."""
+    keep: Count
+    """Neurons stored per prompt and method, at least."""
+    floor: Share
+    """All neurons above this share of a prompt's largest score are stored."""
 
     @property
     def quadrature(self) -> Quadrature:
@@ -89,7 +104,7 @@ def settled(
         tolerance=plan.tolerance,
         mean=mean,
     )
-    return replace(plan, steps=steps)
+    return plan.model_copy(update={"steps": steps})
 
 
 def by_size(lm: LanguageModel, rows: pd.DataFrame, plan: AttributionPlan) -> pd.DataFrame:
@@ -184,7 +199,7 @@ def write(table: pd.DataFrame, out: Path, *, plan: AttributionPlan, lm: Language
     table = table.sort_values(["fact", "template", "method", "rank"], ignore_index=True)
     prompts = _prompts(table, "attribution")
     about = {
-        **asdict(plan),
+        **plan.model_dump(exclude={"max_facts"}),
         "dtype": str(lm.dtype).removeprefix("torch."),
         "n_layers": lm.n_layers,
         "n_neurons": lm.n_neurons,

@@ -3,17 +3,15 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from neuron_atlas.builtin_facts.choice import REFERENCE, Selection, label, select
 from neuron_atlas.builtin_facts.world import RELATIONS, Relation
 from neuron_atlas.facts import fact_table
 from neuron_atlas.facts.splits import SPLITS, Split, split_subjects
-from neuron_atlas.sources.aligned_facts import FactPlan
 from neuron_atlas.sources.limits import Limits
 from neuron_atlas.sources.raw import Origin
-from neuron_atlas.sources.tables import LanguageFacts, with_report
+from neuron_atlas.sources.tables import Facts, LanguageFacts, with_report
 from neuron_atlas.wording import templates
 
 DEFAULT = (
@@ -148,36 +146,27 @@ def origin() -> Origin:
     )
 
 
-def make(
-    languages: Sequence[str],
-    relations: Sequence[str] | None,
-    *,
-    plan: FactPlan,
-    paraphrases: int,
-    templates_folder: Path,
-) -> Iterator[tuple[str, LanguageFacts]]:
+def make(facts: Facts, languages: Sequence[str]) -> Iterator[tuple[str, LanguageFacts]]:
     """Yield each language's facts.
 
     Args:
+        facts: Which relations (None takes `DEFAULT`), how many facts and templates.
         languages: Codes that have templates.
-        relations: Names; None takes `DEFAULT`.
-        plan: How many facts are kept.
-        paraphrases: Templates a relation.
-        templates_folder: Where `<language>.yaml` are.
 
     Raises:
         ValueError: a language or relation is unknown, or has too few templates.
     """
-    names = DEFAULT if relations is None else tuple(relations)
+    names = DEFAULT if facts.relations is None else tuple(facts.relations)
+    n_used = {"templates": {"n_used": facts.paraphrases}}
     for code in languages:
-        texts = templates.load(code, templates_folder)
+        texts = templates.load(code, facts.templates)
         found, counts = build(
             code,
             names,
-            limits=plan.limits,
-            development_share=plan.development_share,
-            seed=plan.seed,
+            limits=facts,
+            development_share=facts.development_share,
+            seed=facts.seed,
         )
-        table = fact_table.build(found, texts.first(paraphrases), separator=texts.separator)
-        used = {name: {"templates": {"n_used": paraphrases}, **counts[name]} for name in names}
-        yield code, with_report(table, used, origin=origin(), templates=templates_folder)
+        table = fact_table.build(found, texts.first(facts.paraphrases), separator=texts.separator)
+        used = {name: {**n_used, **counts[name]} for name in names}
+        yield code, with_report(table, used, origin=origin(), templates=facts.templates)

@@ -36,7 +36,7 @@ def select(relation: Relation, limits: Limits) -> Selection:
     distinct = _distinct(relation, labelled)
     telling = [t for t in distinct if not _is_copy(relation, t)]
     kept = within(telling, limits)
-    candidates = candidates_of(kept, limits.candidates)
+    candidates = candidates_of(kept, limits.max_candidates)
     sizes = [len(x) for x in (every, labelled, distinct, telling, kept)]
     reasons = ("no_label", "ambiguous", "copy", "limit")
     dropped = {r: a - b for r, a, b in zip(reasons, sizes, sizes[1:], strict=False)}

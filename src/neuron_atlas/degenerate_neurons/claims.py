@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Literal
 
@@ -10,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from neuron_atlas.pipeline import store
+from neuron_atlas.pipeline.params import Count, Section, Share, ShareOrAll
 
 CLAIMS, META = "claims.parquet", "meta.json"
 NEURONS = ("degenerate", "knowledge", "random")  # detectors by neurons, and by probability
@@ -18,27 +18,21 @@ ClaimSplit = Literal["train", "validation", "test"]
 COLUMNS = ["fact", "relation", "subject", "split", "template", "place", "claimed", "label"]
 
 
-@dataclass(frozen=True)
-class ClaimPlan:
-    """How claims are made.
+class ClaimPlan(Section):
+    """Which claims are made."""
 
-    Attributes:
-        n_facts: Facts of a relation, at most, about which claims are made.
-        n_negatives: False claims beside each true one, at most.
-        train: Share of the attributed subjects whose neurons the detectors may use.
-        validation: Share of all other subjects on which thresholds and weights are fitted.
-        seed: Of splits and draws.
-    """
-
-    n_facts: int
-    n_negatives: int
-    train: float
-    validation: float
-    seed: int
+    n_facts: Count
+    """Facts of a relation, at most, about which claims are made."""
+    n_negatives: Count
+    """False claims beside each true one, at most."""
+    train: ShareOrAll
+    """Share of the attributed subjects from which the detectors' neurons are collected."""
+    validation: Share
+    """Share of all other subjects, for thresholds and weights; the rest is the test."""
 
 
 def split_subjects(
-    subjects: Iterable[str], attributed: Iterable[str], plan: ClaimPlan
+    subjects: Iterable[str], attributed: Iterable[str], plan: ClaimPlan, *, seed: int
 ) -> dict[str, ClaimSplit]:
     """Deal the subjects out by a hash of their names, so that no subject is in two splits.
 
@@ -49,15 +43,17 @@ def split_subjects(
     known = set(attributed)
     return {
         subject: "train"
-        if subject in known and _uniform(plan.seed, "train", subject) < plan.train
+        if subject in known and _uniform(seed, "train", subject) < plan.train
         else "validation"
-        if _uniform(plan.seed, "validation", subject) < plan.validation
+        if _uniform(seed, "validation", subject) < plan.validation
         else "test"
         for subject in sorted(set(subjects))
     }
 
 
-def make(recalled: pd.DataFrame, splits: Mapping[str, ClaimSplit], plan: ClaimPlan) -> pd.DataFrame:
+def make(
+    recalled: pd.DataFrame, splits: Mapping[str, ClaimSplit], plan: ClaimPlan, *, seed: int
+) -> pd.DataFrame:
     """Claim one true and some false answers of each fact outside `train`.
 
     The facts need not be known to the model: of known ones, whose right answer beats all others,
@@ -70,6 +66,7 @@ def make(recalled: pd.DataFrame, splits: Mapping[str, ClaimSplit], plan: ClaimPl
         recalled: The recall table, all facts.
         splits: Of each subject.
         plan: How many claims.
+        seed: Of the choice of facts and answers.
 
     Returns:
         `fact`, `relation`, `subject`, `split`, `template`, `place` (of the answer among the
@@ -77,11 +74,15 @@ def make(recalled: pd.DataFrame, splits: Mapping[str, ClaimSplit], plan: ClaimPl
     """
     first = recalled.sort_values(["relation", "fact", "template"]).drop_duplicates("fact")
     open_facts = first[first["subject"].map(splits) != "train"]
-    order = open_facts["fact"].map(lambda fact: _uniform(plan.seed, "fact", str(fact)))
+    order = open_facts["fact"].map(lambda fact: _uniform(seed, "fact", str(fact)))
     chosen = open_facts.assign(order=order, split=open_facts["subject"].map(splits))
     chosen = chosen.sort_values(["relation", "order", "fact"])
     chosen = chosen[chosen.groupby(["relation", "split"]).cumcount() < _room(chosen["split"], plan)]
-    rows = [claim for row in store.records(chosen) for claim in _of_fact(row, splits, plan)]
+    rows = [
+        claim
+        for row in store.records(chosen)
+        for claim in _of_fact(row, splits, n_negatives=plan.n_negatives, seed=seed)
+    ]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -93,13 +94,13 @@ def _room(split: pd.Series, plan: ClaimPlan) -> pd.Series:
 
 
 def _of_fact(
-    row: Mapping[str, Any], splits: Mapping[str, ClaimSplit], plan: ClaimPlan
+    row: Mapping[str, Any], splits: Mapping[str, ClaimSplit], *, n_negatives: int, seed: int
 ) -> list[tuple[Any, ...]]:
-    rng = np.random.default_rng([plan.seed, *row["fact"].encode()])
+    rng = np.random.default_rng([seed, *row["fact"].encode()])
     right, wrong = _sides(row)
     if not right or not wrong:
         return []
-    places = [int(rng.choice(right)), *rng.permutation(wrong)[: plan.n_negatives].tolist()]
+    places = [int(rng.choice(right)), *rng.permutation(wrong)[:n_negatives].tolist()]
     info = (row["fact"], row["relation"], row["subject"], splits[row["subject"]], row["template"])
     return [(*info, p, row["candidates"][p], p == places[0]) for p in places]
 

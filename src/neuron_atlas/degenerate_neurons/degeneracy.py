@@ -9,28 +9,27 @@ import pandas as pd
 from jaxtyping import Bool, Float, Float64
 from sklearn.metrics import cohen_kappa_score
 
+from neuron_atlas.pipeline.params import Positive, Section, Share
+
 PAIRS, SETS = "pairs.parquet", "sets.parquet"
 Members = tuple[int, ...]  # flat neuron indices, rising
 Drops = Mapping[Members, float]
 
 
-@dataclass(frozen=True)
-class DegeneracyRule:
-    """What makes a set of neurons degenerate.
+class DegeneracyRule(Section):
+    """What makes a set of neurons degenerate."""
 
-    Attributes:
-        small: Largest drop, nats, of any proper subset.
-        negligible: Least surplus, nats, whatever the null.
-        null_quantile: Quantile of the random sets' surplus that a set must exceed.
-        published_low: Largest relative drop of any proper subset (Chen et al. 2024, equation 9).
-        published_high: Relative drop that the whole set must exceed (equation 10).
-    """
-
-    small: float
-    negligible: float
-    null_quantile: float
-    published_low: float
-    published_high: float
+    small: Positive
+    """Largest drop of any proper subset, nats; 0.22 nats are 20 %."""
+    negligible: Positive
+    """Least surplus of a set, whatever the null, nats; what is below does not matter."""
+    null_quantile: Share
+    """Quantile of the random sets' surplus that a set must exceed."""
+    published_low: Share
+    """The published rule (Chen et al. 2024, equation 9): largest relative drop of any proper
+    subset."""
+    published_high: Share
+    """The published rule (equation 10): relative drop that the whole set must exceed."""
 
 
 def interaction(drops: Drops, a: int, b: int) -> float:

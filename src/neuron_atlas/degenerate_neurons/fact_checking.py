@@ -10,11 +10,10 @@ from jaxtyping import Float, Float64, Int
 from scipy.special import logsumexp
 
 from neuron_atlas.attributions import gradients
-from neuron_atlas.attributions.quadrature import Quadrature
 from neuron_atlas.attributions.questions import Question, question_of
-from neuron_atlas.attributions.targets import Target
 from neuron_atlas.degenerate_neurons import claims
 from neuron_atlas.degenerate_neurons.claims import NEURONS
+from neuron_atlas.degenerate_neurons.settings import Checking, DegenerateNeurons
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.neurons import knowledge_sets
 from neuron_atlas.neurons.relation_sets import RelationSets
@@ -50,29 +49,6 @@ def collected(sets: Sets, relations: Mapping[str, str], *, share: float) -> Sets
 
 
 @dataclass(frozen=True)
-class Collection:
-    """How the detectors' neurons are collected from training facts.
-
-    Attributes:
-        share: Of the maximum count that a relation's neuron must exceed.
-        tau: Of a prompt's largest attribution that a knowledge neuron must exceed.
-        refine: Share of the paraphrases in which it must do so.
-        n_draws: Random sets, over which their detector's score is averaged.
-        rule: Where a claim's gradient is evaluated.
-        target: What a claim's attributions explain.
-        seed: Of the draws.
-    """
-
-    share: float
-    tau: float
-    refine: float
-    n_draws: int
-    rule: Quadrature
-    target: Target
-    seed: int
-
-
-@dataclass(frozen=True)
 class Checked:
     """Claims with the score of every detector, and what the detectors had to go by.
 
@@ -91,9 +67,8 @@ def check(
     sets: pd.DataFrame,
     scores: pd.DataFrame,
     source: RelationSets,
+    how: DegenerateNeurons,
     *,
-    plan: claims.ClaimPlan,
-    how: Collection,
     key: str,
 ) -> Checked:
     """Make claims outside the training subjects, and score them with every detector.
@@ -104,18 +79,18 @@ def check(
         sets: Found sets, as `search.find` gives them.
         scores: Stored attributions, whose subjects can be training subjects.
         source: Activation sizes, which random neurons match.
-        plan: Splits and claims.
-        how: How neurons are collected and attributed.
+        how: Splits and claims, and how neurons are collected and attributed.
         key: Names the work.
     """
     subjects = recalled.drop_duplicates("fact").set_index("fact")["subject"]
     attributed = scores.drop_duplicates("fact").set_index("fact")["relation"]
-    splits = claims.split_subjects(subjects, subjects[attributed.index], plan)
+    splits = claims.split_subjects(subjects, subjects[attributed.index], how.claims, seed=how.seed)
     train = attributed[subjects[attributed.index].map(splits).to_numpy() == "train"]
-    found = detectors(degenerate_members(sets), scores, train.to_dict(), source, how)
-    made = by_probability(claims.make(recalled, splits, plan), recalled)
+    degenerate, collection = degenerate_members(sets), how.checking
+    found = detectors(degenerate, scores, train.to_dict(), source, collection, seed=how.seed)
+    made = by_probability(claims.make(recalled, splits, how.claims, seed=how.seed), recalled)
     scored = checkpoints.in_parts(
-        made, lambda part: by_neurons(lm, part, recalled, found, how), key=key, size=PART
+        made, lambda part: by_neurons(lm, part, recalled, found, collection), key=key, size=PART
     )
     relations = sorted(made["relation"].unique())
     meta = {
@@ -143,7 +118,9 @@ def detectors(
     scores: pd.DataFrame,
     facts: Mapping[str, str],
     source: RelationSets,
-    how: Collection,
+    how: Checking,
+    *,
+    seed: int,
 ) -> dict[str, Sets]:
     """Collect each detector's neurons, by relation, from training facts alone.
 
@@ -153,6 +130,7 @@ def detectors(
         facts: Each training fact's relation.
         source: Activation sizes, which the random neurons match.
         how: Shares and draws.
+        seed: Of the draws.
 
     Returns:
         By detector and relation. Random neurons match the degenerate ones in layer and size; their
@@ -165,7 +143,7 @@ def detectors(
     }
     random = {}
     for relation, chosen in found["degenerate"].items():
-        rng = np.random.default_rng([how.seed, *relation.encode()])
+        rng = np.random.default_rng([seed, *relation.encode()])
         random[relation] = source.matched(chosen, n_draws=how.n_draws, rng=rng).ravel()
     return {**found, "random": random}
 
@@ -175,7 +153,7 @@ def by_neurons(
     made: pd.DataFrame,
     recalled: pd.DataFrame,
     found: Mapping[str, Sets],
-    how: Collection,
+    how: Checking,
 ) -> pd.DataFrame:
     """Add the mean attribution of each detector's neurons for the claimed answer.
 
@@ -187,7 +165,7 @@ def by_neurons(
     scores = np.zeros((len(made), len(NEURONS)))
     relations = made["relation"].tolist()
     for batch in gradients.integrated_gradients(
-        lm, questions, baseline="zero", rule=how.rule, target=how.target, check=False
+        lm, questions, baseline="zero", rule=how.quadrature, target=how.target, check=False
     ):
         for place, values in zip(batch.places.tolist(), batch.scores.flatten(1), strict=True):
             scores[place] = _means(values.double().numpy(), relations[place], found)

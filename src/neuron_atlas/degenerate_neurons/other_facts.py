@@ -4,31 +4,15 @@ Two neurons that do the same and nothing else are redundant; degenerate ones hav
 (Edelman & Gally 2001, PNAS 98; Chen et al. 2024, arXiv 2308.13198, section 1).
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Int
 
 from neuron_atlas.degenerate_neurons import degeneracy
-from neuron_atlas.degenerate_neurons.degeneracy import DegeneracyRule, Members
+from neuron_atlas.degenerate_neurons.degeneracy import Members
+from neuron_atlas.degenerate_neurons.settings import DegenerateNeurons
 from neuron_atlas.degenerate_neurons.suppression import Bench, Request
 from neuron_atlas.neurons.relation_sets import RelationSets
-
-
-@dataclass(frozen=True)
-class Use:
-    """How neurons are tried on other facts.
-
-    Attributes:
-        n_facts: Other facts.
-        n_draws: Matched random neurons beside each neuron.
-        seed: Of facts and draws.
-    """
-
-    n_facts: int
-    n_draws: int
-    seed: int
 
 
 def both_matter(
@@ -36,9 +20,7 @@ def both_matter(
     asked: pd.DataFrame,
     sets: pd.DataFrame,
     source: RelationSets,
-    *,
-    rule: DegeneracyRule,
-    use: Use,
+    how: DegenerateNeurons,
 ) -> pd.Series:
     """Tell of each degenerate pair whether each of its neurons alone matters to other facts.
 
@@ -47,8 +29,7 @@ def both_matter(
         asked: `fact` and `template` of the prompts to try.
         sets: Judged sets: `fact`, `members`, `size`, `degenerate`.
         source: Activation sizes, which the random neurons match.
-        rule: Has what is negligible.
-        use: How many facts and random neurons.
+        how: How many facts and random neurons, and what is negligible.
 
     Returns:
         A truth value a set; false for all but degenerate pairs.
@@ -58,7 +39,7 @@ def both_matter(
     for name, own in pairs.groupby("fact"):
         fact, others = str(name), asked[asked["fact"] != name]
         members = np.array(sorted({n for s in own["members"] for n in s}), dtype=np.int64)
-        found = _matter(bench, members, others, source, rule=rule, use=use, fact=fact)
+        found = _matter(bench, members, others, source, how, fact=fact)
         useful |= {(fact, n) for n in members[found].tolist()}
     both = [
         all((fact, n) in useful for n in members)
@@ -72,20 +53,19 @@ def _matter(
     members: Int[np.ndarray, " neuron"],
     others: pd.DataFrame,
     source: RelationSets,
+    how: DegenerateNeurons,
     *,
-    rule: DegeneracyRule,
-    use: Use,
     fact: str,
 ) -> Bool[np.ndarray, " neuron"]:
     """Compare each neuron's largest drop over some other facts with its random neurons'."""
-    rng = np.random.default_rng([use.seed, *fact.encode()])
-    some = others.iloc[np.sort(rng.permutation(len(others))[: use.n_facts])]
-    tried = np.concatenate([members[:, None], _draws(members, source, use.n_draws, rng)], 1)
+    rng = np.random.default_rng([how.seed, *fact.encode()])
+    some = others.iloc[np.sort(rng.permutation(len(others))[: how.use.n_facts])]
+    tried = np.concatenate([members[:, None], _draws(members, source, how.use.n_draws, rng)], 1)
     sets: list[Members] = [(n,) for n in np.unique(tried).tolist()]
     wanted = [Request(f, int(t), sets) for f, t in zip(some["fact"], some["template"], strict=True)]
     seen = [one.drops for one in bench.suppress(wanted)]
     drop = np.array([[[one[(n,)] for one in seen] for n in row] for row in tried.tolist()])
-    return degeneracy.matters(drop[:, 0], drop[:, 1:], negligible=rule.negligible)
+    return degeneracy.matters(drop[:, 0], drop[:, 1:], negligible=how.rule.negligible)
 
 
 def _draws(

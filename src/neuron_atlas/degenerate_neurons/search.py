@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from neuron_atlas.degenerate_neurons import degeneracy
-from neuron_atlas.degenerate_neurons.degeneracy import DegeneracyRule
-from neuron_atlas.degenerate_neurons.other_facts import Use, both_matter
+from neuron_atlas.degenerate_neurons.other_facts import both_matter
+from neuron_atlas.degenerate_neurons.settings import DegenerateNeurons
 from neuron_atlas.degenerate_neurons.suppression import Bench, Request, Suppressed, up_to_pairs
 from neuron_atlas.neurons.relation_sets import RelationSets
 from neuron_atlas.pipeline import checkpoints, store
@@ -17,27 +17,6 @@ PART = 16  # families measured at a time: what a kill can cost
 REAL, ABSENT = -1, -1  # draw of a fact's own neurons; template where there is no other paraphrase
 Key = tuple[str, int]  # fact and draw
 FAMILY = ["fact", "relation", "draw", "random", "template", "held_out"]
-
-
-@dataclass(frozen=True)
-class Search:
-    """How far the search goes.
-
-    Attributes:
-        candidates: Strongest neurons of a fact, which are combined.
-        n_draws: Matched random families beside each fact's own.
-        max_size: Neurons of the largest sets tried.
-        beam: Sets of each size that are grown by one neuron.
-        use: How a pair's neurons are tried on other facts.
-        seed: Of draws, and of the halves of the facts.
-    """
-
-    candidates: int
-    n_draws: int
-    max_size: int
-    beam: int
-    use: Use
-    seed: int
 
 
 @dataclass(frozen=True)
@@ -53,9 +32,8 @@ def find(
     recalled: pd.DataFrame,
     graded: pd.DataFrame,
     source: RelationSets,
+    how: DegenerateNeurons,
     *,
-    rule: DegeneracyRule,
-    search: Search,
     key: str,
 ) -> FoundSets:
     """Find the degenerate sets of all facts that have attributions.
@@ -65,19 +43,18 @@ def find(
         recalled: The recall table.
         graded: `knowledge_sets.graded`: each fact's neurons, best first.
         source: Activation sizes, which random neurons match.
-        rule: What makes a set degenerate.
-        search: How far to search.
+        how: How far to search, and what makes a set degenerate.
         key: Names the work, so that a killed run goes on where it was.
     """
-    rows = families(recalled, graded, source, search)
+    rows = families(recalled, graded, source, how)
     measured = checkpoints.in_parts(
         rows, lambda part: measure_families(bench, part), key=key, size=PART
     )
-    return examine(bench, rows, measured, source, rule=rule, search=search)
+    return examine(bench, rows, measured, source, how)
 
 
 def families(
-    recalled: pd.DataFrame, graded: pd.DataFrame, source: RelationSets, search: Search
+    recalled: pd.DataFrame, graded: pd.DataFrame, source: RelationSets, how: DegenerateNeurons
 ) -> pd.DataFrame:
     """Return the neurons to combine: each fact's strongest, and matched random ones.
 
@@ -88,7 +65,7 @@ def families(
         `fact`, `relation`, `draw` (-1 the fact's own), `random`, `template`, `held_out` (template
         of the confirmation, -1 if only one was answered right), `members` (flat, best first).
     """
-    best = graded[graded["rank"] < search.candidates].sort_values(["fact", "rank"])
+    best = graded[graded["rank"] < how.search.candidates].sort_values(["fact", "rank"])
     right = recalled[recalled["correct"] & recalled["fact"].isin(best["fact"].unique())]
     ways = right.sort_values("template").groupby("fact")["template"].agg(list)
     rows = []
@@ -97,8 +74,8 @@ def families(
         templates = ways[fact]
         first = templates[i % len(templates)]
         other = templates[(i + 1) % len(templates)] if len(templates) > 1 else ABSENT
-        rng = np.random.default_rng([search.seed, *fact.encode()])
-        sets = [chosen, *source.matched(chosen, n_draws=search.n_draws, rng=rng)]
+        rng = np.random.default_rng([how.seed, *fact.encode()])
+        sets = [chosen, *source.matched(chosen, n_draws=how.search.n_draws, rng=rng)]
         for draw, members in enumerate(sets, start=REAL):
             info = (fact, own["relation"].iloc[0], draw, draw != REAL, first, other)
             rows.append((*info, members.tolist()))
@@ -133,9 +110,7 @@ def examine(
     rows: pd.DataFrame,
     measured: pd.DataFrame,
     source: RelationSets,
-    *,
-    rule: DegeneracyRule,
-    search: Search,
+    how: DegenerateNeurons,
 ) -> FoundSets:
     """Judge all sets, grow larger ones, confirm what is found, and try its neurons elsewhere.
 
@@ -149,16 +124,15 @@ def examine(
         rows: The families.
         measured: Their singles and pairs, from `measure`.
         source: Activation sizes, for the controls.
-        rule: What makes a set degenerate.
-        search: How far to search.
+        how: How far to search, and what makes a set degenerate.
     """
     drops = _by_family(measured)
-    for size in range(3, search.max_size + 1):
-        _grow(bench, rows, drops, size=size, small=rule.small, beam=search.beam)
-    sets = degeneracy.judge(_table(rows, drops), rule, seed=search.seed)
-    sets = _confirmed(bench, sets, rule)
+    for size in range(3, how.search.max_size + 1):
+        _grow(bench, rows, drops, how, size=size)
+    sets = degeneracy.judge(_table(rows, drops), how.rule, seed=how.seed)
+    sets = _confirmed(bench, sets, small=how.rule.small)
     asked = rows[rows["draw"] == REAL]
-    sets = sets.assign(elsewhere=both_matter(bench, asked, sets, source, rule=rule, use=search.use))
+    sets = sets.assign(elsewhere=both_matter(bench, asked, sets, source, how))
     pairs = _pairs(sets[sets["size"] == 2], drops)
     return FoundSets(pairs, sets[sets["found"]].reset_index(drop=True))
 
@@ -180,16 +154,17 @@ def _grow(
     bench: Bench,
     rows: pd.DataFrame,
     drops: Mapping[Key, Suppressed],
+    how: DegenerateNeurons,
     *,
     size: int,
-    small: float,
-    beam: int,
 ) -> None:
     """Add larger sets to the measured ones."""
     wanted = []
     for row in store.records(rows):
         known = drops[row["fact"], row["draw"]].drops
-        sets = degeneracy.grown(known, row["members"], size=size, small=small, beam=beam)
+        sets = degeneracy.grown(
+            known, row["members"], size=size, small=how.rule.small, beam=how.search.beam
+        )
         wanted.append(Request(row["fact"], row["template"], sets))
     for row, new in zip(store.records(rows), bench.suppress(wanted), strict=True):
         drops[row["fact"], row["draw"]].drops.update(new.drops)
@@ -204,7 +179,7 @@ def _table(rows: pd.DataFrame, drops: Mapping[Key, Suppressed]) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def _confirmed(bench: Bench, sets: pd.DataFrame, rule: DegeneracyRule) -> pd.DataFrame:
+def _confirmed(bench: Bench, sets: pd.DataFrame, *, small: float) -> pd.DataFrame:
     """Add `held_out_surplus` (NaN unless found), `confirmed` and `degenerate`."""
     again = sets[sets["found"] & (sets["held_out"] != ABSENT)]
     wanted = [
@@ -216,7 +191,7 @@ def _confirmed(bench: Bench, sets: pd.DataFrame, rule: DegeneracyRule) -> pd.Dat
     seen = [degeneracy.describe(one.drops).iloc[-1] for one in bench.suppress(wanted)]
     surplus = pd.Series([float(s["surplus"]) for s in seen], index=again.index, dtype="float64")
     largest = pd.Series([float(s["largest"]) for s in seen], index=again.index, dtype="float64")
-    holds = (surplus > again["threshold"]) & (largest <= rule.small)
+    holds = (surplus > again["threshold"]) & (largest <= small)
     confirmed = holds.reindex(sets.index, fill_value=False)
     return sets.assign(
         held_out_surplus=surplus.reindex(sets.index),

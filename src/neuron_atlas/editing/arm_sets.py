@@ -1,6 +1,7 @@
 """The neurons that each arm of an editing experiment changes: as many in every arm."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from neuron_atlas.attributions.questions import question_of
 from neuron_atlas.attributions.targets import Target
 from neuron_atlas.editing import plan
 from neuron_atlas.editing.plan import Case, Tables
+from neuron_atlas.editing.settings import EditingPlan
 from neuron_atlas.editing.tables import INDEPENDENT, JOINT, MONOLINGUAL, SEQUENTIAL
 from neuron_atlas.interventions import neuron_sets
 from neuron_atlas.interventions.neuron_sets import NeuronSet, matched
@@ -26,17 +28,25 @@ Order = Int[np.ndarray, "_"]
 Orders = dict[str, dict[str, Order]]  # by language, by fact: neurons, best first
 
 
+@dataclass(frozen=True)
+class Stored:
+    """What sets are chosen from.
+
+    Attributes:
+        tables: Prompts of each language.
+        scores: Stored scores of each language.
+        sizes: What random sets must match, by language.
+        target: What the scores explain, and what is attributed when they are computed anew.
+    """
+
+    tables: Tables
+    scores: Mapping[str, pd.DataFrame]
+    sizes: Mapping[str, RelationSets]
+    target: Target
+
+
 def choose(
-    lm: LanguageModel,
-    tables: Tables,
-    scores: Mapping[str, pd.DataFrame],
-    sizes: Mapping[str, RelationSets],
-    cases: Sequence[Case],
-    *,
-    m: int,
-    target: Target,
-    n_draws: int,
-    seed: int,
+    lm: LanguageModel, stored: Stored, cases: Sequence[Case], how: EditingPlan
 ) -> list[NeuronSet]:
     """Return every arm's set of every case, chosen on prompts that are not measured afterwards.
 
@@ -48,21 +58,16 @@ def choose(
 
     Args:
         lm: The model.
-        tables: Prompts of each language.
-        scores: Stored scores of each language.
-        sizes: What random sets must match, by language.
+        stored: Prompts, scores and activation sizes.
         cases: The facts.
-        m: Neurons of a set.
-        target: What is attributed when scores are computed anew.
-        n_draws: Random sets a case.
-        seed: Of the draws.
+        how: Neurons of a set, random sets per case, and the seed of their draws.
 
     Raises:
-        ValueError: fewer than `m` neurons of a fact are stored.
+        ValueError: fewer than `how.neurons` neurons of a fact are stored.
     """
-    orders = _orders(tables, scores, cases)
+    m, orders = how.neurons, _orders(stored, cases)
     _require_enough(orders, cases, m)
-    sequential = _sequential(lm, tables, orders, cases, m=m, target=target)
+    sequential = _sequential(lm, stored, orders, cases, m=m)
     found = []
     for case in cases:
         own = [orders[language][case.fact] for language in case.sources]
@@ -73,19 +78,20 @@ def choose(
             SEQUENTIAL: sequential[case.fact],
         }
         sets = [NeuronSet(case.fact, case.relation, arm, n) for arm, n in arms.items()]
-        source = sizes[case.sources[0]]
-        found += [*sets, *matched(sets[0], source, n_draws=n_draws, seed=seed)]
+        sizes = stored.sizes[case.sources[0]]
+        found += [*sets, *matched(sets[0], sizes, n_draws=how.n_draws, seed=how.seed)]
     return found
 
 
-def _orders(tables: Tables, scores: Mapping[str, pd.DataFrame], cases: Sequence[Case]) -> Orders:
+def _orders(stored: Stored, cases: Sequence[Case]) -> Orders:
     method = neuron_sets.METHODS[neuron_sets.AMIG]
     languages = sorted({language for case in cases for language in case.sources})
     facts = {case.fact for case in cases}
     found = {}
     for language in languages:
-        table = scores[language][scores[language]["fact"].isin(facts)]
-        shown = prompt_choice.others(table, tables.held[language])
+        scores = stored.scores[language]
+        table = scores[scores["fact"].isin(facts)]
+        shown = prompt_choice.others(table, stored.tables.held[language])
         found[language] = ordered(shown, method=method)
     return found
 
@@ -128,36 +134,29 @@ def _extended(taken: Order, order: Order, size: int) -> Order:
 
 
 def _sequential(
-    lm: LanguageModel,
-    tables: Tables,
-    orders: Orders,
-    cases: Sequence[Case],
-    *,
-    m: int,
-    target: Target,
+    lm: LanguageModel, stored: Stored, orders: Orders, cases: Sequence[Case], *, m: int
 ) -> dict[str, Order]:
     taken = {case.fact: np.empty(0, dtype=np.int64) for case in cases}
     for step, size in enumerate(part_sizes(m, max(len(c.sources) for c in cases) if cases else 1)):
         if step == 0:
             now = {case.fact: orders[case.sources[0]][case.fact] for case in cases}
         else:
-            now = _rescored(lm, tables, cases, step, taken, target)
+            now = _rescored(lm, stored, cases, step, taken)
         taken = {fact: _extended(taken[fact], now[fact], size) for fact in taken}
     return taken
 
 
 def _rescored(
     lm: LanguageModel,
-    tables: Tables,
+    stored: Stored,
     cases: Sequence[Case],
     step: int,
     taken: Mapping[str, Order],
-    target: Target,
 ) -> dict[str, Order]:
     """Order each case's neurons by one source's scores, with the neurons in `taken` suppressed."""
     tokens, owners, questions = CandidateTokens(lm), [], []
     for case in cases:
-        for row in store.records(plan.shown(tables, case.fact, case.sources[step])):
+        for row in store.records(plan.shown(stored.tables, case.fact, case.sources[step])):
             owners.append(case.fact)
             questions.append(question_of(tokens, row))
     keep = torch.ones(len(questions), lm.n_layers * lm.n_neurons)
@@ -165,7 +164,7 @@ def _rescored(
         keep[i, torch.from_numpy(taken[fact])] = 0
     factors = keep.view(len(questions), lm.n_layers, lm.n_neurons)
     total = {case.fact: torch.zeros(keep.shape[1]) for case in cases}
-    for part in gradients.gradient_activation(lm, questions, target=target, keep=factors):
+    for part in gradients.gradient_activation(lm, questions, target=stored.target, keep=factors):
         for i, scores in zip(part.places.tolist(), part.scores.flatten(1), strict=True):
             total[owners[i]] += scores / scores.max().clamp_min(1e-30)
     return {fact: s.argsort(descending=True, stable=True).numpy() for fact, s in total.items()}

@@ -16,27 +16,10 @@ from neuron_atlas.attributions.questions import Point
 from neuron_atlas.attributions.resume import climb
 from neuron_atlas.attributions.targets import score
 from neuron_atlas.attributions.trace import Trace, trace
+from neuron_atlas.editing.settings import Descent
 from neuron_atlas.editing.value_edits import columns
 from neuron_atlas.model import hooks
 from neuron_atlas.model.language_model import LanguageModel, site_modules
-
-
-@dataclass(frozen=True)
-class Descent:
-    """How an edit is looked for.
-
-    Attributes:
-        steps: Steps of gradient descent.
-        rate: Length of a step at most, as a share of the length of all edited vectors together.
-        margin: Nats by which the new answer's first token is to exceed the old one's; where it
-            does, a prompt pulls no more.
-        max_norm: Largest change of a value vector, as a share of its length.
-    """
-
-    steps: int
-    rate: float
-    margin: float
-    max_norm: float
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,15 @@
 """The whole editing experiment: from stored scores to what every arm's edits did."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from neuron_atlas.editing import arm_sets, fitted_edits, plan
-from neuron_atlas.editing.descent import Descent
 from neuron_atlas.editing.plan import Case, Tables
+from neuron_atlas.editing.settings import EditingPlan
 from neuron_atlas.editing.tables import EDITS, EFFECTS, META, SETS
 from neuron_atlas.interventions import neuron_sets, suppress_enhance
 from neuron_atlas.model.language_model import LanguageModel
@@ -17,67 +18,49 @@ from neuron_atlas.pipeline import checkpoints, store
 from neuron_atlas.scoring.candidates import CandidateTokens
 from neuron_atlas.scoring.prompt_choice import KEY
 
-Run = Callable[[pd.DataFrame], pd.DataFrame]
+
+@dataclass(frozen=True)
+class Inputs:
+    """What other stages left, by language.
+
+    Attributes:
+        recall: Recall tables.
+        attributions: Folders of stored scores.
+        sizes: Folders of activation sizes, which random neurons match.
+    """
+
+    recall: Mapping[str, Path]
+    attributions: Mapping[str, Path]
+    sizes: Mapping[str, Path]
 
 
-def run(
-    lm: LanguageModel,
-    recalls: Mapping[str, Path],
-    attributed: Mapping[str, Path],
-    sizes: Mapping[str, Path],
-    out: Path,
-    *,
-    n_sources: int,
-    max_facts: int,
-    m: int,
-    n_unrelated: int,
-    n_draws: int,
-    how: Descent,
-    seed: int,
-    key: str,
-) -> None:
+def run(lm: LanguageModel, inputs: Inputs, out: Path, how: EditingPlan, *, key: str) -> None:
     """Write `effects` (suppress, enhance), `edits`, `sets` (Parquet) and `meta.json` to `out`.
-
-    Args:
-        lm: The model.
-        recalls: Each language's recall table.
-        attributed: Each language's stored scores.
-        sizes: Each language's activation sizes.
-        out: The folder to make.
-        n_sources: Languages in which a fact's neurons are looked for.
-        max_facts: Facts a relation.
-        m: Neurons of a set.
-        n_unrelated: Prompts of other relations a fact.
-        n_draws: Matched random sets a fact.
-        how: How edits are looked for.
-        seed: Of new objects, unrelated prompts and random sets.
-        key: Names the work; see `checkpoints.key`.
 
     Where no fact is known in `n_sources` languages and one more, as with two languages,
     `meta.json` alone is written and says so.
+
+    Args:
+        lm: The model.
+        inputs: What the experiment starts from.
+        out: The folder to make.
+        how: Which facts are edited, with which neurons, and how edits are looked for.
+        key: Names the work; see `checkpoints.key`.
     """
-    scores = {language: knowledge_sets.read_scores(path) for language, path in attributed.items()}
-    recalled = {language: store.read_table(path) for language, path in recalls.items()}
+    scores = {c: knowledge_sets.read_scores(path) for c, path in inputs.attributions.items()}
+    recalled = {code: store.read_table(path) for code, path in inputs.recall.items()}
     tables, tokens = plan.read_tables(recalled, scores), CandidateTokens(lm)
-    cases = plan.cases(tables, tokens, n_sources=n_sources, max_facts=max_facts, seed=seed)
-    about = _meta(cases, tables, n_sources=n_sources, m=m)
+    cases = plan.cases(
+        tables, tokens, n_sources=how.n_sources, max_facts=how.max_facts, seed=how.seed
+    )
+    about = _meta(cases, tables, how)
     if not cases:
         with store.whole(out) as folder:
-            store.write_json(folder / META, {**about, "reason": _reason(tables, n_sources)})
+            store.write_json(folder / META, {**about, "reason": _reason(tables, how.n_sources)})
         return
-    sets = arm_sets.choose(
-        lm,
-        tables,
-        scores,
-        {language: relation_sets.read_sets(path) for language, path in sizes.items()},
-        cases,
-        m=m,
-        target=store.read_json(next(iter(attributed.values())) / knowledge_sets.META)["target"],
-        n_draws=n_draws,
-        seed=seed,
-    )
-    asked = plan.asked(tables, cases, n_unrelated=n_unrelated, seed=seed)
-    bench = fitted_edits.EditBench(lm, tables, sets, asked, how, tokens)
+    sets = arm_sets.choose(lm, _stored(tables, scores, inputs), cases, how)
+    asked = plan.asked(tables, cases, n_unrelated=how.n_unrelated, seed=how.seed)
+    bench = fitted_edits.EditBench(lm, tables, sets, asked, how.descent, tokens)
     effects, edits = _operations(bench, key), _edits(bench, cases, key)
     with store.whole(out) as folder:
         store.write_table(folder / SETS, neuron_sets.members(sets))
@@ -86,6 +69,16 @@ def run(
         store.write_json(folder / META, about)
     for name in (EFFECTS, EDITS):
         checkpoints.done(f"{name}-{key}")
+
+
+def _stored(tables: Tables, scores: Mapping[str, pd.DataFrame], inputs: Inputs) -> arm_sets.Stored:
+    first = next(iter(inputs.attributions.values()))
+    return arm_sets.Stored(
+        tables=tables,
+        scores=scores,
+        sizes={code: relation_sets.read_sets(path) for code, path in inputs.sizes.items()},
+        target=store.read_json(first / knowledge_sets.META)["target"],
+    )
 
 
 def _operations(bench: fitted_edits.EditBench, key: str) -> pd.DataFrame:
@@ -123,11 +116,11 @@ def _reason(tables: Tables, n_sources: int) -> str:
     )
 
 
-def _meta(cases: Sequence[Case], tables: Tables, *, n_sources: int, m: int) -> dict[str, Any]:
+def _meta(cases: Sequence[Case], tables: Tables, how: EditingPlan) -> dict[str, Any]:
     return {
         "n_facts": len(cases),
-        "n_sources": n_sources,
-        "neurons": m,
+        "n_sources": how.n_sources,
+        "neurons": how.neurons,
         "languages": list(tables.held),
         "cases": [
             {

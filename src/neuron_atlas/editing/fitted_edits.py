@@ -13,9 +13,10 @@ from torch import Tensor
 from neuron_atlas.attributions.questions import Point, Question, points
 from neuron_atlas.editing import plan
 from neuron_atlas.editing.arm_sets import part_sizes
-from neuron_atlas.editing.descent import Descent, Task, search
+from neuron_atlas.editing.descent import Task, search
 from neuron_atlas.editing.plan import Case, Tables
 from neuron_atlas.editing.replay import Replay
+from neuron_atlas.editing.settings import Descent
 from neuron_atlas.editing.tables import SEQUENTIAL
 from neuron_atlas.editing.value_edits import ValueEdit, applied, vectors
 from neuron_atlas.interventions.neuron_sets import NeuronSet

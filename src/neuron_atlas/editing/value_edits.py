@@ -56,7 +56,7 @@ def applied(lm: LanguageModel, edit: ValueEdit) -> Iterator[None]:
     """
     check_set(edit.neurons, lm.n_layers * lm.n_neurons)
     if not torch.isfinite(edit.delta).all():
-        raise ValueError("an edit must be finite, got NaN or infinity; lower editing.rate")
+        raise ValueError("an edit must be finite, got NaN or infinity; lower editing.descent.rate")
     kept = vectors(lm, edit.neurons)
     changed = (kept.float() + edit.delta.to(kept.device).float()).to(kept.dtype)
     try:

@@ -76,8 +76,8 @@ def _part(claims: pd.DataFrame, split: str) -> pd.DataFrame:
 def _reason(n_facts: Mapping[str, int]) -> str:
     return (
         f"claims need a fact for validation and {MIN_FACTS} for the test, and there are "
-        f"{n_facts['validation']} and {n_facts['test']}; raise degenerate_neurons.claim_facts or "
-        "facts.max_per_relation"
+        f"{n_facts['validation']} and {n_facts['test']}; raise degenerate_neurons.claims.n_facts "
+        "or facts.max_per_relation"
     )
 
 

@@ -3,14 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pandas as pd
+from pydantic import Field
 
 from neuron_atlas.findings import degenerate, editing, fact_checking, languages, selection
 from neuron_atlas.findings.verdict import Finding
 from neuron_atlas.neurons.knowledge_sets import META, PROMPTS
 from neuron_atlas.pipeline import store
+from neuron_atlas.pipeline.params import Positive, Section
 
 
 @dataclass(frozen=True)
@@ -24,29 +26,33 @@ class Measured:
     editing: Path
 
 
-@dataclass(frozen=True)
-class Negligible:
-    """What is too small to matter.
+class Negligible(Section):
+    """What is too small to matter."""
 
-    Attributes:
-        nats: Of a change of log-probability.
-        neurons: Of neurons a fact.
-        rate: Of the share of pairs.
-        auroc: Of the area under the curve.
-    """
-
-    nats: float
-    neurons: float
-    rate: float
-    auroc: float
+    nats: Positive
+    """Changes of log-probability smaller than this do not matter, nats."""
+    neurons: Positive
+    """Differences smaller than this do not matter, neurons per fact."""
+    rate: Positive
+    """Differences smaller than this do not matter, share of pairs."""
+    auroc: Positive
+    """Differences smaller than this do not matter, area under the curve."""
 
 
-def conclude(
-    measured: Measured, out: Path, *, limits: Negligible, n_resamples: int, seed: int
-) -> None:
+class Conclusions(Section):
+    """When a difference counts, and how uncertain it is."""
+
+    negligible: Negligible
+    n_resamples: Annotated[int, Field(ge=100)]
+    """Samples of the bootstrap over facts, and random signs."""
+    seed: int
+    """Of both."""
+
+
+def conclude(measured: Measured, out: Path, how: Conclusions) -> None:
     """Write `summary.json` and the parts' tables to the folder `out`."""
-    again: dict[str, Any] = {"n_resamples": n_resamples, "seed": seed}
-    folders = measured.degenerate_neurons
+    again: dict[str, Any] = {"n_resamples": how.n_resamples, "seed": how.seed}
+    limits, folders = how.negligible, measured.degenerate_neurons
     parts = [
         attribution(measured.attributions),
         selection.summarise(measured.selection, negligible=limits.nats, **again),

@@ -3,18 +3,20 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
+from pydantic import Field
 
 from neuron_atlas.language_neurons import language_map, shared
-from neuron_atlas.language_neurons.shared import AtLeast, ItemSets, Tally
+from neuron_atlas.language_neurons.shared import ItemSets, Tally
 from neuron_atlas.neurons import knowledge_sets, overlap
 from neuron_atlas.neurons.addresses import layer_histogram
 from neuron_atlas.neurons.knowledge_sets import SetsByFact
 from neuron_atlas.neurons.relation_sets import RelationSets
 from neuron_atlas.pipeline import store
+from neuron_atlas.pipeline.params import Count, Section, ShareOrAll
 
 METHOD = "attribution"
 NULLS = ("mismatched", "same_relation", "met_itself", "random")
@@ -23,25 +25,21 @@ SETS = ["fact", "relation", "rank", "score", *PLACE]
 RELATIONS = ["relation", *PLACE]
 
 
-@dataclass(frozen=True)
-class SharingRule:
-    """What makes a neuron language-independent, and how chance is measured.
+class SharingRule(Section):
+    """What makes a neuron language-independent, and how chance is measured."""
 
-    Attributes:
-        k: Neurons of a fact's set in one language.
-        share: Share of the fact's paraphrases in which a neuron must be attributed something.
-        min_languages: In how many languages it has to be; a fact of fewer needs all of its own.
-        n_permutations: Deals of the sets to other facts.
-        n_draws: Matched random sets.
-        seed: Of both.
-    """
-
-    k: int
-    share: float
-    min_languages: AtLeast
-    n_permutations: int
-    n_draws: int
+    k: Count
+    """Strongest neurons of a fact in one language."""
+    share: ShareOrAll
+    """Share of the fact's paraphrases in which a neuron must be attributed something."""
+    min_languages: Annotated[int, Field(ge=2)] | Literal["all"]
+    """Languages that share a neuron, or `all`; a fact of fewer languages needs all of them."""
+    n_permutations: Annotated[int, Field(ge=19)]
+    """Deals of the sets to other facts, for the null."""
+    n_draws: Count
+    """Matched random sets."""
     seed: int
+    """Of deals and draws."""
 
 
 @dataclass(frozen=True)

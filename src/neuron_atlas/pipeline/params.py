@@ -2,19 +2,31 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 PARAMS = Path("params.yaml")
 
 
-class Section(BaseModel):
-    """One top-level section of params.yaml; an unknown, missing or ill-typed key is an error."""
+Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+ShareOrAll = Annotated[float, Field(gt=0, le=1)]
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+class Section(BaseModel):
+    """A section of params.yaml, or a part of one: the value that the library's functions take.
+
+    An unknown, missing or ill-typed key is an error. The string below an attribute describes it;
+    docs/parameters.md is made from these strings.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True
+    )
 
 
 S = TypeVar("S", bound=Section)

@@ -1,13 +1,16 @@
 """Does the model know a fact? Log-probability, rank and accuracy among typed candidates."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
+from pydantic import Field
 
 from neuron_atlas.facts.fact_table import solved as solved_prompts
 from neuron_atlas.model.language_model import LanguageModel
+from neuron_atlas.pipeline.params import Section
 from neuron_atlas.pipeline.store import records
 from neuron_atlas.scoring.candidates import CandidateTokens
 from neuron_atlas.scoring.log_probability import log_probabilities
@@ -27,6 +30,17 @@ COLUMNS = [
     "candidates",
     "candidate_labels",
 ]
+
+
+class Asking(Section):
+    """How facts are asked."""
+
+    shots: Annotated[int, Field(ge=0)]
+    """Solved development facts before each prompt."""
+    seed: int
+    """Of the choice of demonstrations and of the prompts asked again."""
+    n_reference: Annotated[int, Field(ge=0)]
+    """Prompts asked again in float32, to measure what the precision costs."""
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Bool
+from pydantic import Field
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -16,6 +17,7 @@ from neuron_atlas.activations import files
 from neuron_atlas.neurons import controls
 from neuron_atlas.neurons.relation_sets import POOLED, SETS, SIZE, SetsByRelation
 from neuron_atlas.pipeline import store
+from neuron_atlas.pipeline.params import Count, Section
 from neuron_atlas.relation_neurons import best_sets
 from neuron_atlas.relation_neurons.scores import (
     OverTemplates,
@@ -29,78 +31,28 @@ from neuron_atlas.relation_neurons.scores import (
 ALONE = "the language has no other relation to compare it with"
 
 
-def build(
-    folders: Mapping[str, Path],
-    out: Path,
-    *,
-    k: int,
-    templates: OverTemplates,
-    min_facts: int,
-    massive: float,
-    exclude_massive: bool,
-    n_permutations: int,
-    n_null_neurons: int,
-    n_draws: int,
-    seed: int,
-) -> None:
-    """Write `summary.json` and, for each language and all pooled, its sets to the folder `out`.
+class SetPlan(Section):
+    """What a relation's set of neurons is, and how chance is measured."""
 
-    Args:
-        folders: Each language's activations.
-        out: The folder to make.
-        k: Neurons of a set.
-        templates: Whether the least or the mean score over a relation's templates counts.
-        min_facts: Known facts that a relation needs in each half of the subjects.
-        massive: A unit is massive if its largest activation exceeds this many times its layer's
-            median largest activation (Sun et al. 2024 call such values massive activations).
-        exclude_massive: Leave massive units out of the sets.
-        n_permutations: Shufflings of the labels for the null of the score.
-        n_null_neurons: Neurons a layer on which that null is computed.
-        n_draws: Matched random sets whose held-out score stands beside each set's.
-        seed: Of shuffles and draws.
-
-    Raises:
-        ValueError: no language has two relations with enough known facts, or `k` is too large.
-    """
-    meta = files.read_meta(next(iter(folders.values())))
-    found: dict[str, ScoredSource] = {}
-    skipped: list[dict[str, Any]] = []
-    for language, folder in folders.items():
-        relations, short = eligible(files.read_index(folder), min_facts=min_facts)
-        if len(relations) < 2:
-            skipped += [_skip(language, r, n, ALONE) for r, n in relations.items()]
-            relations = {}
-        reason = f"fewer than {min_facts} known facts in a half of the subjects"
-        skipped += [_skip(language, r, n, reason) for r, n in short.items()]
-        if relations:
-            found[language] = ScoredSource(
-                *score_language(
-                    folder,
-                    list(relations),
-                    how=templates,
-                    n_layers=int(meta["n_layers"]),
-                    n_permutations=n_permutations,
-                    n_null_neurons=n_null_neurons,
-                    rng=np.random.default_rng([seed, *language.encode()]),
-                )
-            )
-    if not found:
-        raise ValueError(
-            f"no language of {list(folders)} has two relations with {min_facts} known facts in "
-            "each half; lower relation_neurons.min_facts"
-        )
-    found[POOLED] = _pooled(list(found.values()))
-    parts = {
-        source: _source(
-            source, one, k=k, factor=massive, exclude=exclude_massive, n_draws=n_draws, seed=seed
-        )
-        for source, one in found.items()
-    }
-    with store.whole(out) as folder:
-        _write(folder, parts, list(folders))
-        summary = {"k": k, "site": meta["site"], "pooling": meta["pooling"], "skipped": skipped}
-        summary |= _summary(parts, found[POOLED], list(folders))
-        store.write_json(folder / "summary.json", summary)
+    k: Count
+    """Neurons of a set."""
+    templates: OverTemplates
+    """Score over a relation's paraphrases: the least (`min`) or the `mean`."""
+    min_facts: Count
+    """Known facts that a relation needs in each half of the subjects."""
+    massive: Annotated[float, Field(gt=1)]
+    """A unit is massive if its largest activation exceeds this many times its layer's median
+    largest activation (Sun et al. 2024 call such values massive activations)."""
+    exclude_massive: bool
+    """Whether massive units are left out of sets and of their random controls."""
+    n_permutations: Count
+    """Shufflings of the labels for the null of the score."""
+    n_null_neurons: Count
+    """Neurons sampled in each layer for that null."""
+    n_draws: Annotated[int, Field(ge=2)]
+    """Matched random sets whose held-out score stands beside each set's."""
+    seed: int
+    """Of shufflings and draws."""
 
 
 @dataclass(frozen=True)
@@ -123,14 +75,75 @@ class SelectedSource:
     banned: Bool[Tensor, "layer neuron"]
 
 
-def _source(
-    source: str, one: ScoredSource, *, k: int, factor: float, exclude: bool, n_draws: int, seed: int
-) -> SelectedSource:
+def build(folders: Mapping[str, Path], out: Path, plan: SetPlan) -> None:
+    """Write `summary.json` and, for each language and all pooled, its sets to the folder `out`.
+
+    Args:
+        folders: Each language's activations.
+        out: The folder to make.
+        plan: Sizes of sets and of what they are compared with.
+
+    Raises:
+        ValueError: no language has two relations with enough known facts, or `k` is too large.
+    """
+    meta = files.read_meta(next(iter(folders.values())))
+    skipped: list[dict[str, Any]] = []
+    found: dict[str, ScoredSource] = {}
+    for language, folder in folders.items():
+        relations, left_out = _usable(language, folder, min_facts=plan.min_facts)
+        skipped += left_out
+        if relations:
+            found[language] = _scored(language, folder, relations, int(meta["n_layers"]), plan)
+    if not found:
+        raise ValueError(
+            f"no language of {list(folders)} has two relations with {plan.min_facts} known facts "
+            "in each half; lower relation_neurons.min_facts"
+        )
+    found[POOLED] = _pooled(list(found.values()))
+    parts = {source: _source(source, one, plan) for source, one in found.items()}
+    with store.whole(out) as folder:
+        _write(folder, parts, list(folders))
+        about = {"site": meta["site"], "pooling": meta["pooling"]}
+        summary = {"k": plan.k, **about, "skipped": skipped}
+        summary |= _summary(parts, found[POOLED], list(folders))
+        store.write_json(folder / "summary.json", summary)
+
+
+def _usable(
+    language: str, folder: Path, *, min_facts: int
+) -> tuple[list[str], list[dict[str, Any]]]:
+    """Return a language's relations that can be told from others, and why the rest cannot."""
+    relations, short = eligible(files.read_index(folder), min_facts=min_facts)
+    skipped = []
+    if len(relations) < 2:
+        skipped = [_skip(language, r, n, ALONE) for r, n in relations.items()]
+        relations = {}
+    reason = f"fewer than {min_facts} known facts in a half of the subjects"
+    skipped += [_skip(language, r, n, reason) for r, n in short.items()]
+    return list(relations), skipped
+
+
+def _scored(
+    language: str, folder: Path, relations: list[str], n_layers: int, plan: SetPlan
+) -> ScoredSource:
+    scored, size = score_language(
+        folder,
+        relations,
+        how=plan.templates,
+        n_layers=n_layers,
+        n_permutations=plan.n_permutations,
+        n_null_neurons=plan.n_null_neurons,
+        rng=np.random.default_rng([plan.seed, *language.encode()]),
+    )
+    return ScoredSource(scored, size)
+
+
+def _source(source: str, one: ScoredSource, plan: SetPlan) -> SelectedSource:
     """Select one source's sets; nothing here depends on which other languages there are."""
     size = one.size.mean.double().numpy()
-    massive = torch.from_numpy(controls.massive(one.size.largest.double().numpy(), factor))
-    banned = massive if exclude else torch.zeros_like(massive)
-    sets = best_sets.select(one.scored, k=k, exclude=banned)
+    massive = torch.from_numpy(controls.massive(one.size.largest.double().numpy(), plan.massive))
+    banned = massive if plan.exclude_massive else torch.zeros_like(massive)
+    sets = best_sets.select(one.scored, k=plan.k, exclude=banned)
     rows = best_sets.describe(
         one.scored,
         sets,
@@ -138,8 +151,8 @@ def _source(
         size=size,
         massive=massive,
         exclude=banned,
-        n_draws=n_draws,
-        rng=np.random.default_rng([seed, 1, *source.encode()]),
+        n_draws=plan.n_draws,
+        rng=np.random.default_rng([plan.seed, 1, *source.encode()]),
     )
     table = best_sets.table(one.scored, sets, source=source, massive=massive)
     return SelectedSource(sets, table, rows, size, massive, banned)

@@ -4,9 +4,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any
+from typing import Annotated, Any
 
 import pandas as pd
+from pydantic import Field
 
 from neuron_atlas.facts.fact_table import Fact
 from neuron_atlas.facts.splits import SPLITS, Split, split_subjects
@@ -16,23 +17,16 @@ from neuron_atlas.sources.limits import Limits, Triple, among, candidates_of, wi
 Pair = tuple[str, str]  # of a relation and a subject
 
 
-@dataclass(frozen=True)
-class FactPlan:
-    """How many facts are kept, and how their subjects are dealt.
+class FactPlan(Limits):
+    """How many facts are kept, and how their subjects are dealt."""
 
-    Attributes:
-        limits: Of facts and answers of a relation.
-        min_facts: Facts of a relation; in a language that has fewer of it, it is left out.
-        min_development: The same for its development facts, which demonstrations need.
-        development_share: Of the subjects; the rest is halved.
-        seed: Of the order in which facts are kept, and of the splits.
-    """
-
-    limits: Limits
-    min_facts: int
-    min_development: int
-    development_share: float
+    min_per_relation: Annotated[int, Field(ge=4)]
+    """Facts of a relation; where a language has fewer, the relation is left out. Not of
+    `builtin`."""
+    development_share: Annotated[float, Field(ge=0, lt=1)]
+    """Share of the subjects kept for demonstrations; the rest is halved."""
     seed: int
+    """Of the choice of facts and of the split of subjects."""
 
 
 @dataclass(frozen=True)
@@ -52,18 +46,23 @@ class FactSets:
     counts: Mapping[str, Mapping[str, Any]]
 
 
-def build(aligned: Aligned, plan: FactPlan) -> FactSets:
+def build(aligned: Aligned, plan: FactPlan, *, shots: int) -> FactSets:
     """Keep the facts that the limits allow, the same in every language that has them.
 
     A fact is a relation and a subject with all its objects. Whatever any language holds to be true
     of a subject, or of another one that is called the same in the language asked, counts as right
     wherever it, or a namesake of it, is among the candidates: so none of it is taken for wrong.
 
+    Args:
+        aligned: The triples that enough languages have.
+        plan: How many are kept.
+        shots: Development facts that a relation needs in a language, for demonstrations.
+
     Raises:
         ValueError: no relation has enough facts.
     """
     kept = choose(aligned.tables, plan)
-    used = {name: one for name, one in kept.items() if len(one.triples) >= plan.min_facts}
+    used = {name: one for name, one in kept.items() if len(one.triples) >= plan.min_per_relation}
     subjects = {name: [t.subject for t in one.triples] for name, one in used.items()}
     splits = split_subjects(
         subjects, domain="subject", development_share=plan.development_share, seed=plan.seed
@@ -77,7 +76,7 @@ def build(aligned: Aligned, plan: FactPlan) -> FactSets:
             found[name] = _facts(name, one, labels, truths, splits)
             here = sum(t.subject in labels.triples for t in one.triples)
             unanswered[name] = here - len(found[name])
-        large = {name: rows for name, rows in found.items() if _is_enough(rows, plan)}
+        large = {name: rows for name, rows in found.items() if _is_enough(rows, plan, shots=shots)}
         facts[code] = [fact for rows in large.values() for fact in rows]
         counts[code] = {
             name: {**read, "n_aligned": aligned.n_aligned.get(name, 0)}
@@ -92,23 +91,23 @@ def choose(tables: Mapping[str, pd.DataFrame], plan: FactPlan) -> dict[str, Kept
     """Return the facts to keep by relation, drawn in an order that hashes of their names give.
 
     Raises:
-        ValueError: no relation has `plan.min_facts` facts.
+        ValueError: no relation has `plan.min_per_relation` facts.
     """
     columns = ["relation", "subject", "object"]
     every = pd.concat([t[columns] for t in tables.values()], ignore_index=True).drop_duplicates()
     kept = {}
     for relation, rows in every.groupby("relation", sort=True):
         triples = _triples(str(relation), rows, plan.seed)
-        chosen = within(triples, plan.limits)
-        names = candidates_of(chosen, plan.limits.candidates)
+        chosen = within(triples, plan)
+        names = candidates_of(chosen, plan.max_candidates)
         kept[str(relation)] = Kept(tuple(chosen), names, len(triples) - len(chosen))
-    if all(len(one.triples) < plan.min_facts for one in kept.values()):
+    if all(len(one.triples) < plan.min_per_relation for one in kept.values()):
         sizes = {
             name: f"{len(k.triples)} of {len(k.triples) + k.n_over_limit}"
             for name, k in kept.items()
         }
         raise ValueError(
-            f"no relation has facts.min_per_relation {plan.min_facts} facts left: "
+            f"no relation has facts.min_per_relation {plan.min_per_relation} facts left: "
             f"{sizes or 'none has any'}; lower it or facts.min_languages, or raise "
             "facts.max_majority_share, facts.max_candidates or facts.max_per_relation"
         )
@@ -221,9 +220,9 @@ def _facts(
     return found
 
 
-def _is_enough(rows: Sequence[Fact], plan: FactPlan) -> bool:
+def _is_enough(rows: Sequence[Fact], plan: FactPlan, *, shots: int) -> bool:
     shown = sum(fact.split == "development" for fact in rows)
-    return len(rows) >= plan.min_facts and shown >= plan.min_development
+    return len(rows) >= plan.min_per_relation and shown >= shots
 
 
 def _counts(

@@ -3,6 +3,11 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
+
+from neuron_atlas.pipeline.params import Section, ShareOrAll
 
 
 @dataclass(frozen=True)
@@ -13,26 +18,24 @@ class Triple:
     objects: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Limits:
-    """How many facts and answers to keep.
+class Limits(Section):
+    """How many facts and answers to keep."""
 
-    Attributes:
-        facts: Most facts a relation; None keeps all.
-        candidates: Most ids in a relation's candidate set.
-        majority: Largest share, in (0, 1], of a relation's facts with one canonical answer.
-    """
-
-    facts: int | None
-    candidates: int
-    majority: float
+    max_per_relation: Annotated[int, Field(ge=4)] | None
+    """Facts of a relation, of `builtin` the most prominent subjects first; `null` keeps all."""
+    max_candidates: Annotated[int, Field(ge=2)]
+    """Possible answers of a relation."""
+    max_majority_share: ShareOrAll
+    """Largest share of a relation's facts with the same canonical answer."""
 
 
 def within(triples: Sequence[Triple], limits: Limits) -> list[Triple]:
     """Keep the most triples, first ones first, that no limit forbids."""
-    size = len(triples) if limits.facts is None else min(limits.facts, len(triples))
+    most = limits.max_per_relation
+    size = len(triples) if most is None else min(most, len(triples))
     while size:
-        kept = _quota(triples, max(1, int(limits.majority * size)), limits.candidates)
+        same = max(1, int(limits.max_majority_share * size))
+        kept = _quota(triples, same, limits.max_candidates)
         if len(kept) >= size:
             return kept[:size]
         size = len(kept)  # a smaller size never allows more, so none between them is reached

@@ -1,47 +1,54 @@
 """The fact sources by name: each is read into the same triples and templates."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from neuron_atlas.facts.fact_table import OPENING
+from neuron_atlas.pipeline.params import Section
 from neuron_atlas.pipeline.slots import OBJECT
 from neuron_atlas.sources import lre, mlama, own
 from neuron_atlas.sources.hub import read
 from neuron_atlas.sources.raw import Origin, Raw
 from neuron_atlas.wording import templates
 
-SourceName = Literal["mlama", "lre", "jsonl", "csv", "hub"]
+SourceName = Literal["builtin", "mlama", "lre", "jsonl", "csv", "hub"]
 FILES: Mapping[str, Any] = {"mlama": mlama, "lre": lre, "jsonl": own, "csv": own}
 
 
-@dataclass(frozen=True)
-class Hub:
+AsPath = Annotated[Path, Field(strict=False)]  # params.yaml has it as text
+
+
+class Hub(Section):
     """A data set of the Hugging Face hub, at a commit, and which of its columns are what."""
 
     dataset: str
+    """Name, `owner/name`."""
     revision: str
+    """The 40 hexadecimal digits of a commit."""
     subset: str | None
+    """The configuration's name; `null` for the only one."""
     split: str
-    columns: Mapping[str, str]
+    """The split's name."""
+    columns: dict[str, str]
+    """The data set's column for each of ours: `relation`, `language`, `subject`, `object` and
+    others; see `data/raw/README.md`."""
 
 
-@dataclass(frozen=True)
-class FactSource:
-    """Where facts come from.
+class FactSource(Section):
+    """Where facts come from."""
 
-    Attributes:
-        name: Which reader.
-        path: The folder, archive or file that it reads; the hub's has none.
-        templates: A folder of further templates: `<language>.yaml`, or mParaRel's patterns.
-        hub: The data set, for `hub`.
-    """
-
-    name: SourceName
-    path: Path
-    templates: Path
-    hub: Hub | None = None
+    source: SourceName
+    """`builtin` (CLDR and GeoNames, from installed packages), `mlama`, `lre`, `jsonl`, `csv` or
+    `hub`."""
+    path: AsPath
+    """The folder, archive or file that is read; not of `builtin` and `hub`."""
+    templates: AsPath
+    """Folder of templates: `<language>.yaml`, or mParaRel's patterns."""
+    hub: Hub | None
+    """The data set, of `hub`: `dataset`, `revision`, `subset`, `split` and `columns`."""
 
 
 def read_source(
@@ -67,7 +74,7 @@ def read_source(
         if not more and not any(raw.templates.values()):
             raise ValueError(
                 f"facts.templates {source.templates} has no templates in {code!r} for any of "
-                f"{names}, and facts.source {source.name} brings none; write {code}.yaml there"
+                f"{names}, and facts.source {source.source} brings none; write {code}.yaml there"
             )
         texts = {r: (*raw.templates.get(r, ()), *more.get(r, ())) for r in names}
         found[code] = Raw(code, raw.table, texts)
@@ -75,18 +82,18 @@ def read_source(
 
 
 def _read(source: FactSource, code: str, relations: Sequence[str] | None) -> Raw:
-    if source.name != "hub":
+    if source.source != "hub":
         if not source.path.exists():
             raise ValueError(
-                f"facts.path {source.path} does not exist, and facts.source {source.name} is read "
-                "from there; data/raw/README.md says how to bring the data in"
+                f"facts.path {source.path} does not exist, and facts.source {source.source} is "
+                "read from there; data/raw/README.md says how to bring the data in"
             )
-        if FILES[source.name] is own and source.path.suffix != f".{source.name}":
+        if FILES[source.source] is own and source.path.suffix != f".{source.source}":
             raise ValueError(
-                f"facts.path {source.path} must end in .{source.name}, as facts.source is "
-                f"{source.name}; correct the one or the other"
+                f"facts.path {source.path} must end in .{source.source}, as facts.source is "
+                f"{source.source}; correct the one or the other"
             )
-        raw: Raw = FILES[source.name].read(source.path, code, relations)
+        raw: Raw = FILES[source.source].read(source.path, code, relations)
         return raw
 
     hub = _required(source.hub)
@@ -103,10 +110,10 @@ def _read(source: FactSource, code: str, relations: Sequence[str] | None) -> Raw
 
 def origin(source: FactSource, languages: Sequence[str]) -> Origin:
     """Return what the data card says of the source."""
-    if source.name == "mlama":
+    if source.source == "mlama":
         return mlama.origin(source.path, languages)
-    if source.name != "hub":
-        found: Origin = FILES[source.name].origin(source.path)
+    if source.source != "hub":
+        found: Origin = FILES[source.source].origin(source.path)
         return found
     hub = _required(source.hub)
     return Origin(

@@ -3,14 +3,16 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import pandas as pd
+from pydantic import Field
 from tokenizers import Tokenizer
 
 from neuron_atlas.facts import fact_table
 from neuron_atlas.facts.fact_table import solved
 from neuron_atlas.pipeline import store
+from neuron_atlas.pipeline.params import Count
 from neuron_atlas.pipeline.slots import OBJECT, SUBJECT
 from neuron_atlas.sources import aligned_facts, readers
 from neuron_atlas.sources.aligned_facts import FactPlan, FactSets
@@ -20,6 +22,8 @@ from neuron_atlas.sources.readers import FactSource
 from neuron_atlas.wording import prompts
 from neuron_atlas.wording.prompts import Prompts
 from neuron_atlas.wording.templates import stand_ins
+
+Allowed = Literal["label_is_id", "same_label", "copy", "mixed_scripts"]
 
 
 @dataclass(frozen=True)
@@ -56,49 +60,50 @@ def with_report(
     return LanguageFacts(table, {**about, "relations": relations})
 
 
-@dataclass(frozen=True)
-class Choice:
-    """Which of a source's facts and templates are used.
+class Facts(FactSource, FactPlan):
+    """Where facts come from, and which of them and of their templates are used."""
 
-    Attributes:
-        relations: Names; None takes all.
-        min_languages: Languages that need to have a fact.
-        most_tokens: Tokens of an answer; None allows any number.
-        allowed: Reasons of `cleaning.REASONS` for which a fact stays.
-        stand_in: Whether templates of ours stand in for missing ones.
-        paraphrases: Templates a relation, at most.
-        plan: How many facts are kept.
-    """
-
-    relations: Sequence[str] | None
-    min_languages: int
-    most_tokens: int | None
-    allowed: Sequence[str]
+    relations: Annotated[list[str], Field(min_length=1)] | None
+    """Names; `null` takes all of a source, and ten of the built-in ones."""
+    paraphrases: Count
+    """Templates per relation, in their order."""
+    min_languages: Count | Literal["all"]
+    """Languages that need to have a fact, or `all`. Not of `builtin`."""
+    max_answer_tokens: Count | None
+    """Tokens of the longest answer; `null` keeps all. Not of `builtin`."""
+    allow: list[Allowed]
+    """Reasons of the cleaning for which a fact is counted and stays. Not of `builtin`."""
     stand_in: bool
-    paraphrases: int
-    plan: FactPlan
+    """Whether a template of ours stands in where a source has none that a decoder can be asked
+    with. Not of `builtin`."""
 
 
 def make(
-    source: FactSource, languages: Sequence[str], choice: Choice, *, model_folder: Path
+    facts: Facts, languages: Sequence[str], *, shots: int, model_folder: Path
 ) -> Iterator[tuple[str, LanguageFacts]]:
     """Yield each language's facts, those that can be asked of the model in `model_folder`.
+
+    Args:
+        facts: Where from, and how many.
+        languages: Codes; each must be one of the source's.
+        shots: Development facts that a relation needs, for demonstrations.
+        model_folder: Holds the tokenizer, which answers are counted with.
 
     Raises:
         ValueError: the source cannot be read, or too little of it is left; the message says why.
     """
     encoder = bool(store.read_json(model_folder / "provenance.json")["architecture"]["encoder"])
-    raw = readers.read_source(source, languages, choice.relations)
-    asked = {code: _prompts(one, choice, encoder=encoder) for code, one in raw.items()}
+    raw = readers.read_source(facts, languages, facts.relations)
+    asked = {code: _prompts(one, facts, encoder=encoder) for code, one in raw.items()}
     aligned = align(
         {code: _one_line(one.table) for code, one in raw.items()},
-        at_least=choice.min_languages,
-        count_tokens=_tokens(model_folder) if choice.most_tokens else len,
-        most_tokens=choice.most_tokens,
-        allowed=choice.allowed,
+        at_least=len(languages) if facts.min_languages == "all" else facts.min_languages,
+        count_tokens=_tokens(model_folder) if facts.max_answer_tokens else len,
+        most_tokens=facts.max_answer_tokens,
+        allowed=facts.allow,
     )
-    origin = readers.origin(source, languages)
-    found = aligned_facts.build(aligned, choice.plan)
+    origin = readers.origin(facts, languages)
+    found = aligned_facts.build(aligned, facts, shots=shots)
     del raw, aligned
     _require_comparison(found, asked)
     for code in languages:
@@ -106,12 +111,12 @@ def make(
         rows = [fact for fact in found.facts[code] if fact.relation in texts]
         table = fact_table.build(rows, texts, separator="")
         counts = _counts(found, asked[code], code)
-        yield code, with_report(table, counts, origin=origin, templates=source.templates)
+        yield code, with_report(table, counts, origin=origin, templates=facts.templates)
 
 
-def _prompts(raw: Raw, choice: Choice, *, encoder: bool) -> Prompts:
-    ours = stand_ins(raw.language) if choice.stand_in else {}
-    return prompts.choose(raw.templates, ours, encoder=encoder, most=choice.paraphrases)
+def _prompts(raw: Raw, facts: Facts, *, encoder: bool) -> Prompts:
+    ours = stand_ins(raw.language) if facts.stand_in else {}
+    return prompts.choose(raw.templates, ours, encoder=encoder, most=facts.paraphrases)
 
 
 def _one_line(table: pd.DataFrame) -> pd.DataFrame:

@@ -94,7 +94,7 @@ def resamples(
     if len(names) < 2:
         raise ValueError(
             f"expected claims about at least 2 facts, got {len(names)}; "
-            "raise degenerate_neurons.claim_facts"
+            "raise degenerate_neurons.claims.n_facts"
         )
     chances = np.full(len(names), 1 / len(names))
     return Resamples(member, rng.multinomial(len(names), chances, size=n))
