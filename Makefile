@@ -36,7 +36,7 @@ check: lint test  ## What has to pass before a merge: lint, then test
 repro: setup mend  ## Rebuild whatever is out of date
 	$(BIN)/dvc repro
 
-mend: setup  ## Put right what a killed DVC may have left of dvc.lock
+mend: setup  ## Repair dvc.lock after DVC was killed while it wrote it
 	@PYTHONPATH=src $(BIN)/python tools/mend.py
 
 compare: setup  ## Experiments side by side: what was changed, and the verdicts

@@ -177,7 +177,7 @@ def _same_top(timed: Mapping[str, Timed]) -> dict[str, Any]:
 
 
 def _same_products(_timed: Mapping[str, Timed]) -> dict[str, Any]:
-    return {"work": "the peer too multiplies and attends as we do (products.py, attention.py)"}
+    return {"work": "the peer too multiplies and attends as we do (model/kernels.py)"}
 
 
 def _per_fact(_timed: Mapping[str, Timed]) -> dict[str, Any]:

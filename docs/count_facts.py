@@ -21,7 +21,7 @@ def counts() -> str:
         for code in REFERENCE
     }
     paraphrases = {code: templates.load(code).templates for code in REFERENCE}
-    header = ["relation", "default", *REFERENCE, "answers", "templates a language"]
+    header = ["relation", "default", *REFERENCE, "answers", "templates per language"]
     lines = [header, ["---", "---", *["--:"] * (len(REFERENCE) + 2)]]
     for name in sorted(RELATIONS):
         numbers = [str(found[code][name]["n_facts"]) for code in REFERENCE]

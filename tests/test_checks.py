@@ -98,10 +98,9 @@ def test_a_mistake_is_one_clear_line(tmp_path: Path) -> None:
 
 
 def presets() -> list[list[str]]:
-    """The overrides of each `dvc exp run` among the README's protocols."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    part = text.split("\n## The papers' protocols\n")[1].split("\n## ")[0]
-    commands = part.replace("\\\n", " ").split("dvc exp run")[1:]
+    """The overrides of each `dvc exp run` among the papers' protocols."""
+    text = (ROOT / "docs/protocols.md").read_text(encoding="utf-8")
+    commands = text.replace("\\\n", " ").split("dvc exp run")[1:]
     return [shlex.split(command.split("\n")[0])[1::2] for command in commands]
 
 
