@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from neuron_atlas.findings.interference import conclude
+from neuron_atlas.findings.interference import write_summary
 from neuron_atlas.pipeline import params, store
 from neuron_atlas.pipeline.command import run
 from neuron_atlas.pipeline.params import Section
@@ -32,7 +32,9 @@ def main(interference: Path, transfers: Path, sets: Path, out: Path, /) -> None:
     settings = params.load("effects", Params)
     files = store.by_language(interference, params.load_languages(), suffix=".parquet")
     applied = Applied.model_validate(params.read_yaml(params.PARAMS)["interference"])
-    conclude(files, transfers, sets, out, applied=applied.model_dump(), **settings.model_dump())
+    write_summary(
+        files, transfers, sets, out, applied=applied.model_dump(), **settings.model_dump()
+    )
 
 
 if __name__ == "__main__":

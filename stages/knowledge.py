@@ -48,7 +48,7 @@ def main(
         rate=params.negligible_rate,
         auroc=params.negligible_auroc,
     )
-    knowledge.conclude(
+    knowledge.write_summary(
         measured, out, limits=limits, n_resamples=params.n_resamples, seed=params.seed
     )
 

@@ -11,7 +11,7 @@ import planted
 from neuron_atlas.activations import extraction
 from neuron_atlas.facts import fact_table
 from neuron_atlas.findings import effects
-from neuron_atlas.findings.interference import conclude
+from neuron_atlas.findings.interference import write_summary
 from neuron_atlas.interventions import arms, interference
 from neuron_atlas.model import language_model
 from neuron_atlas.neurons import relation_sets
@@ -250,7 +250,7 @@ def test_the_verdicts_are_those_of_the_planted_model(
     sets = run.folder / "sets"
     store.write_table(tmp_path / "transfer.parquet", transfers)
     moved = tmp_path / "transfer.parquet"
-    conclude(
+    write_summary(
         files,
         moved,
         sets,

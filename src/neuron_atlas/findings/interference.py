@@ -29,7 +29,7 @@ LANGUAGE_ROWS: dict[str, effects.Mask] = {
 }
 
 
-def conclude(
+def write_summary(
     files: Mapping[str, Path],
     transfers: Path,
     sets: Path,

@@ -41,7 +41,7 @@ class Negligible:
     auroc: float
 
 
-def conclude(
+def write_summary(
     measured: Measured, out: Path, *, limits: Negligible, n_resamples: int, seed: int
 ) -> None:
     """Write `summary.json` and the parts' tables to the folder `out`."""
