@@ -1,4 +1,4 @@
-"""Attribution of all hidden units: a decoder and an encoder of published shapes, random weights."""
+"""Benchmark attribution of all hidden units, in a decoder and an encoder with random weights."""
 
 import functools
 from collections.abc import Callable, Mapping
@@ -17,57 +17,61 @@ from neuron_atlas.attributions import gradients
 from neuron_atlas.attributions.quadrature import Quadrature, radau
 from neuron_atlas.model import kernels
 from shapes import N_TOKENS, Shape, shape
-from timing import Contender, Run, Timed, Versus, Work, rounded
+from timing import Benchmark, Comparison, Contender, Run, Timed, rounded
 
 KN, CAPTUM = "knowledge-neurons", "captum"
-SAME = f"{KN} with our products"
-RULES = {KN: INCLUSIVE, CAPTUM: MIDPOINT}  # where the peers evaluate, and with which weights
+SAME_PRODUCTS = f"{KN} with our products"
+RULES = {KN: INCLUSIVE, CAPTUM: MIDPOINT}  # the peers' quadrature rules
 FACTS, TOP = 8, 20
-MOST = 64  # points of a rule that is as complete as a peer's
+MOST = 64  # points to try until a rule is as complete as a peer's
 UNEQUAL = "ours evaluates other, fewer points; both completeness errors are given"
 
 
-def decoder() -> Work:
-    """GPT-2 small: beside the rows of both families, bfloat16 and several facts at once."""
+def decoder() -> Benchmark:
+    """Compare on GPT-2 small, which also has rows in bfloat16 and with several facts at once."""
     get, name = _getter("gpt2"), "attribution-decoder"
-    work = _work(get, name)
+    benchmark = _benchmark(get, name)
     more = {
         "ours-bf16": Contender(lambda: _ours(_bfloat16(get()), INCLUSIVE), ours=True),
         "ours-facts": Contender(
             lambda: _ours(get(), INCLUSIVE, n_facts=FACTS), share=FACTS, ours=True
         ),
-        SAME: Contender(lambda: peers.knowledge_neurons(get(), our_attention=True), ours=True),
+        SAME_PRODUCTS: Contender(
+            lambda: peers.knowledge_neurons(get(), our_attention=True), ours=True
+        ),
     }
     rows = [
-        Versus(f"{name}-same-products", KN, f"ours as {KN}", SAME, about=_same_products),
-        Versus(f"{name}-bf16", KN, "ours-bf16", KN, about=_same_top),
-        Versus(f"{name}-{FACTS}-facts", KN, "ours-facts", KN, about=_per_fact),
+        Comparison(
+            f"{name}-same-products", KN, f"ours as {KN}", SAME_PRODUCTS, about=_same_products
+        ),
+        Comparison(f"{name}-bf16", KN, "ours-bf16", KN, about=_same_top),
+        Comparison(f"{name}-{FACTS}-facts", KN, "ours-facts", KN, about=_per_fact),
     ]
     return replace(
-        work,
-        contenders={**work.contenders, **more},
-        rows=[*work.rows, *rows],
-        memory=[*work.memory, "ours-bf16", "ours-facts"],
+        benchmark,
+        contenders={**benchmark.contenders, **more},
+        rows=[*benchmark.rows, *rows],
+        memory=[*benchmark.memory, "ours-bf16", "ours-facts"],
     )
 
 
-def encoder() -> Work:
-    """BERT base."""
-    return _work(_getter("bert"), "attribution-encoder")
+def encoder() -> Benchmark:
+    """Compare on BERT base."""
+    return _benchmark(_getter("bert"), "attribution-encoder")
 
 
 def _getter(family: str) -> Callable[[], Shape]:
-    """Return what makes the model when it is first needed."""
+    """Return a function that makes the model when it is first called."""
     return functools.cache(functools.partial(shape, family, n_prompts=FACTS))
 
 
-def _work(get: Callable[[], Shape], name: str) -> Work:
+def _benchmark(get: Callable[[], Shape], name: str) -> Benchmark:
     contenders = {
         "product": machine.product(torch.float32),
         KN: Contender(lambda: peers.knowledge_neurons(get())),
         CAPTUM: Contender(lambda: peers.captum(get())),
     }
-    rows: list[Versus] = []
+    rows: list[Comparison] = []
     for peer, rule in RULES.items():
         same, fewer = f"ours as {peer}", f"ours equal to {peer}"
         contenders[same] = Contender(functools.partial(_same, get, rule), ours=True)
@@ -75,8 +79,8 @@ def _work(get: Callable[[], Shape], name: str) -> Work:
         share = functools.partial(_share_of_peak, get, same, rule)
         equal = functools.partial(_completeness, get, fewer, peer)
         rows += [
-            Versus(name, peer, same, peer, about=share),
-            Versus(
+            Comparison(name, peer, same, peer, about=share),
+            Comparison(
                 name=f"{name}-equal-completeness",
                 peer=peer,
                 ours=fewer,
@@ -87,7 +91,7 @@ def _work(get: Callable[[], Shape], name: str) -> Work:
             ),
         ]
     what = f"1 prompt of {N_TOKENS} tokens, all layers, {STEPS} steps, float32"
-    return Work(what, contenders, rows, memory=[f"ours as {KN}", KN, CAPTUM])
+    return Benchmark(what, contenders, rows, memory=[f"ours as {KN}", KN, CAPTUM])
 
 
 def _same(get: Callable[[], Shape], rule: Quadrature) -> Run:
@@ -99,7 +103,7 @@ def _fewer(get: Callable[[], Shape], rule: Quadrature) -> Run:
 
 
 def _ours(asked: Shape, rule: Quadrature, *, n_facts: int = 1) -> Run:
-    """Return our run; its result is that of the first fact."""
+    """Return our run; its result is the first fact's scores."""
     return lambda: np.asarray(_attributed(asked, rule, n_facts, check=False)[0].numpy())
 
 
@@ -122,13 +126,13 @@ def _attributed(
 
 
 def fewest(asked: Shape, peer_rule: Quadrature) -> Quadrature:
-    """Return the Radau rule of fewest nodes that is as complete as the peer's rule.
+    """Return the Radau rule with the fewest nodes that is as complete as the peer's rule.
 
     The peer's scores are those of our engine at the peer's points; the parity of the other rows
     says how closely.
 
     Raises:
-        ValueError: not even many points are.
+        ValueError: no rule of up to `MOST` points is.
     """
     limit = error(*_attributed(asked, peer_rule))
     for rule in map(radau, range(1, MOST + 1)):
@@ -140,7 +144,12 @@ def fewest(asked: Shape, peer_rule: Quadrature) -> Quadrature:
 def error(scores: Tensor, difference: Tensor) -> float:
     """Return the completeness error: over layers, sum |sum of scores - exact| / sum |exact|.
 
-    Exact is the change of the target when all neurons of a layer go to the baseline.
+    `exact` is the change of the target when all neurons of a layer are set to the baseline.
+
+    Args:
+        scores: One per layer and neuron.
+        difference: The exact change, one per layer.
+
     """
     exact = difference.double()
     return float((scores.double().sum(1) - exact).abs().sum() / exact.abs().sum())
@@ -161,13 +170,13 @@ def _completeness(
 def _share_of_peak(
     get: Callable[[], Shape], ours: str, rule: Quadrature, timed: Mapping[str, Timed]
 ) -> dict[str, Any]:
-    own = sum(node != gradients.OWN for node in rule.nodes)  # the others share one row
+    own = sum(node != gradients.OWN for node in rule.nodes)  # all other nodes share one row
     needed = flops.attribution(get().lm, N_TOKENS, own)
     return machine.share_of_peak(needed, timed[ours], timed["product"])
 
 
 def _same_top(timed: Mapping[str, Timed]) -> dict[str, Any]:
-    """Count the strongest neurons that both name."""
+    """Count the strongest neurons that both find."""
     results = [timed[who].result.ravel() for who in ("ours-bf16", KN)]
     first, second = (set(np.argsort(-r)[:TOP].tolist()) for r in results)
     return {

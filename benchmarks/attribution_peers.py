@@ -1,9 +1,9 @@
-"""Integrated gradients of the same quantity, by knowledge-neurons and by captum.
+"""Run integrated gradients of the same quantity by knowledge-neurons and by captum.
 
-The quantity is the hidden unit at the answer position, what enters the down-projection, from a zero
-baseline. knowledge-neurons reads it in BERT, but in GPT-2 the values before the activation
-function; its own attribute that says which module it patches is set to the activation function
-there. captum is given a function of the hidden units that a hook puts in.
+The quantity is the hidden unit at the answer position, the input of the down-projection, from a
+zero baseline. knowledge-neurons reads it in BERT, but in GPT-2 it reads the values before the
+activation function; there its attribute for the module to patch is set to the activation function.
+captum gets a function of the hidden units, which a hook puts in.
 """
 
 import numpy as np
@@ -19,7 +19,7 @@ from timing import Run
 from untouched import untouched
 
 STEPS = 20
-# knowledge-neurons adds the gradients at `steps` points, both ends among them, and divides by it.
+# knowledge-neurons averages the gradients at `steps` points, among them both ends.
 INCLUSIVE = Quadrature(tuple(np.linspace(0, 1, STEPS).tolist()), (1 / STEPS,) * STEPS)
 MIDPOINT = midpoint(STEPS)  # captum's `riemann_middle`
 
@@ -43,7 +43,7 @@ def knowledge_neurons(shape: Shape, *, our_attention: bool = False) -> Run:
 
 
 def captum(shape: Shape) -> Run:
-    """Return the run of captum's IntegratedGradients, all layers, all steps of one in a batch."""
+    """Return the run of captum's IntegratedGradients, all layers, one batch per layer."""
     from captum.attr import IntegratedGradients
 
     lm = by_default(shape.lm)
@@ -79,7 +79,7 @@ def _hidden_units(lm: LanguageModel, ids: Tensor, at: int) -> list[Tensor]:
 def _probability(
     lm: LanguageModel, ids: Tensor, at: int, token: int, layer: int, values: Tensor
 ) -> Tensor:
-    """Return the answer's probability with a layer's hidden units replaced, one row a batch row."""
+    """Return the answer's probability per row of `values`, which replace a layer's hidden units."""
 
     def replace(x: Tensor) -> Tensor:
         changed = x.clone()

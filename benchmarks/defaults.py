@@ -1,4 +1,4 @@
-"""Models as a peer's users have them."""
+"""Undo our own settings of a model, so that a peer runs it as its users do."""
 
 import copy
 from dataclasses import replace

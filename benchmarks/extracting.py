@@ -1,4 +1,4 @@
-"""Extraction of the hidden units of all layers at the last token of many prompts, Gemma 3 270M."""
+"""Benchmark extraction of all layers' hidden units at the last token, with Gemma 3 270M."""
 
 import functools
 from collections.abc import Callable, Mapping
@@ -15,14 +15,14 @@ from neuron_atlas.activations import extraction
 from neuron_atlas.activations.extraction import Reading
 from neuron_atlas.model import language_model
 from neuron_atlas.model.language_model import LanguageModel
-from timing import Contender, Run, Timed, Versus, Work
+from timing import Benchmark, Comparison, Contender, Run, Timed
 
 WORDS = (
     "France Japan Kenya Peru Norway Egypt Canada Vietnam Poland Chile Brazil Germany Italy Spain "
     "India China Mexico Turkey Greece Sweden Finland Ireland Austria Hungary Portugal Morocco "
     "Nigeria Thailand Malaysia Indonesia Argentina Australia"
 ).split()
-PATTERNS = (  # the subject first: prompts that begin alike would share their beginning
+PATTERNS = (  # the subject first: prompts with a common beginning would share its computation
     "{} is a country whose capital city, as everyone learns at school, is called",
     "{} is where the traveller flies to, so the plane will most probably land in",
     "{} has a currency, with which people pay for bread and milk, known as the",
@@ -33,23 +33,23 @@ PATTERNS = (  # the subject first: prompts that begin alike would share their be
     "{} has had many writers, and the best known of those who wrote there was",
 )
 PROMPTS = [pattern.format(word) for pattern in PATTERNS for word in WORDS]
-LOOP = 8  # the loop over single prompts takes one in so many, and its time is scaled up
+LOOP = 8  # the loop over single prompts runs one in eight, and its time is scaled up
 
 
-def float32(folder: Path) -> Work:
-    """The work in float32."""
-    return _work(folder, torch.float32, "")
+def float32(folder: Path) -> Benchmark:
+    """Compare in float32."""
+    return _benchmark(folder, torch.float32, "")
 
 
-def bfloat16(folder: Path) -> Work:
-    """The work in bfloat16."""
-    return _work(folder, torch.bfloat16, "-bf16")
+def bfloat16(folder: Path) -> Benchmark:
+    """Compare in bfloat16."""
+    return _benchmark(folder, torch.bfloat16, "-bf16")
 
 
-def _work(folder: Path, dtype: torch.dtype, suffix: str) -> Work:
+def _benchmark(folder: Path, dtype: torch.dtype, suffix: str) -> Benchmark:
     get = functools.cache(functools.partial(language_model.load, folder, device="cpu", dtype=dtype))
     own = functools.partial(peers.network, folder, dtype)
-    batched = {  # peers that wrap a network of their own
+    batched = {  # peers that wrap their own copy of the network
         "transformer-lens": lambda: peers.transformer_lens(folder, own(), readings(get())),
         "nnsight": lambda: peers.traces(folder, own(), readings(get()), stop=False),
         "nnsight with stop": lambda: peers.traces(folder, own(), readings(get()), stop=True),
@@ -69,12 +69,12 @@ def _work(folder: Path, dtype: torch.dtype, suffix: str) -> Work:
         return about(timed) | {"work": part}
 
     rows = [
-        Versus(name, "transformer-lens", "ours", "transformer-lens", about=about),
-        Versus(name, "nnsight", "ours", "nnsight", about=about),
-        Versus(stop, "nnsight", "ours", "nnsight with stop", about=about),
-        Versus(name, "transformers", "ours", "transformers", about=scaled),
+        Comparison(name, "transformer-lens", "ours", "transformer-lens", about=about),
+        Comparison(name, "nnsight", "ours", "nnsight", about=about),
+        Comparison(stop, "nnsight", "ours", "nnsight with stop", about=about),
+        Comparison(name, "transformers", "ours", "transformers", about=scaled),
     ]
-    return Work(what, contenders, rows, memory=[c for c in contenders if c != "product"])
+    return Benchmark(what, contenders, rows, memory=[c for c in contenders if c != "product"])
 
 
 def readings(lm: LanguageModel) -> list[Reading]:
@@ -83,7 +83,7 @@ def readings(lm: LanguageModel) -> list[Reading]:
 
 
 def ours(lm: LanguageModel) -> Run:
-    """Return our run; tokenising is part of it for nobody."""
+    """Return our run; no contender's time includes tokenising."""
     asked = readings(lm)
 
     def run() -> np.ndarray:

@@ -1,7 +1,7 @@
-"""Extraction by TransformerLens, by nnsight, and by a loop over single prompts.
+"""Run extraction by TransformerLens, by nnsight, and by a loop over single prompts.
 
-The first two take batches of 32 prompts in the given order, in which neighbours are about as long,
-right-padded: in a causal model that leaves the prompts' own tokens as they are.
+The first two take right-padded batches of 32 prompts in the given order, in which neighbours are
+of about equal length; in a causal model padding on the right does not affect a prompt's own tokens.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ BATCH = 32
 
 
 def network(folder: Path, dtype: torch.dtype) -> Any:
-    """Load a model for a peer that changes it."""
+    """Load a model for a peer, which may change it."""
     loaded: Any = tr.AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, use_safetensors=True)
     return loaded.eval().requires_grad_(False)
 
@@ -47,7 +47,7 @@ def transformer_lens(folder: Path, own: Any, asked: Sequence[Reading]) -> Run:
 
 
 def traces(folder: Path, own: Any, asked: Sequence[Reading], *, stop: bool) -> Run:
-    """Return the run of nnsight: one trace a batch, if asked stopped before the head."""
+    """Return the run of nnsight: one trace per batch; with `stop`, it ends before the head."""
     import nnsight
 
     traced = nnsight.TransformersModel(own, tokenizer=tr.AutoTokenizer.from_pretrained(folder))
@@ -79,7 +79,7 @@ def _in_batches(asked: Sequence[Reading], batch: Any) -> np.ndarray:
 def loop(lm: LanguageModel, asked: Sequence[Reading], every: int) -> Run:
     """Return the run of the plain way: one prompt at a time, a hook on every module.
 
-    It takes one prompt in `every`; the rows of the others are NaN.
+    It runs one prompt in `every`; the rows of the others are NaN.
     """
     lm = by_default(lm)
     down = [module for module, _ in site_modules(lm, "hidden")]

@@ -1,9 +1,10 @@
-"""Time and memory of building fact sets: growth with the number of facts, in fresh processes.
+"""Measure how the time and memory of building fact sets grow with the number of facts.
 
 Usage: python benchmarks/facts.py benchmarks/facts.json
 
-A made-up mLAMA of 20 relations in six languages is built by the stage as DVC runs it, without any
-limit on the facts. Exponents are fitted to the larger sizes, at which the start-up is small.
+The stage builds a made-up mLAMA of 20 relations in six languages, as DVC runs it, in a fresh
+process and without any limit on the facts. Exponents are fitted to the larger sizes, where the
+start-up matters little.
 """
 
 import argparse
@@ -50,9 +51,29 @@ def write(folder: Path, n_facts: int) -> None:
         (folder / code / "templates.jsonl").write_text("\n".join(templates), encoding="utf-8")
 
 
-def measure(folder: Path, n_facts: int) -> dict[str, Any]:
-    """Build the fact sets of one size in a process of its own."""
+def build_and_measure(folder: Path, n_facts: int) -> dict[str, Any]:
+    """Build the fact sets of one size in its own process; return its time and peak memory."""
     write(folder / "mlama", n_facts)
+    _write_params(folder)
+    (folder / "model").mkdir()
+    (folder / "model/provenance.json").write_text('{"architecture": {"encoder": false}}')
+    seconds, peak_mb = _run_stage(folder)
+    tables = list((folder / "facts").iterdir())
+    kept = {pq.read_metadata(path).num_rows for path in tables}
+    if kept != {n_facts}:
+        raise RuntimeError(f"expected {n_facts} facts in each language, got {kept}")
+    size = sum(path.stat().st_size for path in tables)
+    return {
+        "facts": n_facts,
+        "languages": len(LANGUAGES),
+        "seconds": round(seconds, 2),
+        "peak_mb": peak_mb,
+        "parquet_mb": round(size / 2**20, 1),
+    }
+
+
+def _write_params(folder: Path) -> None:
+    """Write a params.yaml like ours, but with the made-up source and without limits."""
     yaml = YAML(typ="safe")
     section = yaml.load(ROOT / "params.yaml")["facts"] | {
         **{
@@ -64,8 +85,10 @@ def measure(folder: Path, n_facts: int) -> dict[str, Any]:
     }
     content = {"languages": {c: {} for c in LANGUAGES}, "recall": {"shots": 2}, "facts": section}
     yaml.dump(content, folder / "params.yaml")
-    (folder / "model").mkdir()
-    (folder / "model/provenance.json").write_text('{"architecture": {"encoder": false}}')
+
+
+def _run_stage(folder: Path) -> tuple[float, int]:
+    """Run the stage `facts` in `folder`; return its seconds and its peak memory, MB."""
     command = [sys.executable, ROOT / "stages/facts.py", "model", "facts", "report"]
     start = time.perf_counter()
     process = subprocess.Popen(
@@ -75,18 +98,7 @@ def measure(folder: Path, n_facts: int) -> dict[str, Any]:
     seconds = time.perf_counter() - start
     if status:
         raise RuntimeError(f"the stage facts failed with status {status}")
-    tables = list((folder / "facts").iterdir())
-    kept = {pq.read_metadata(path).num_rows for path in tables}
-    if kept != {n_facts}:
-        raise RuntimeError(f"expected {n_facts} facts in each language, got {kept}")
-    size = sum(path.stat().st_size for path in tables)
-    return {
-        "facts": n_facts,
-        "languages": len(LANGUAGES),
-        "seconds": round(seconds, 2),
-        "peak_mb": round(usage.ru_maxrss / 1024),
-        "parquet_mb": round(size / 2**20, 1),
-    }
+    return seconds, round(usage.ru_maxrss / 1024)
 
 
 def exponent(rows: list[dict[str, Any]], key: str) -> float:
@@ -97,14 +109,14 @@ def exponent(rows: list[dict[str, Any]], key: str) -> float:
 
 
 def main() -> None:
-    """Measure every size and write what was found."""
+    """Measure every size and write the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
     out = parser.parse_args().out
     rows = []
     for n_facts in SIZES:
         with tempfile.TemporaryDirectory() as folder:
-            rows.append(measure(Path(folder), n_facts))
+            rows.append(build_and_measure(Path(folder), n_facts))
         sys.stdout.write(f"{rows[-1]}\n")
     found = {"rows": rows, "exponent": {k: exponent(rows, k) for k in ("seconds", "peak_mb")}}
     out.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""FLOPs of the matrix products that a method needs, whatever an implementation spends."""
+"""Count the FLOPs of the matrix products that a method needs, in any implementation."""
 
 from collections.abc import Iterable
 
@@ -15,10 +15,10 @@ def extraction(lm: LanguageModel, lengths: Iterable[int]) -> float:
 def attribution(lm: LanguageModel, n_tokens: int, n_nodes: int) -> float:
     """Return the FLOPs of integrated gradients of all layers for one prompt and one token.
 
-    A clean pass, and for each layer and node a forward and a backward pass (of inputs, not weights,
-    so that it costs the same) from the layer's down-projection upwards, with the head read at the
-    answer position. A row is one token
-    in a decoder, the whole sequence in an encoder.
+    That is a clean pass, and per layer and node a forward and a backward pass from the layer's
+    down-projection upwards (the backward pass costs the same, as it is only for inputs), with the
+    head at the answer position. Such a pass has one token in a decoder and the whole sequence in
+    an encoder.
     """
     width = n_tokens if lm.architecture.encoder else 1
     head = 2.0 * lm.head.weight.numel()
@@ -31,7 +31,7 @@ def attribution(lm: LanguageModel, n_tokens: int, n_nodes: int) -> float:
 
 
 def _token(lm: LanguageModel, block: nn.Module, n_tokens: int) -> float:
-    """Return the FLOPs of a token in a block: its weights', and attention over the sequence."""
+    """Return the FLOPs of one token in a block: its weights, and attention over the sequence."""
     config = lm.network.config
     heads = int(config.num_attention_heads)
     width: int = heads * (getattr(config, "head_dim", None) or config.hidden_size // heads)

@@ -1,4 +1,4 @@
-"""How time grows with facts, languages, layers, neurons and relations, on small random models."""
+"""Measure how time grows with facts, languages, layers, neurons and relations."""
 
 import statistics
 import time
@@ -27,7 +27,14 @@ NODES, PROMPTS_EACH, NEURONS_EACH = 4, 50, 30
 
 @dataclass(frozen=True)
 class Axis:
-    """What grows, through which sizes, and the work at a size."""
+    """What grows, its sizes, and what is run at each size.
+
+    Attributes:
+        name: What grows.
+        what: What is run.
+        sizes: Increasing.
+        make: Size to a prepared run.
+    """
 
     name: str
     what: str
@@ -95,8 +102,8 @@ AXES = (
 )
 
 
-def measure(axis: Axis, *, rounds: int) -> dict[str, Any]:
-    """Time the sizes of an axis in turn and fit the exponent; a first round of several warms up."""
+def time_axis(axis: Axis, *, rounds: int) -> dict[str, Any]:
+    """Time the sizes of an axis in turn and fit the exponent; of several rounds one warms up."""
     runs = {size: axis.make(size) for size in axis.sizes}
     seconds: dict[int, list[float]] = {size: [] for size in runs}
     for _ in range(rounds):
@@ -118,7 +125,7 @@ def exponent(sizes: Sequence[int], seconds: Sequence[float]) -> float:
     """Return b of the least-squares fit seconds = a * size^b, in logarithms.
 
     Raises:
-        ValueError: there are fewer than two sizes, or as many seconds as sizes are not given.
+        ValueError: there are fewer than two sizes, or not as many seconds as sizes.
     """
     if len(sizes) < 2 or len(sizes) != len(seconds):
         raise ValueError(f"expected a time for each of two sizes or more, got {sizes}, {seconds}")

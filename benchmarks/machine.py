@@ -1,4 +1,4 @@
-"""What the machine can do at most."""
+"""Measure the machine's peak: the rate of large matrix products."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ SIZE, TIMES = 2048, 4
 
 
 def product(dtype: torch.dtype) -> Contender:
-    """Return the fastest work there is: products of two large square matrices."""
+    """Return the fastest contender there can be: products of two large square matrices."""
 
     def prepare() -> Run:
         a, b = (torch.ones(SIZE, SIZE, dtype=dtype) for _ in range(2))
@@ -27,7 +27,13 @@ def product(dtype: torch.dtype) -> Contender:
 
 
 def share_of_peak(needed: float, work: Timed, peak: Timed) -> dict[str, Any]:
-    """Return what a row tells of work that needs so many FLOPs, beside the products' rate."""
+    """Return a row's entries on FLOP/s.
+
+    Args:
+        needed: FLOPs that the method needs.
+        work: How long it took.
+        peak: How long the products took.
+    """
     rate = TIMES * 2 * SIZE**3 / peak.seconds
     return {
         "needed_gflop": round(needed / 1e9, 1),

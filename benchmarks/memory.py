@@ -1,4 +1,4 @@
-"""The largest memory that a process held."""
+"""Measure the largest memory that a process has held."""
 
 import re
 import resource
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def peak_mb(command: Sequence[str]) -> int:
-    """Run a command that ends by printing its `own_peak_mb`, and return that.
+    """Run a command whose last line of output is its `own_peak_mb`, and return that, MB.
 
     Raises:
         subprocess.CalledProcessError: the command fails.
@@ -20,8 +20,8 @@ def peak_mb(command: Sequence[str]) -> int:
 def own_peak_mb() -> int:
     """Return the largest memory that this process has held, MB: imports and weights too.
 
-    Linux's `ru_maxrss` begins with the memory of the process that started this one, so that there
-    the kernel's own count of this program is read.
+    On Linux `ru_maxrss` starts from the memory of the parent process, so the kernel's own count of
+    this program is read instead.
     """
     status = Path("/proc/self/status")
     if status.exists():

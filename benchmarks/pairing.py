@@ -1,4 +1,4 @@
-"""What an answer loses when single neurons and pairs are suppressed at the answer position."""
+"""Benchmark the loss of answers when single neurons and pairs of them are suppressed."""
 
 import functools
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from neuron_atlas.degenerate_neurons.suppression import Bench, Request, up_to_pa
 from neuron_atlas.model import hooks, language_model
 from neuron_atlas.model.language_model import LanguageModel, site_modules
 from neuron_atlas.model.tokens import continuation, encode
-from timing import Contender, Run, Versus, Work, absolute
+from timing import Benchmark, Comparison, Contender, Run, absolute
 
 CAPITALS = {
     "France": "Paris",
@@ -32,8 +32,8 @@ PROMPT = "Here is a fact that everyone learns at school: the capital city of {} 
 CANDIDATES, BATCH = 6, 32  # neurons of a fact, combined in pairs; prompts of a peer's batch
 
 
-def work(folder: Path) -> Work:
-    """Singles and pairs of 6 neurons of each prompt, by us and by one full forward pass each."""
+def benchmark(folder: Path) -> Benchmark:
+    """Compare our engine with one full forward pass per set, on singles and pairs of 6 neurons."""
     get = functools.cache(
         functools.partial(language_model.load, folder, device="cpu", dtype=torch.float32)
     )
@@ -43,26 +43,28 @@ def work(folder: Path) -> Work:
         "last logits": Contender(lambda: _theirs(get(), logits_to_keep=1)),
     }
     rows = [
-        Versus("pair-ablation", "transformers", "ours", "all logits", gap=absolute),
-        Versus("pair-ablation-last-logits", "transformers", "ours", "last logits", gap=absolute),
+        Comparison("pair-ablation", "transformers", "ours", "all logits", gap=absolute),
+        Comparison(
+            "pair-ablation-last-logits", "transformers", "ours", "last logits", gap=absolute
+        ),
     ]
     n_sets = len(up_to_pairs(range(CANDIDATES)))
     what = (
         f"{n_sets} sets of one or two neurons and none for each of {len(CAPITALS)} prompts of "
         "about 16 tokens, float32"
     )
-    return Work(what, contenders, rows, memory=list(contenders))
+    return Benchmark(what, contenders, rows, memory=list(contenders))
 
 
 def _sets(lm: LanguageModel) -> list[list[Members]]:
-    """Return the sets of each prompt, of neurons drawn from all layers."""
+    """Return the sets of each prompt; their neurons are drawn from all layers."""
     rng, total = np.random.default_rng(0), lm.n_layers * lm.n_neurons
     drawn = [rng.choice(total, CANDIDATES, replace=False).tolist() for _ in CAPITALS]
     return [up_to_pairs(some) for some in drawn]
 
 
 def _ours(lm: LanguageModel) -> Run:
-    """Return the run of the engine that the degenerate neurons are found with."""
+    """Return the run of our engine, as the search for degenerate neurons uses it."""
     recalled = pd.DataFrame(
         {
             "fact": list(CAPITALS),
@@ -86,10 +88,10 @@ def _ours(lm: LanguageModel) -> Run:
 
 
 def _theirs(lm: LanguageModel, **how: Any) -> Run:
-    """Return the run of one full forward pass a set; `how` goes to the model.
+    """Return the run of one full forward pass per set; `how` goes to the model.
 
     Raises:
-        ValueError: an answer has several tokens, so that one pass would not do.
+        ValueError: an answer has several tokens, for which one pass is not enough.
     """
     lm = by_default(lm)
     prompts = {country: PROMPT.format(country) for country in CAPITALS}

@@ -1,18 +1,18 @@
-"""Average precision of many neurons as detectors of relations."""
+"""Benchmark the average precision of many neurons as detectors of relations."""
 
 import numpy as np
 import torch
 from sklearn.metrics import average_precision_score
 
 from neuron_atlas.relation_neurons import average_precision
-from timing import Contender, Run, Versus, Work
+from timing import Benchmark, Comparison, Contender, Run
 
 N_RELATIONS, N_PROMPTS, N_NEURONS = 12, 600, 2000
-SAMPLE = 100  # neurons that scikit-learn scores; its time, which is the same for each, is scaled up
+SAMPLE = 100  # neurons that scikit-learn scores; each takes as long, and the time is scaled up
 
 
-def work() -> Work:
-    """12 relations, each against the others; values in bfloat16, so that many are equal."""
+def benchmark() -> Benchmark:
+    """Compare on 12 relations, each against the others; many values, in bfloat16, are equal."""
     values = torch.from_numpy(np.random.default_rng(0).normal(size=(N_PROMPTS, N_NEURONS)))
     relation = np.arange(N_PROMPTS) % N_RELATIONS
     groups = relation == np.arange(N_RELATIONS)[:, None]
@@ -22,12 +22,12 @@ def work() -> Work:
             lambda: _theirs(values.bfloat16().double().numpy(), groups), share=SAMPLE / N_NEURONS
         ),
     }
-    rows = [Versus("average-precision", "scikit-learn", "ours", "scikit-learn")]
+    rows = [Comparison("average-precision", "scikit-learn", "ours", "scikit-learn")]
     what = (
         f"{N_RELATIONS} relations, {N_PROMPTS} prompts, {N_NEURONS} neurons; the peer's time is "
         f"that of {SAMPLE} neurons, scaled up"
     )
-    return Work(what, contenders, rows, memory=["ours", "scikit-learn"])
+    return Benchmark(what, contenders, rows, memory=["ours", "scikit-learn"])
 
 
 def _ours(values: torch.Tensor, groups: np.ndarray) -> Run:

@@ -1,4 +1,4 @@
-"""Random models of published shapes, one prompt, and tokenizers for us and for the peers."""
+"""Make random models of published shapes, with prompts and tokenizers for us and the peers."""
 
 import copy
 from collections.abc import Sequence
@@ -23,12 +23,12 @@ CONFIGS: dict[str, tr.PretrainedConfig] = {"gpt2": tr.GPT2Config(), "bert": tr.B
 
 @dataclass(frozen=True)
 class Shape:
-    """A random model and a prompt of `N_TOKENS` tokens with a one-token answer.
+    """A random model and prompts of `N_TOKENS` tokens with a one-token answer.
 
     Attributes:
         lm: The model.
-        prompts: With `{mask}` where an encoder answers; the first is the one that is compared.
-        answer: The answer's word and token.
+        prompts: With `{mask}` where an encoder answers; the first one is compared with the peers.
+        answer: The answer's word and its token id.
     """
 
     lm: LanguageModel
@@ -46,7 +46,7 @@ class Shape:
         return self.prompts[0].format(mask=MASK)
 
     def peer_tokenizer(self) -> tr.PreTrainedTokenizerFast:
-        """The same tokenizer in the wrapping that the peers expect."""
+        """The same tokenizer, wrapped as the peers expect it."""
         names = dict(
             zip(["unk_token", "cls_token", "sep_token", "mask_token"], SPECIAL, strict=True)
         )
@@ -63,7 +63,7 @@ class Shape:
 def shape(
     family: str, *, config: tr.PretrainedConfig | None = None, n_prompts: int = 1, seed: int = 0
 ) -> Shape:
-    """Return a random float32 model of a family, by default of its published shape."""
+    """Return a random float32 model of a family, by default in its published shape."""
     config, row = copy.deepcopy(config or CONFIGS[family]), architecture(family)
     auto: Any = tr.AutoModelForMaskedLM if row.encoder else tr.AutoModelForCausalLM
     with torch.random.fork_rng():
@@ -89,7 +89,7 @@ def _prompt(ids: Sequence[int], *, encoder: bool) -> str:
 
 
 def _tokenizer(size: int, *, encoder: bool) -> Tokenizer:
-    """One token a word."""
+    """Return a tokenizer with one token per word."""
     vocabulary = SPECIAL | {f"w{i}": i for i in range(len(SPECIAL), size)}
     result = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
     result.pre_tokenizer = pre_tokenizers.WhitespaceSplit()

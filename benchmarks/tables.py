@@ -1,4 +1,4 @@
-"""The results as tables in Markdown, and the page that holds them."""
+"""Write the results as Markdown tables into the page that holds them."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -48,7 +48,7 @@ def _parity(row: Mapping[str, Any]) -> str:
 
 
 def _more(row: Mapping[str, Any]) -> str:
-    """Return what only some rows tell."""
+    """Return the entries that only some rows have."""
     parts = [row["work"]]
     if "share_of_gemm_peak" in row:
         peak = f"{row['gemm_peak_gflops']:.0f} GFLOP/s"
@@ -70,10 +70,10 @@ def _table(head: Sequence[str], body: Sequence[Sequence[str]], *, right: slice) 
 
 
 def page(text: str, tables: str) -> str:
-    """Return a page with what stands between its two markers replaced.
+    """Return a page with the text between its two markers replaced.
 
     Raises:
-        ValueError: the markers are not there, once each and in order.
+        ValueError: the page has not each marker once, in order.
     """
     before, start, rest = text.partition(START)
     _, end, after = rest.partition(END)

@@ -1,4 +1,4 @@
-"""Times of several ways of doing the same work, interleaved, and how far their results agree."""
+"""Time several ways of doing the same work, interleaved, and compare their results."""
 
 import os
 import statistics
@@ -37,14 +37,14 @@ class Contender:
 
 @dataclass(frozen=True)
 class Timed:
-    """Median seconds for the whole work, and the first result."""
+    """Median seconds for the whole work, and the first run's result."""
 
     seconds: float
     result: np.ndarray
 
 
 def interleave(contenders: Mapping[str, Contender], *, rounds: int) -> dict[str, Timed]:
-    """Run all contenders in turn, round by round; of several rounds the first is not counted.
+    """Run all contenders in turn, round by round; the first of several rounds is not counted.
 
     Raises:
         ValueError: `rounds` is below 1. Errors of a contender name it.
@@ -56,7 +56,7 @@ def interleave(contenders: Mapping[str, Contender], *, rounds: int) -> dict[str,
     results: dict[str, np.ndarray] = {}
     for _ in range(rounds):
         for name, run in runs.items():
-            multiply(ours=contenders[name].ours)
+            choose_matmul(ours=contenders[name].ours)
             start = time.perf_counter()
             found = _named(name, run)
             seconds[name].append(time.perf_counter() - start)
@@ -67,24 +67,25 @@ def interleave(contenders: Mapping[str, Contender], *, rounds: int) -> dict[str,
     }
 
 
-def make_room() -> None:
-    """Let the process keep what oneDNN prepares for each shape of product; call it first of all.
+def enlarge_product_cache() -> None:
+    """Let oneDNN keep what it prepares for each shape of product; call this before anything else.
 
-    Of its default, 1,024 shapes, each contender alone needs a part. In turn they would put each
-    other's out, and be timed with preparing them anew, which a process of their own would not do.
+    Its default is 1,024 shapes, enough for each contender alone. In turn, contenders would evict
+    each other's shapes and be timed preparing them again, which in their own processes they would
+    not do.
     """
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "8192")
 
 
-def once(contender: Contender) -> None:
-    """Run a contender a single time."""
+def run_once(contender: Contender) -> None:
+    """Run a contender once."""
     run = contender.prepare()
-    multiply(ours=contender.ours)
+    choose_matmul(ours=contender.ours)
     run()
 
 
-def multiply(*, ours: bool) -> None:
-    """Settle how the process multiplies float32 matrices: as we have it, or by torch's default."""
+def choose_matmul(*, ours: bool) -> None:
+    """Choose how the process multiplies float32 matrices: as we do, or by torch's default."""
     torch.set_float32_matmul_precision("highest")
     if ours:
         kernels.choose_matrix_products()
@@ -99,12 +100,12 @@ def _named(name: str, run: Callable[[], Result]) -> Result:
 
 
 def relative(ours: np.ndarray, theirs: np.ndarray) -> float:
-    """Return the largest difference relative to the largest value of theirs."""
+    """Return the largest difference, as a fraction of the largest absolute value of theirs."""
     return absolute(ours, theirs) / float(np.nanmax(np.abs(theirs)))
 
 
 def absolute(ours: np.ndarray, theirs: np.ndarray) -> float:
-    """Return the largest difference where theirs is not NaN, that is not left out.
+    """Return the largest difference, except where theirs is NaN, which means left out.
 
     Raises:
         ValueError: shapes differ, nothing can be compared, or ours is NaN or infinite.
@@ -121,17 +122,17 @@ UNITS: dict[Gap, str] = {relative: "of the maximum", absolute: "nats"}
 
 
 @dataclass(frozen=True)
-class Versus:
-    """One row: two contenders of the same work.
+class Comparison:
+    """One row of the results: two contenders for the same work.
 
     Attributes:
-        name: Of the row.
-        peer: Package that is compared with.
-        ours: Contender of ours.
-        theirs: Contender of the peer.
-        gap: How results are compared; None where they are not.
-        reason: Why they are not.
-        about: What else is told, from the results of all contenders.
+        name: The row's name.
+        peer: The package that we are compared with.
+        ours: Name of our contender.
+        theirs: Name of the peer's contender.
+        gap: How the results are compared; None if they are not.
+        reason: Why they are not compared.
+        about: Returns more entries of the row, from the times of all contenders.
     """
 
     name: str
@@ -144,25 +145,28 @@ class Versus:
 
 
 @dataclass(frozen=True)
-class Work:
-    """Work to compare on: what it is, the ways of doing it, and the rows they make.
+class Benchmark:
+    """Work to compare on.
 
     Attributes:
-        rounds: Of which the first warms up.
-        memory: Contenders whose peak memory is measured.
+        what: The work, in words.
+        contenders: The ways of doing it, by name.
+        rows: The comparisons among them.
+        memory: Names of the contenders whose peak memory is measured.
+        rounds: Runs per contender, the first of which warms up.
     """
 
     what: str
     contenders: Mapping[str, Contender]
-    rows: Sequence[Versus]
+    rows: Sequence[Comparison]
     memory: Sequence[str]
     rounds: int = 3
 
 
 def row(
-    pair: Versus, timed: Mapping[str, Timed], *, what: str, memory: Mapping[str, int]
+    pair: Comparison, timed: Mapping[str, Timed], *, what: str, memory: Mapping[str, int]
 ) -> dict[str, Any]:
-    """Return the row of a pair; memory is in MB, by contender."""
+    """Return the row of a comparison; `memory` is the peak in MB, by contender."""
     ours, theirs = timed[pair.ours], timed[pair.theirs]
     gap = None if pair.gap is None else pair.gap(ours.result, theirs.result)
     return {

@@ -1,4 +1,4 @@
-"""Models that come back as they were, whatever a peer does to them."""
+"""Restore a model after a peer has changed it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ HOOKS = ("_forward_hooks", "_forward_pre_hooks")
 
 @contextmanager
 def untouched(network: nn.Module) -> Iterator[None]:
-    """Put children that were replaced back and take hooks that were left off, even after errors."""
+    """Put replaced children back and remove leftover hooks, also after an error."""
     children = [(module, dict(module._modules)) for module in network.modules()]
     hooks = [(getattr(m, name), dict(getattr(m, name))) for m, _ in children for name in HOOKS]
     try:

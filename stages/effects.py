@@ -19,7 +19,7 @@ def main(interference: Path, transfers: Path, sets: Path, out: Path, /) -> None:
         relation_neurons=sets,
     )
     how = load("interference", Interference)
-    findings.conclude(measured, out, load("effects", Params), applied=how)
+    findings.write_summary(measured, out, load("effects", Params), applied=how)
 
 
 if __name__ == "__main__":

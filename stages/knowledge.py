@@ -28,7 +28,7 @@ def main(
         degenerate_neurons=store.by_language(degenerate_neurons, languages),
         editing=editing,
     )
-    knowledge.conclude(measured, out, params)
+    knowledge.write_summary(measured, out, params)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from neuron_atlas.attributions.quadrature import midpoint, radau
 from neuron_atlas.model import kernels
 from rounding import rounding
 from shapes import Shape, shape
-from timing import Contender, Timed, Versus, absolute, interleave, relative, row
+from timing import Comparison, Contender, Timed, absolute, interleave, relative, row
 from untouched import untouched
 
 NONE = np.zeros(1)
@@ -137,7 +137,7 @@ CONTRACT = ["name", "unit", "ours_s", "peer", "peer_version", "peer_s", "ratio",
 
 def one_row(**more: Any) -> dict[str, Any]:
     timed = {"us": Timed(0.5, np.array([1.0])), "them": Timed(2.0, np.array([1.25]))}
-    pair = Versus("extraction", "torch", "us", "them", **more)
+    pair = Comparison("extraction", "torch", "us", "them", **more)
     return row(pair, timed, what="one prompt", memory={"us": 7})
 
 
@@ -170,7 +170,7 @@ def test_work_that_grows_linearly_is_seen_to(monkeypatch: pytest.MonkeyPatch) ->
 
         return run
 
-    found = growth.measure(growth.Axis("things", "work", (2, 4, 8), make), rounds=3)
+    found = growth.time_axis(growth.Axis("things", "work", (2, 4, 8), make), rounds=3)
     assert found["seconds"] == [10, 20, 40]
     assert found["exponent"] == pytest.approx(1)
 
@@ -309,7 +309,7 @@ def test_memory_is_that_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_average_precision_of_both_contenders_agrees(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"N_PROMPTS": 60, "N_NEURONS": 20, "SAMPLE": 5}.items():
         monkeypatch.setattr(ranking, name, value)
-    work = ranking.work()
+    work = ranking.benchmark()
     timed = interleave(work.contenders, rounds=1)
     (found,) = (row(pair, timed, what=work.what, memory={}) for pair in work.rows)
     assert found["parity"] < 1e-12
@@ -324,7 +324,7 @@ def test_a_peer_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_the_rows_have_the_agreed_names() -> None:
-    made = {name: make() for name, make in bench.works(bench.HERE).items()}
+    made = {name: make() for name, make in bench.benchmarks(bench.HERE).items()}
     names = {pair.name for work in made.values() for pair in work.rows}
     stems = {"attribution-decoder", "attribution-encoder", "extraction", "pair-ablation"}
     assert stems | {"average-precision"} <= names

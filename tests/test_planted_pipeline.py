@@ -11,7 +11,7 @@ import planted
 from neuron_atlas.activations import extraction
 from neuron_atlas.facts import fact_table
 from neuron_atlas.findings import effects
-from neuron_atlas.findings.interference import Effects, Measured, conclude
+from neuron_atlas.findings.interference import Effects, Measured, write_summary
 from neuron_atlas.interventions import arms, interference
 from neuron_atlas.interventions.settings import Interference
 from neuron_atlas.model import language_model
@@ -261,7 +261,7 @@ def test_the_verdicts_are_those_of_the_planted_model(
     sets = run.folder / "sets"
     store.write_table(tmp_path / "transfer.parquet", transfers)
     moved = tmp_path / "transfer.parquet"
-    conclude(
+    write_summary(
         Measured(files, moved, sets),
         tmp_path / "out",
         Effects(negligible=0.05, n_resamples=200, seed=0),

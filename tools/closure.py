@@ -1,7 +1,7 @@
-"""Which rooms of the library a stage's script reaches, and whether dvc.yaml lists them.
+"""Find the rooms of the library that each stage's script reaches, and check dvc.yaml's deps.
 
-`python tools/closure.py` prints what is wrong; `--write` puts it right, keeping order and comments.
-DVC does not see what a script imports, so each stage's deps name the script and the rooms.
+`python tools/closure.py` prints the problems; `--write` corrects them and keeps order and comments.
+DVC does not see what a script imports, so each stage's deps name its script and the rooms.
 """
 
 import ast
@@ -20,9 +20,9 @@ PACKAGE, SCRIPTS = "src/neuron_atlas", "stages"
 def modules_of(script: Path, source: Path) -> set[Path]:
     """Return the modules of `source` that a script imports, and those that they import in turn.
 
-    Imports inside functions count. So do other scripts that the script imports for their schemas,
-    but not what those import: each stage checks its own section again when it runs. `__init__.py`
-    does not count.
+    Imports inside functions count. Other scripts that the script imports for their schemas count
+    too, but not what those import: each stage checks its own section again when it runs.
+    `__init__.py` does not count.
     """
     found: set[Path] = set()
     queue = [script]
@@ -41,7 +41,7 @@ def _imported(file: Path, folder: Path) -> set[Path]:
 
 
 def _names(node: ast.AST) -> list[str]:
-    """Return the dotted names that an import statement may mean as modules."""
+    """Return the dotted names of an import statement that may be modules."""
     if isinstance(node, ast.Import):
         return [alias.name for alias in node.names]
     if isinstance(node, ast.ImportFrom):
@@ -57,10 +57,10 @@ def script_of(stage: Mapping[str, Any]) -> str:
 
 
 def code_of(stage: Mapping[str, Any], root: Path = ROOT) -> list[str]:
-    """Return the code that a stage runs, as dvc.yaml has to list it: its script, then the rooms.
+    """Return the code that a stage runs, as dvc.yaml must list it: its script, then the rooms.
 
-    A room is a folder of the package; a module that lies in no room stands for itself. For a script
-    that imports other scripts stands the folder of them all.
+    A room is a folder of the package; a module outside the rooms is listed itself. If the script
+    imports other scripts, the folder of the scripts is listed.
     """
     script = root / script_of(stage)
     found = {_place(path, root) for path in modules_of(script, root / "src")}
@@ -83,7 +83,7 @@ def is_code(dep: str, root: Path = ROOT) -> bool:
 
 
 def write(file: Path, root: Path = ROOT) -> None:
-    """Put each stage's code first in its deps, in place of the code that is listed there."""
+    """Put each stage's code first in its deps, and remove the code listed there before."""
     yaml = YAML()
     yaml.width = 4096  # break no line
     yaml.indent(mapping=2, sequence=4, offset=2)
@@ -95,7 +95,7 @@ def write(file: Path, root: Path = ROOT) -> None:
 
 
 def _replace_code(deps: CommentedSeq, code: list[str], root: Path) -> None:
-    """Leave the deps that are not code where they are, so that their comments stay with them."""
+    """Replace the code in `deps`; other deps stay where they are, and so do their comments."""
     for index in reversed(range(len(deps))):
         if is_code(deps[index], root) and deps[index] not in code:
             del deps[index]
@@ -107,7 +107,7 @@ def _replace_code(deps: CommentedSeq, code: list[str], root: Path) -> None:
 
 
 def problems(content: Mapping[str, Any], root: Path = ROOT) -> list[str]:
-    """Return one line for each script or room that is listed but not reached, or the reverse."""
+    """Return one line per script or room that is listed but not reached, or the reverse."""
     found = []
     for name, stage in content["stages"].items():
         listed = {dep for dep in stage["deps"] if is_code(dep, root)}

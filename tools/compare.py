@@ -1,9 +1,8 @@
 """Command: print the experiments side by side, with a row per changed parameter and per verdict.
 
-`dvc exp show` has a column per parameter, metric and dep, hundreds, of which few fit a terminal.
-Here every experiment is a column, and a line is as wide as the terminal at most: columns beyond
-that follow below. DVC leaves out empty mappings, so a language that was added is not among what
-was changed.
+`dvc exp show` has hundreds of columns, one per parameter, metric and dep, of which few fit a
+terminal. Here every experiment is a column, and no line is wider than the terminal: more columns
+follow below. DVC leaves out empty mappings, so an added language is not among the changes.
 """
 
 import re
@@ -17,17 +16,20 @@ from dvc.api import exp_show
 from ruamel.yaml import YAML
 
 EFFECT = re.compile(r"metrics/verdicts/(\w+)\.json:effect")
-WIDEST = 40  # characters of a value; of longer ones the end is shown
+WIDEST = 40  # characters of a value; longer ones show their end
 NONE = "-"
 
 
 def table(experiments: Sequence[Mapping[str, Any]], sections: Sequence[str]) -> pd.DataFrame:
-    """Return texts: what differs between the experiments, then each claim's effect and verdict.
+    """Return the parameters that differ between experiments, then each claim's effect and verdict.
 
     Args:
         experiments: As `dvc.api.exp_show` returns them: the workspace first, which is left out
-            where it is as one of the others.
-        sections: The first words of the parameters' names.
+            if it equals another one.
+        sections: Top-level keys of params.yaml.
+
+    Returns:
+        One row per parameter or claim, one column per experiment, all text.
     """
     first, *others = [dict(_rows(experiment, sections)) for experiment in experiments]
     names = [str(experiment["Experiment"] or experiment["rev"]) for experiment in experiments]
@@ -38,7 +40,7 @@ def table(experiments: Sequence[Mapping[str, Any]], sections: Sequence[str]) -> 
 
 
 def _rows(experiment: Mapping[str, Any], sections: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield an experiment's state and parameters, and then what it says of each claim."""
+    """Yield an experiment's state, its parameters, and then each claim's effect and verdict."""
     yield "state", _text(experiment["State"])
     for name, value in experiment.items():
         parameter = name.removeprefix("params.yaml:")
@@ -51,17 +53,17 @@ def _rows(experiment: Mapping[str, Any], sections: Sequence[str]) -> Iterator[tu
 
 
 def _text(value: Any) -> str:
-    """Return a number's three significant digits, of whole numbers all, or a text's end."""
+    """Return a number with three significant digits, a whole number, or the end of a text."""
     if value is None:
         return NONE
-    if isinstance(value, float):  # as which DVC returns whole numbers too
+    if isinstance(value, float):  # DVC returns whole numbers as floats too
         return f"{value:.0f}" if value.is_integer() else f"{value:.3g}"
     text = str(value)
     return text if len(text) <= WIDEST else f"…{text[1 - WIDEST :]}"
 
 
 def main() -> None:
-    """Print the experiments that were made from the current commit."""
+    """Print the experiments made from the current commit."""
     sections = list(YAML(typ="safe").load(Path("params.yaml")))
     width = shutil.get_terminal_size((120, 24)).columns
     print(table(exp_show(), sections).to_string(line_width=width))

@@ -7,7 +7,7 @@ from neuron_atlas.wording import templates
 
 
 def main(arguments: list[str]) -> int:
-    """Check the folder named, or ours; return 1 if a template is broken, else 0."""
+    """Check the named folder, or ours; return 1 if a template is broken, else 0."""
     folder = Path(arguments[0]) if arguments else templates.FOLDER
     found = templates.lint(folder)
     codes = templates.languages(folder)

@@ -1,8 +1,8 @@
-"""Command: put right what a killed DVC can leave of its own files, so that it runs again.
+"""Command: repair the files that a killed DVC leaves half written, so that it runs again.
 
-DVC writes `dvc.lock` and its list of files in use, `.dvc/tmp/rwlock`, in place. Killed while it
-does, or on a full disk, it leaves half a file, with which it refuses to run. And a process that was
-killed is taken for alive once another has its number, as after the restart of a container.
+DVC writes `dvc.lock` and its list of files in use, `.dvc/tmp/rwlock`, in place. If it is killed
+meanwhile, or the disk is full, half a file is left, with which it refuses to run. And it takes a
+killed process for alive once another process has its number, as after a container's restart.
 """
 
 import json
@@ -26,7 +26,7 @@ STAGE = re.compile(r"^  \S.*:$", re.MULTILINE)
 
 
 def main(root: Path = Path()) -> list[str]:
-    """Mend a repository's files, unless DVC is writing them; return a line for each mended one."""
+    """Repair a repository's files unless DVC is writing them; return one line per repaired file."""
     if _is_sound(root / RESULTS) and _is_free(root / IN_USE):
         return []
     (root / GUARD).parent.mkdir(exist_ok=True)
@@ -38,9 +38,9 @@ def main(root: Path = Path()) -> list[str]:
 
 
 def _mend_results(file: Path) -> list[str]:
-    """Keep the stages that are whole: the others' results are in DVC's run-cache.
+    """Keep the complete stages; the results of the others are in DVC's run-cache.
 
-    A file that is damaged elsewhere than at its end, as by a merge, is left as it is.
+    A file that is damaged anywhere but at its end, as by a merge, is left as it is.
     """
     if _is_sound(file):
         return []
@@ -62,7 +62,7 @@ def _is_sound(file: Path) -> bool:
 
 
 def _is_whole(text: str) -> bool:
-    """Return whether DVC can read it, and it does not end within a number or a result."""
+    """Return whether DVC can read the text, and it does not end inside a number or a result."""
     try:
         content = COMPILED_LOCKFILE_SCHEMA(YAML(typ="safe").load(text))
     except (YAMLError, Invalid):
@@ -73,7 +73,7 @@ def _is_whole(text: str) -> bool:
 
 
 def _is_described(out: Mapping[str, Any]) -> bool:
-    """Return whether a result has all that DVC writes of a file, or of a folder."""
+    """Return whether a result has every key that DVC writes for a file or a folder."""
     return "size" in out and (not out["md5"].endswith(".dir") or "nfiles" in out)
 
 
@@ -89,7 +89,7 @@ def _mend_in_use(file: Path) -> list[str]:
 
 
 def _is_free(file: Path) -> bool:
-    """Return whether DVC can read the file, or there is none, and knows who is alive."""
+    """Return whether DVC can read the file, if it exists, and a process in it is really DVC's."""
     if not file.exists():
         return True
     try:

@@ -61,7 +61,7 @@ class Measured:
     relation_neurons: Path
 
 
-def conclude(measured: Measured, out: Path, how: Effects, *, applied: Interference) -> None:
+def write_summary(measured: Measured, out: Path, how: Effects, *, applied: Interference) -> None:
     """Write `cells`, `doses`, `transfer`, `languages` (Parquet) and `summary.json` to `out`.
 
     Args:

@@ -49,7 +49,7 @@ class Conclusions(Section):
     """Of both."""
 
 
-def conclude(measured: Measured, out: Path, how: Conclusions) -> None:
+def write_summary(measured: Measured, out: Path, how: Conclusions) -> None:
     """Write `summary.json` and the parts' tables to the folder `out`."""
     again: dict[str, Any] = {"n_resamples": how.n_resamples, "seed": how.seed}
     limits, folders = how.negligible, measured.degenerate_neurons
