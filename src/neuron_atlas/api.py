@@ -188,7 +188,7 @@ def integrated_gradients(
     *,
     baseline: Literal["zero", "occlusion"] = "zero",
     target: Literal["log_probability", "probability"] = "log_probability",
-    steps: int = 16,
+    steps: int = 32,
 ) -> Float32[np.ndarray, "*prompt layer neuron"]:
     """Attribute an answer's score to every neuron at the answer position.
 
@@ -224,7 +224,7 @@ def integrated_gradients(
             f"got {baseline!r} and {target!r}"
         )
     texts, wanted = _texts(prompts, "prompts"), _texts(answers, "answers")
-    if len(texts) != len(wanted) or isinstance(prompts, str) != isinstance(answers, str):
+    if len(texts) != len(wanted):
         raise ValueError(
             f"expected one answer per prompt, got {len(texts)} prompts and {len(wanted)} answers"
         )
