@@ -118,9 +118,50 @@ def test_the_tool_puts_the_list_right_and_keeps_comments(tmp_path: Path) -> None
     assert re.findall("#.*", file.read_text()) == re.findall("#.*", (ROOT / "dvc.yaml").read_text())
 
 
+def test_the_closure_counts_what_is_behind_a_name_of_the_package(tmp_path: Path) -> None:
+    package = tmp_path / "src" / "pkg"
+    (package / "room").mkdir(parents=True)
+    lazy = "if TYPE_CHECKING:\n    from pkg.api import name\n"
+    (package / "__init__.py").write_text(lazy)
+    (package / "api.py").write_text("from pkg.room import thing\n")
+    (package / "room" / "__init__.py").write_text("")
+    (package / "room" / "thing.py").write_text("")
+    behind = {package / "__init__.py", package / "api.py", package / "room" / "thing.py"}
+    for statement, found in (
+        ("import pkg", behind),
+        ("from pkg import name", behind),
+        ("from pkg.room import thing", {package / "room" / "thing.py"}),
+        ("import pkg.room.thing", {package / "room" / "thing.py"}),
+    ):
+        (tmp_path / "run.py").write_text(f"{statement}\n")
+        assert closure.modules_of(tmp_path / "run.py", tmp_path / "src") == found, statement
+
+
+def test_no_stage_reaches_the_public_names() -> None:
+    front = {ROOT / SOURCE / "__init__.py", ROOT / SOURCE / "api.py"}
+    for name in STAGES:
+        assert not front & closure.modules_of(ROOT / "stages" / f"{name}.py", ROOT / "src"), name
+
+
 def test_the_package_itself_runs_no_code() -> None:
-    body = ast.parse((ROOT / "src/neuron_atlas/__init__.py").read_text()).body
-    assert [type(node) for node in body] == [ast.Expr]
+    """Its public names are loaded when used; tests/test_api.py looks at what an import loads."""
+    document, typing, names, lazy = ast.parse((ROOT / SOURCE / "__init__.py").read_text()).body
+    assert isinstance(document, ast.Expr)
+    assert ast.unparse(typing) == "from typing import TYPE_CHECKING"
+    assert isinstance(names, ast.Assign)
+    assert ast.unparse(names.targets[0]) == "__all__"
+    assert isinstance(lazy, ast.If)
+    assert ast.unparse(lazy.test) == "TYPE_CHECKING"
+    functions = [node.name for node in lazy.orelse if isinstance(node, ast.FunctionDef)]
+    assert functions == ["__getattr__", "__dir__"]
+    assert len(functions) == len(lazy.orelse)
+
+
+def test_rooms_themselves_run_no_code() -> None:
+    rooms = list((ROOT / SOURCE).glob("*/__init__.py"))
+    assert rooms
+    for room in rooms:
+        assert [type(node) for node in ast.parse(room.read_text()).body] == [ast.Expr], room
 
 
 @each_stage

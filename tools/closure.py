@@ -21,8 +21,9 @@ def modules_of(script: Path, source: Path) -> set[Path]:
     """Return the modules of `source` that a script imports, and those that they import in turn.
 
     Imports inside functions count. Other scripts that the script imports for their schemas count
-    too, but not what those import: each stage checks its own section again when it runs.
-    `__init__.py` does not count.
+    too, but not what those import: each stage checks its own section again when it runs. An
+    `__init__.py` counts where a name is taken from it, as the public ones are from the package's;
+    those of rooms hold a docstring alone.
     """
     found: set[Path] = set()
     queue = [script]
@@ -35,20 +36,27 @@ def modules_of(script: Path, source: Path) -> set[Path]:
 
 def _imported(file: Path, folder: Path) -> set[Path]:
     nodes = ast.walk(ast.parse(file.read_text(encoding="utf-8")))
-    names = {name for node in nodes for name in _names(node)}
-    paths = {folder.joinpath(*name.split(".")).with_suffix(".py") for name in names}
+    paths = {path for node in nodes for path in _modules(node, folder)}
     return {path for path in paths if path.exists()}
 
 
-def _names(node: ast.AST) -> list[str]:
-    """Return the dotted names of an import statement that may be modules."""
+def _modules(node: ast.AST, folder: Path) -> list[Path]:
+    """Return the files that an import statement may mean, whether or not they are there."""
     if isinstance(node, ast.Import):
-        return [alias.name for alias in node.names]
-    if isinstance(node, ast.ImportFrom):
-        if node.level:
-            raise ValueError(f"line {node.lineno}: relative imports are not followed")
-        return [str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return []
+        return [file for alias in node.names for file in _files(folder, alias.name)]
+    if not isinstance(node, ast.ImportFrom):
+        return []
+    if node.level:
+        raise ValueError(f"line {node.lineno}: relative imports are not followed")
+    inside = [_files(folder, f"{node.module}.{alias.name}") for alias in node.names]
+    taken = [] if all(any(f.exists() for f in files) for files in inside) else [str(node.module)]
+    return [f for files in (*inside, *(_files(folder, name) for name in taken)) for f in files]
+
+
+def _files(folder: Path, name: str) -> tuple[Path, Path]:
+    """Return where a module of a dotted name is, if it is a file, and if it is a package."""
+    path = folder.joinpath(*name.split("."))
+    return path.with_suffix(".py"), path / "__init__.py"
 
 
 def script_of(stage: Mapping[str, Any]) -> str:

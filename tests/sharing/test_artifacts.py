@@ -17,19 +17,24 @@ FOUND = {  # a file of each artifact, below its folder
     "language-neurons": ("sets.parquet", "summary.json"),
     "degenerate-neurons": ("en/sets.parquet", "fr/sets.parquet", "en/meta.json"),
 }
+LIBRARY = f"import sys; sys.path.insert(0, {str(ROOT / 'src')!r})\n"  # as if it were installed
 CHECK = """
 import json, torch
 sizes = {}
-for layer, block in enumerate(model.model.layers):
-    def keep(module, inputs, layer=layer):
+for layer, part in enumerate(lm.blocks):
+    def keep(module, inputs, output, layer=layer):
         sizes[layer] = inputs[0].abs().amax((0, 1))
-    block.mlp.down_proj.register_forward_pre_hook(keep)
+    part.mlp.down_proj.register_forward_hook(keep)
 ids = torch.tensor([[1, 5, 9, 30]])
 with torch.no_grad():
-    changed = model(ids).logits - AutoModelForCausalLM.from_pretrained("model")(ids).logits
-off = [float(sizes[layer][index]) for layer, index in zip(capital["layer"], capital["index"])]
+    clean = lm.network(ids).logits
+    with na.switched_off(lm, sets["capital"]):
+        changed = lm.network(ids).logits - clean
+off = [float(sizes[neuron.layer][neuron.index]) for neuron in sets["capital"]]
 n_on = sum(int((size > 0).sum()) for size in sizes.values())
-print(json.dumps({"off": off, "n_on": n_on, "changed": float(changed.abs().max())}))
+chosen = [[neuron.layer, neuron.index] for neuron in sets["capital"]]
+found = {"off": off, "n_on": n_on, "changed": float(changed.abs().max()), "chosen": chosen}
+print(json.dumps(found))
 """
 
 
@@ -129,10 +134,13 @@ def test_the_ten_lines_of_the_page_switch_the_neurons_off(published: Path, other
     shell(other, block("sh", "Using a neuron set in your code"), published)
     code = block("python", "Using a neuron set in your code")
     assert len([line for line in code.splitlines() if line.strip()]) <= 10
-    found = json.loads(run(other, "python", "-c", code + CHECK).splitlines()[-1])
+    printed = run(other, "python", "-c", LIBRARY + code + CHECK).splitlines()
+    assert len(printed[0].strip("[]").split()) == 2  # what the page's own lines print
+    found = json.loads(printed[-1])
     sets = pd.read_parquet(other / "relation_neurons" / "sets.parquet")
-    chosen = sets[(sets["source"] == "pooled") & (sets["relation"] == "capital")]
-    assert found["off"] == [0.0] * len(chosen) == [0.0] * 8
+    rows = sets[(sets["source"] == "pooled") & (sets["relation"] == "capital")]
+    assert found["chosen"] == rows.sort_values("rank")[["layer", "index"]].to_numpy().tolist()
+    assert found["off"] == [0.0] * len(rows) == [0.0] * 8
     assert found["n_on"] > 200  # of 256: all others go on
     assert found["changed"] > 0
 

@@ -42,10 +42,25 @@ def load(name: str, schema: type[S], path: Path = PARAMS) -> S:
     sections = read_yaml(path)
     if name not in sections:
         raise ValueError(f"{path} has no section {name!r}; it has {sorted(sections)}")
+    return checked(name, schema, sections[name], where=f"{path}: ")
+
+
+def checked(name: str, schema: type[S], values: object, *, where: str = "") -> S:
+    """Return values as a `schema`.
+
+    Args:
+        name: What the values are called; it stands before each key in the message.
+        schema: What they have to fit.
+        values: A mapping.
+        where: Stands before the message, such as the file they come from.
+
+    Raises:
+        ValueError: they do not fit; one line says which key, what was expected and what came.
+    """
     try:
-        return schema.model_validate(sections[name])
+        return schema.model_validate(values)
     except ValidationError as error:
-        raise ValueError(f"{path}: {_explain(name, error)}") from error
+        raise ValueError(f"{where}{_explain(name, error)}") from error
 
 
 def load_languages(path: Path = PARAMS) -> tuple[str, ...]:
