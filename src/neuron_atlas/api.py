@@ -392,7 +392,7 @@ def switched_off(
     The value takes the place of the neuron's own at **every position** of every pass of `lm`: of
     the prompt, of the answer's tokens, and of what `lm.network.generate` adds. The pipeline's
     verdicts hold them, by default, at the answer position alone (`interference.positions`) and at
-    their mean (`interference.value`), which does less harm: figures from here are not theirs.
+    their mean (`interference.value`), so figures from here are not theirs.
     Sets may be nested; where two name the same neuron, the outer one's value is overwritten.
 
     Args:
