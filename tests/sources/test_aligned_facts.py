@@ -157,7 +157,7 @@ def test_the_limits_are_met_by_the_largest_size(
 ) -> None:
     triples = [Triple(f"s{i}", (f"o{min(i % 7, i % 3)}",)) for i in range(60)]
     limits = Limits(max_per_relation=most, max_candidates=candidates, max_majority_share=majority)
-    assert within(triples, limits) == slow_within(triples, limits)
+    assert within_limits(triples, limits) == slow_within(triples, limits)
 
 
 def test_a_relation_that_is_small_in_one_language_is_left_out_there() -> None:
