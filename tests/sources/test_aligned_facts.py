@@ -1,4 +1,4 @@
-"""The same facts in each language, with every true object right, within_limits the limits."""
+"""The same facts in each language, with every true object right, within the limits."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ import pytest
 from neuron_atlas.facts import fact_table
 from neuron_atlas.sources.aligned_facts import FactPlan, FactSets, build
 from neuron_atlas.sources.alignment import align
-from neuron_atlas.sources.limits import Limits, Triple
+from neuron_atlas.sources.limits import Limits, Triple, within_limits
 from neuron_atlas.sources.raw import COLUMNS
 
 PLAN = FactPlan(
