@@ -15,12 +15,7 @@ import tiny
 from neuron_atlas.degenerate_neurons import search, suppression
 from neuron_atlas.degenerate_neurons.claims import ClaimPlan
 from neuron_atlas.degenerate_neurons.search import FoundSets
-from neuron_atlas.degenerate_neurons.settings import (
-    Checking,
-    DegenerateNeurons,
-    Search,
-    Use,
-)
+from neuron_atlas.degenerate_neurons.settings import Checking, DegenerateNeurons, Search, Use
 from neuron_atlas.degenerate_neurons.suppression import Bench, Request
 from neuron_atlas.model.language_model import LanguageModel, site_modules
 from neuron_atlas.recall import answers
