@@ -19,12 +19,12 @@ from neuron_atlas.neurons.relation_sets import POOLED, SETS, SIZE, SetsByRelatio
 from neuron_atlas.pipeline import store
 from neuron_atlas.pipeline.params import Count, Section
 from neuron_atlas.relation_neurons import best_sets
+from neuron_atlas.relation_neurons.pooling import pool
 from neuron_atlas.relation_neurons.scores import (
     OverTemplates,
     Scored,
     Size,
     eligible,
-    pool,
     score_language,
 )
 
