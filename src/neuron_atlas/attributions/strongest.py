@@ -167,7 +167,7 @@ def _sizes(clean: clean_pass.CleanPass) -> clean_pass.PointScores:
 def _kept(
     method: str, part: Attributed, listed: Sequence[Mapping[str, Any]], plan: AttributionPlan
 ) -> list[pd.DataFrame]:
-    """Return the strongest neurons of each prompt of a batch."""
+    """Return the strongest neurons of each prompt in a batch."""
     error = gradients.completeness_error(part.scores, part.difference).tolist()
     tables = []
     for k, i in enumerate(part.places.tolist()):

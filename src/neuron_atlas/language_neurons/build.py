@@ -37,7 +37,7 @@ class Inputs:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Layers, and neurons of a layer."""
+        """Layers, and neurons per layer."""
         n_layers, n_neurons = next(iter(self.relations.values())).size.shape
         return n_layers, n_neurons
 

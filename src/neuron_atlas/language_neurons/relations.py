@@ -57,9 +57,10 @@ def shared_by_relation(
 def both_kinds(
     facts: pd.DataFrame, relations: pd.DataFrame, shape: tuple[int, int]
 ) -> dict[str, Any]:
-    """Return how many neurons are language-independent for a fact and for its relation.
+    """Count the neurons that are language-independent both for a fact and for its relation.
 
-    The p is that of at least as many by chance, given both kinds' numbers per relation and layer.
+    The p-value is that of at least as many by chance, given both kinds' numbers per relation and
+    layer.
     """
     count, histograms = 0, []
     size = {"n_layers": shape[0], "n_neurons": shape[1]}

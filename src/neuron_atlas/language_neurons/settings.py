@@ -11,14 +11,14 @@ class SharingRule(Section):
     """What makes a neuron language-independent, and how chance is measured."""
 
     k: Count
-    """Strongest neurons of a fact in one language."""
+    """Strongest neurons per fact and language."""
     share: ShareOrAll
-    """Share of the fact's paraphrases in which a neuron must be attributed something."""
+    """Share of the fact's paraphrases in which a neuron's attribution must be positive."""
     min_languages: Annotated[int, Field(ge=2)] | Literal["all"]
-    """Languages that share a neuron, or `all`; a fact of fewer languages needs all of them."""
+    """Languages that must share a neuron, or `all`; a fact known in fewer needs all of its own."""
     n_permutations: Annotated[int, Field(ge=19)]
-    """Deals of the sets to other facts, for the null."""
+    """Times that the sets are dealt to other facts, for the null."""
     n_draws: Count
     """Matched random sets."""
     seed: int
-    """Of deals and draws."""
+    """Seed of the deals and draws."""

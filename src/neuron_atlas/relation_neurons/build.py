@@ -35,7 +35,7 @@ class SetPlan(Section):
     """What a relation's set of neurons is, and how chance is measured."""
 
     k: Count
-    """Neurons of a set."""
+    """Neurons per set."""
     templates: OverTemplates
     """Score over a relation's paraphrases: the least (`min`) or the `mean`."""
     min_facts: Count
@@ -112,7 +112,7 @@ def build(folders: Mapping[str, Path], out: Path, plan: SetPlan) -> None:
 def _usable(
     language: str, folder: Path, *, min_facts: int
 ) -> tuple[list[str], list[dict[str, Any]]]:
-    """Return a language's relations that can be told from others, and why the rest cannot."""
+    """Return the language's relations that can be compared with others, and why the rest cannot."""
     relations, short = eligible(files.read_index(folder), min_facts=min_facts)
     skipped = []
     if len(relations) < 2:
@@ -167,7 +167,7 @@ def _pooled(found: list[ScoredSource]) -> ScoredSource:
 
 
 def _write(folder: Path, parts: Mapping[str, SelectedSource], languages: list[str]) -> None:
-    """Write each source apart, so that a language's interference depends on its own sets alone."""
+    """Write each source to its own folder, so that a language's stages depend on its sets only."""
     store.write_table(
         folder / SETS, pd.concat([part.table for part in parts.values()], ignore_index=True)
     )
