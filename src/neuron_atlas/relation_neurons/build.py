@@ -32,27 +32,27 @@ ALONE = "the language has no other relation to compare it with"
 
 
 class SetPlan(Section):
-    """What a relation's set of neurons is, and how chance is measured."""
+    """How each relation's set of neurons is chosen, and how chance is measured."""
 
     k: Count
     """Neurons per set."""
     templates: OverTemplates
     """Score over a relation's paraphrases: the least (`min`) or the `mean`."""
     min_facts: Count
-    """Known facts that a relation needs in each half of the subjects."""
+    """Known facts that each relation needs in each half of the subjects."""
     massive: Annotated[float, Field(gt=1)]
     """A unit is massive if its largest activation exceeds this many times its layer's median
     largest activation (Sun et al. 2024 call such values massive activations)."""
     exclude_massive: bool
     """Whether massive units are left out of sets and of their random controls."""
     n_permutations: Count
-    """Shufflings of the labels for the null of the score."""
+    """How often labels are shuffled for the null of the score."""
     n_null_neurons: Count
     """Neurons sampled in each layer for that null."""
     n_draws: Annotated[int, Field(ge=2)]
-    """Matched random sets whose held-out score stands beside each set's."""
+    """Matched random sets per set, whose held-out scores are compared with its own."""
     seed: int
-    """Of shufflings and draws."""
+    """Seed of the shufflings and draws."""
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ class Limits(Section):
     """How many facts and answers to keep."""
 
     max_per_relation: Annotated[int, Field(ge=4)] | None
-    """Largest number of facts per relation, of `builtin` the most prominent ones; `null` keeps all."""
+    """Largest number of facts per relation, of `builtin` the most prominent; `null` keeps all."""
     max_candidates: Annotated[int, Field(ge=2)]
     """Largest number of possible answers per relation."""
     max_majority_share: ShareOrAll
