@@ -21,17 +21,13 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from neuron_atlas.api import (
-        average_precision,
-        built_in_facts,
+    from neuron_atlas.api.loading import built_in_facts, load_model
+    from neuron_atlas.api.reading import (
         integrated_gradients,
-        load_model,
         log_probabilities,
-        matched_random,
-        read_sets,
         record_activations,
-        switched_off,
     )
+    from neuron_atlas.api.sets import average_precision, matched_random, read_sets, switched_off
     from neuron_atlas.neurons.addresses import Neuron
 else:
 
@@ -41,7 +37,10 @@ else:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from importlib import import_module
 
-        return getattr(import_module("neuron_atlas.api"), name)
+        room = {"load_model": "api.loading", "built_in_facts": "api.loading"}
+        room |= dict.fromkeys(("log_probabilities", "record_activations"), "api.reading")
+        room |= {"integrated_gradients": "api.reading", "Neuron": "neurons.addresses"}
+        return getattr(import_module(f"neuron_atlas.{room.get(name, 'api.sets')}"), name)
 
     def __dir__() -> list[str]:
         """Return the names of the module, the public ones included."""

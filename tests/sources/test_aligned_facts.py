@@ -1,4 +1,4 @@
-"""The same facts in each language, with every true object right, within_limits the limits."""
+"""The same facts in each language, with every true object right, within the limits."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ import pytest
 from neuron_atlas.facts import fact_table
 from neuron_atlas.sources.aligned_facts import FactPlan, FactSets, build
 from neuron_atlas.sources.alignment import align
-from neuron_atlas.sources.limits import Limits, Triple
+from neuron_atlas.sources.limits import Limits, Triple, within_limits
 from neuron_atlas.sources.raw import COLUMNS
 
 PLAN = FactPlan(
@@ -157,7 +157,7 @@ def test_the_limits_are_met_by_the_largest_size(
 ) -> None:
     triples = [Triple(f"s{i}", (f"o{min(i % 7, i % 3)}",)) for i in range(60)]
     limits = Limits(max_per_relation=most, max_candidates=candidates, max_majority_share=majority)
-    assert within(triples, limits) == slow_within(triples, limits)
+    assert within_limits(triples, limits) == slow_within(triples, limits)
 
 
 def test_a_relation_that_is_small_in_one_language_is_left_out_there() -> None:

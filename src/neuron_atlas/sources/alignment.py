@@ -6,13 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from neuron_atlas.sources.cleaning import (
-    REASONS,
-    REPEATED,
-    count_reasons,
-    drop_reasons,
-    repeated,
-)
+from neuron_atlas.sources.cleaning import REASONS, REPEATED, count_reasons, drop_reasons, repeated
 
 SEPARATOR = "\x1f"  # in no id
 DROPPED = (*REPEATED, "unaligned", *REASONS, "lost_elsewhere")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 BUILD = "from setuptools import build_meta; build_meta.build_wheel({!r})"
 
 
@@ -49,7 +49,7 @@ def test_every_file_of_the_package_travels(wheel: zipfile.ZipFile) -> None:
         "neuron_atlas/templates/en.yaml",
         "neuron_atlas/page/style.css",
         "neuron_atlas/page/index.html.j2",
-        "neuron_atlas/api.py",
+        "neuron_atlas/api/loading.py",
     } <= packed
 
 
