@@ -12,7 +12,7 @@ from torch import Tensor
 
 from defaults import by_default
 from neuron_atlas.degenerate_neurons.degeneracy import Members
-from neuron_atlas.degenerate_neurons.suppression import Bench, Request, up_to_pairs
+from neuron_atlas.degenerate_neurons.suppression import FactPrompts, PromptSets, up_to_pairs
 from neuron_atlas.model import hooks, language_model
 from neuron_atlas.model.language_model import LanguageModel, site_modules
 from neuron_atlas.model.tokens import continuation, encode
@@ -77,11 +77,11 @@ def _ours(lm: LanguageModel) -> Run:
             "log_probabilities": [[0.0] for _ in CAPITALS],
         }
     )
-    bench = Bench(lm, recalled)
-    requests = [Request(fact, 0, own) for fact, own in zip(CAPITALS, _sets(lm), strict=True)]
+    asked = FactPrompts(lm, recalled)
+    requests = [PromptSets(fact, 0, own) for fact, own in zip(CAPITALS, _sets(lm), strict=True)]
 
     def run() -> np.ndarray:
-        found = list(bench.suppress(requests))
+        found = list(asked.suppress(requests))
         return np.array([[f.clean, *(f.clean - d for d in f.drops.values())] for f in found])
 
     return run

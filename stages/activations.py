@@ -13,7 +13,7 @@ Params = extraction.Recording
 
 
 def main(model_folder: Path, recall_file: Path, out: Path, /) -> None:
-    """Write one safetensors file a layer and the table of the prompts in its rows."""
+    """Write one safetensors file per layer, and the table of the prompts in their rows."""
     params = load("activations", Params)
     prompts = prompt_choice.known_prompts(store.read_table(recall_file))
     lm = language_model.load(model_folder)

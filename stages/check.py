@@ -44,7 +44,7 @@ SCRIPTS: tuple[ModuleType, ...] = (
 
 
 def main(model_folder: Path, out: Path, /) -> None:
-    """Write a constant, so that a changed parameter re-runs this stage and no other by itself."""
+    """Write a constant, so that a changed parameter alone re-runs no other stage."""
     languages = params.load_languages()
     checks.codes(languages)
     sections = {

@@ -1,11 +1,11 @@
-"""Find one language's neurons that stand in for one another, and check facts with them."""
+"""Find one language's neurons that can replace one another, and check facts with them."""
 
 from pathlib import Path
 
 from neuron_atlas.degenerate_neurons import fact_checking, search, settings
 from neuron_atlas.degenerate_neurons.claims import CLAIMS, META
 from neuron_atlas.degenerate_neurons.degeneracy import PAIRS, SETS
-from neuron_atlas.degenerate_neurons.suppression import Bench
+from neuron_atlas.degenerate_neurons.suppression import FactPrompts
 from neuron_atlas.model import language_model
 from neuron_atlas.neurons import knowledge_sets, relation_sets
 from neuron_atlas.pipeline import checkpoints, store
@@ -28,10 +28,12 @@ def main(
         checkpoints.key(f"{name} {language}", inputs, params.model_dump())
         for name in ("pairs", "claims")
     ]
-    bench = Bench(lm, recalled[recalled["fact"].isin(stored["fact"])])
+    prompts = FactPrompts(lm, recalled[recalled["fact"].isin(stored["fact"])])
     graded = knowledge_sets.grade_neurons(stored, method=fact_checking.METHOD)
-    found = search.find(bench, recalled, graded, source, params, key=keys[0])
-    checked = fact_checking.check(lm, recalled, found.sets, stored, source, params, key=keys[1])
+    found = search.find_sets(prompts, recalled, graded, source, params, key=keys[0])
+    checked = fact_checking.check_facts(
+        lm, recalled, found.sets, stored, source, params, key=keys[1]
+    )
     with store.whole(out) as folder:
         store.write_table(folder / PAIRS, found.pairs)
         store.write_table(folder / SETS, found.sets)

@@ -1,4 +1,4 @@
-"""Change facts in every language through neurons found in a few, and measure what follows."""
+"""Change facts in every language through neurons found in a few, and measure the effects."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ Params = EditingPlan
 
 
 def main(model_folder: Path, recall: Path, scores: Path, relations: Path, out: Path, /) -> None:
-    """Write what suppressing, enhancing and editing each arm's neurons does."""
+    """Write the effects of suppressing, enhancing and editing each arm's neurons."""
     params, languages = load("editing", Params), load_languages()
     given = experiment.Inputs(
         recall=store.by_language(recall, languages, suffix=".parquet"),

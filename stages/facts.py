@@ -15,7 +15,7 @@ Params = tables.Facts
 
 
 class RecallParams(Section, extra="ignore"):
-    """What the `recall` section asks of the facts."""
+    """What the facts depend on in the `recall` section."""
 
     shots: int
 

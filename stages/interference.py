@@ -1,9 +1,9 @@
-"""Switch one language's relation neurons and their controls off, and ask its held-out facts."""
+"""Switch off one language's relation neurons and their controls, and ask its held-out facts."""
 
 from pathlib import Path
 
 from neuron_atlas.interventions import arms
-from neuron_atlas.interventions.interference import Work, measure_held_out
+from neuron_atlas.interventions.interference import LanguageWork, measure_held_out
 from neuron_atlas.interventions.settings import Interference
 from neuron_atlas.model import language_model
 from neuron_atlas.neurons import relation_sets
@@ -23,7 +23,9 @@ def main(
     inputs = [Path(__file__), model_folder, recall_file, values, *sorted(sets.iterdir())]
     key = checkpoints.key(f"interference {language}", inputs, params.model_dump())
     lm, recalled = language_model.load(model_folder), store.read_table(recall_file)
-    store.write_table(out, measure_held_out(lm, plan, recalled, params, Work(values, key, size=8)))
+    store.write_table(
+        out, measure_held_out(lm, plan, recalled, params, LanguageWork(values, key, size=8))
+    )
     checkpoints.done(key)
 
 

@@ -3,12 +3,13 @@
 from pathlib import Path
 
 from neuron_atlas.language_neurons import build
+from neuron_atlas.language_neurons.settings import SharingRule
 from neuron_atlas.neurons import knowledge_sets, relation_sets
 from neuron_atlas.pipeline import store
 from neuron_atlas.pipeline.command import run
 from neuron_atlas.pipeline.params import load, load_languages
 
-Params = build.SharingRule
+Params = SharingRule
 
 
 def main(recall: Path, scores: Path, relations: Path, out: Path, /) -> None:

@@ -1,4 +1,4 @@
-"""Bring the model in as safetensors, with its provenance."""
+"""Fetch the model as safetensors, with its provenance."""
 
 from pathlib import Path
 

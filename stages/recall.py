@@ -13,7 +13,7 @@ Params = answers.Asking
 
 
 def main(model_folder: Path, facts_file: Path, out: Path, /) -> None:
-    """Write one row a prompt: the answer's log-probability, rank, and whether it is right."""
+    """Write one row per prompt: the answer's log-probability, rank, and whether it is right."""
     params = load("recall", Params)
     table = fact_table.read_facts(facts_file)
     asked = answers.with_demonstrations(table, shots=params.shots, seed=params.seed)

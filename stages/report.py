@@ -1,7 +1,5 @@
 """Sum up the run: small metrics, plots and one self-contained HTML page."""
 
-from pathlib import Path
-
 from neuron_atlas.pipeline.command import run
 from neuron_atlas.pipeline.params import Section, load, load_languages
 from neuron_atlas.report import build, inputs
@@ -15,37 +13,11 @@ class FactParams(Section, extra="ignore"):
     source: str
 
 
-def main(
-    model: Path,
-    facts_report: Path,
-    recall: Path,
-    consistency: Path,
-    relation_neurons: Path,
-    effects: Path,
-    knowledge: Path,
-    metrics: Path,
-    plots: Path,
-    page: Path,
-    /,
-) -> None:
+def main(read: inputs.Folders, write: build.Outputs, /) -> None:
     """Write the folders `metrics`, `plots` and `page`."""
-    folders = inputs.Folders(
-        model=model,
-        facts_report=facts_report,
-        recall=recall,
-        consistency=consistency,
-        relation_neurons=relation_neurons,
-        effects=effects,
-        knowledge=knowledge,
-    )
     source = load("facts", FactParams).source
-    build.write(
-        inputs.read_results(folders, load_languages(), fact_source=source),
-        load("report", Params),
-        metrics_folder=metrics,
-        plots_folder=plots,
-        page_folder=page,
-    )
+    results = inputs.read_results(read, load_languages(), fact_source=source)
+    build.write(results, load("report", Params), write)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Suppress and enhance the neurons that each way of selecting gives for one language's facts."""
+"""Suppress and enhance the neurons that each method selects for one language's facts."""
 
 from pathlib import Path
 

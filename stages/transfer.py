@@ -1,9 +1,9 @@
-"""Switch every language's relation neurons off while every language's held-out facts are asked."""
+"""Switch off every language's relation neurons, and ask every language's held-out facts."""
 
 from pathlib import Path
 
 from neuron_atlas.interventions import arms
-from neuron_atlas.interventions.interference import Work
+from neuron_atlas.interventions.interference import LanguageWork
 from neuron_atlas.interventions.settings import Interference
 from neuron_atlas.interventions.transfer import measure_languages
 from neuron_atlas.model import language_model
@@ -24,7 +24,7 @@ def main(model_folder: Path, recall: Path, values: Path, sets: Path, out: Path, 
     for language, file in recalls.items():
         inputs = [Path(__file__), model_folder, file, folders[language], *sorted(sets.glob("*/*"))]
         key = checkpoints.key(f"transfer {language}", inputs, params.model_dump())
-        works[language] = Work(folders[language], key, size=16)
+        works[language] = LanguageWork(folders[language], key, size=16)
     plan, lm = arms.transfer_arms(found, params), language_model.load(model_folder)
     store.write_table(out, measure_languages(lm, plan, recalls, params, works))
     for work in works.values():

@@ -9,7 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -176,11 +176,16 @@ def test_paths_on_the_command_line_are_deps_and_outs_and_the_other_way_round(nam
 
 @each_stage
 def test_the_signature_is_the_command_line(name: str) -> None:
-    signature = inspect.signature(script(name).main)
+    parameters = inspect.signature(script(name).main, eval_str=True).parameters.values()
     options = re.findall(r" --(\w+)", STAGES[name]["cmd"])
-    kinds = [parameter.kind for parameter in signature.parameters.values()]
-    assert kinds.count(inspect.Parameter.POSITIONAL_ONLY) == len(words(name))
-    assert list(signature.parameters)[len(words(name)) :] == options
+    paths = [p for p in parameters if p.kind is inspect.Parameter.POSITIONAL_ONLY]
+    assert sum(n_words(p.annotation) for p in paths) == len(words(name))
+    assert [p.name for p in parameters if p not in paths] == options
+
+
+def n_words(kind: type) -> int:
+    """Words on the command line that a positional parameter takes: a dataclass, one per field."""
+    return len(fields(kind)) if is_dataclass(kind) else 1
 
 
 def test_dvc_draws_the_plots_of_the_report() -> None:

@@ -131,10 +131,10 @@ def measure(run: Run, code: str, plan: list[arms.Arm]) -> pd.DataFrame:
     """Ask one language's held-out facts under each arm."""
     recalled = store.read_table(run.folder / "recall" / f"{code}.parquet")
     rows = prompt_choice.held_out(recalled, max_facts=3, seed=0)
-    value = interference.replacement(run.folder / "activations" / code, RELATIONS, "zero")
+    value = interference.replacement_values(run.folder / "activations" / code, RELATIONS, "zero")
     lm = language_model.load(run.folder / "model", device="cpu")
     off = interference.switched_off(lm, plan, value, site="hidden", everywhere=False)
-    return interference.measure(off, plan, rows, CandidateTokens(lm)).assign(language=code)
+    return interference.measure_arms(off, plan, rows, CandidateTokens(lm)).assign(language=code)
 
 
 def sources(run: Run) -> dict[str, relation_sets.RelationSets]:
@@ -207,10 +207,12 @@ def test_replacement_values_are_means_over_the_identification_half(run: Run) -> 
     """With three languages alike and five relations, a unit of one relation has mean 1/5."""
     folder = run.folder / "activations" / "xa"
     first = planted.NEURONS["first:epsilon"]
-    mean = interference.replacement(folder, RELATIONS, "mean")
+    mean = interference.replacement_values(folder, RELATIONS, "mean")
     assert mean.shape == (1, planted.N_LAYERS, planted.N_NEURONS)
     assert float(mean[0, first.layer, first.index]) == pytest.approx(0.2)
-    other = interference.replacement(folder, RELATIONS, "other_mean")[:, first.layer, first.index]
+    other = interference.replacement_values(folder, RELATIONS, "other_mean")[
+        :, first.layer, first.index
+    ]
     np.testing.assert_allclose(other, [0.25, 0.25, 0.25, 0.25, 0.0], atol=1e-7)
 
 

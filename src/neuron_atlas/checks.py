@@ -124,34 +124,44 @@ def stored(sections: Mapping[str, Any]) -> None:
         ValueError: a threshold is below the stored floor, more neurons are wanted than are
             stored, or fewer are edited than there are sources.
     """
-    kept = sections["attributions"]
+    checking = sections["degenerate_neurons"]["checking"]
     taus = {
         "selection.tau": sections["selection"]["tau"],
-        "degenerate_neurons.checking.tau": sections["degenerate_neurons"]["checking"]["tau"],
+        "degenerate_neurons.checking.tau": checking["tau"],
     }
-    for name, tau in taus.items():
-        if tau < kept["floor"]:
-            raise ValueError(
-                f"{name} is {tau}, but attributions.floor {kept['floor']} stores no weaker "
-                "neurons; raise the one or lower the other"
-            )
-    edited = sections["editing"]
-    if edited["neurons"] < edited["n_sources"]:
-        raise ValueError(
-            f"editing.neurons is {edited['neurons']}, too few for a part of each of "
-            f"{edited['n_sources']} sources; raise it or lower editing.n_sources"
-        )
+    search, edited = sections["degenerate_neurons"]["search"], sections["editing"]
     wanted = {
         "selection.max_neurons": sections["selection"]["max_neurons"],
         "language_neurons.k": sections["language_neurons"]["k"],
-        "degenerate_neurons.search.candidates": sections["degenerate_neurons"]["search"][
-            "candidates"
-        ],
-        "editing.neurons": sections["editing"]["neurons"],
+        "degenerate_neurons.search.candidates": search["candidates"],
+        "editing.neurons": edited["neurons"],
     }
-    for name, k in wanted.items():
-        if k > kept["keep"]:
+    _above_floor(taus, sections["attributions"]["floor"])
+    _one_per_source(edited["neurons"], edited["n_sources"])
+    _kept(wanted, sections["attributions"]["keep"])
+
+
+def _above_floor(taus: Mapping[str, float], floor: float) -> None:
+    for name, tau in taus.items():
+        if tau < floor:
             raise ValueError(
-                f"{name} is {k}, but attributions.keep stores {kept['keep']} neurons per prompt; "
-                "lower it or raise keep"
+                f"{name} is {tau}, but attributions.floor {floor} stores no weaker neurons; raise "
+                "the one or lower the other"
+            )
+
+
+def _one_per_source(neurons: int, n_sources: int) -> None:
+    if neurons < n_sources:
+        raise ValueError(
+            f"editing.neurons is {neurons}, too few for a part of each of {n_sources} sources; "
+            "raise it or lower editing.n_sources"
+        )
+
+
+def _kept(wanted: Mapping[str, int], keep: int) -> None:
+    for name, k in wanted.items():
+        if k > keep:
+            raise ValueError(
+                f"{name} is {k}, but attributions.keep stores {keep} neurons per prompt; lower it "
+                "or raise keep"
             )

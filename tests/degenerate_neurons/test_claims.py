@@ -37,7 +37,7 @@ def made(rows: pd.DataFrame, *, seed: int = 0, **changes: Any) -> pd.DataFrame:
     attributed = sorted(rows["subject"].unique())[:20]
     plan = PLAN.model_copy(update=changes)
     splits = claims.split_subjects(rows["subject"], attributed, plan, seed=seed)
-    return claims.make(rows, splits, plan, seed=seed)
+    return claims.make_claims(rows, splits, plan, seed=seed)
 
 
 def test_no_false_claim_is_one_of_the_fact_s_correct_objects_or_named_like_one() -> None:

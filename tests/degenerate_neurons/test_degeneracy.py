@@ -155,20 +155,20 @@ def test_growth_with_a_wide_beam_tries_every_set_whose_parts_stay_small(seed: in
     rising = [2, 3, 5, 7, 11]
     drops = {s: float(rng.choice([0.0, 0.1, 1.0], p=[0.5, 0.3, 0.2]))
              for k in (1, 2) for s in combinations(rising, k)}  # fmt: skip
-    found = degeneracy.grown(drops, rising, size=3, small=0.22, beam=1000)
+    found = degeneracy.sets_to_measure(drops, rising, size=3, small=0.22, beam=1000)
     every = [
         s
         for s in combinations(rising, 3)
         if all(drops[p] <= 0.22 for k in (1, 2) for p in combinations(s, k))
     ]
     assert found == every
-    assert set(degeneracy.grown(drops, rising, size=3, small=0.22, beam=1)) <= set(every)
+    assert set(degeneracy.sets_to_measure(drops, rising, size=3, small=0.22, beam=1)) <= set(every)
 
 
 def test_growth_asks_for_parts_that_were_not_measured() -> None:
     drops: dict[Members, float] = {s: 0.0 for k in (1, 2) for s in combinations(range(4), k)}
     drops[0, 1, 2] = 0.01
-    wanted = degeneracy.grown(drops, range(4), size=4, small=0.22, beam=1)
+    wanted = degeneracy.sets_to_measure(drops, range(4), size=4, small=0.22, beam=1)
     assert wanted == [(0, 1, 3), (0, 2, 3), (1, 2, 3), (0, 1, 2, 3)]
 
 
@@ -188,7 +188,7 @@ def test_agreement_by_hand_and_where_it_is_not_defined() -> None:
 def test_a_neuron_like_its_random_ones_matters_as_often_as_one_in_all() -> None:
     rng = np.random.default_rng(0)
     drop = rng.normal(size=(4000, 10, 6))
-    passed = degeneracy.matters(drop[:, 0], drop[:, 1:], negligible=0.0)
+    passed = degeneracy.exceeds_random(drop[:, 0], drop[:, 1:], negligible=0.0)
     assert passed.mean() == pytest.approx(1 / 10, abs=0.015)
-    assert degeneracy.matters(drop[:, 0] + 9, drop[:, 1:], negligible=0.0).all()
-    assert not degeneracy.matters(drop[:, 0] + 9, drop[:, 1:], negligible=99.0).any()
+    assert degeneracy.exceeds_random(drop[:, 0] + 9, drop[:, 1:], negligible=0.0).all()
+    assert not degeneracy.exceeds_random(drop[:, 0] + 9, drop[:, 1:], negligible=99.0).any()

@@ -71,11 +71,11 @@ def found(*sets: tuple[str, tuple[int, ...]], random: bool = False) -> pd.DataFr
 def test_a_relation_s_neurons_occur_in_more_than_the_share_of_the_largest_count() -> None:
     sets = {"r:1": ints(1, 2, 3), "r:2": ints(1, 2), "r:3": ints(1, 2), "r:4": ints(1)}
     relations = dict.fromkeys(["r:1", "r:2", "r:3", "r:4", "r:5"], "r") | {"q:1": "q"}
-    kept = fact_checking.collected(sets, relations, share=0.7)
+    kept = fact_checking.collect(sets, relations, share=0.7)
     assert {r: n.tolist() for r, n in kept.items()} == {"r": [1, 2]}  # counts 4, 3, 1: above 2.8
-    strict = fact_checking.collected(sets, relations, share=0.75)
+    strict = fact_checking.collect(sets, relations, share=0.75)
     assert strict["r"].tolist() == [1]  # 3 of 4 is not more than the share
-    assert fact_checking.collected({}, relations, share=0.7) == {}
+    assert fact_checking.collect({}, relations, share=0.7) == {}
 
 
 def test_random_sets_and_unconfirmed_ones_are_no_degenerate_neurons() -> None:
@@ -110,7 +110,7 @@ def test_only_training_facts_give_neurons() -> None:
 
 
 def check(lm: LanguageModel, recalled: pd.DataFrame, sets: pd.DataFrame) -> fact_checking.Checked:
-    return fact_checking.check(
+    return fact_checking.check_facts(
         lm,
         recalled,
         sets,
@@ -158,9 +158,9 @@ def test_a_relation_without_degenerate_neurons_scores_nothing_and_is_counted(
 def test_the_score_is_the_mean_attribution_of_the_claimed_answer(
     lm: LanguageModel, recalled: pd.DataFrame
 ) -> None:
-    made = claims.make(recalled, dict.fromkeys(recalled["subject"], "test"), PLAN, seed=0)
+    made = claims.make_claims(recalled, dict.fromkeys(recalled["subject"], "test"), PLAN, seed=0)
     sets = {"degenerate": {"rel": ints(0, 1)}, "knowledge": {"rel": ints(80 - 1)}, "random": {}}
-    table = fact_checking.by_neurons(lm, made, recalled, sets, HOW)
+    table = fact_checking.score_by_neurons(lm, made, recalled, sets, HOW)
     tokens = CandidateTokens(lm)
     texts = tokens.answers("w0 x", " ", ["x0", "x1", "x2", "x3"])
     row = made.iloc[5]
@@ -179,8 +179,8 @@ def test_the_score_is_the_mean_attribution_of_the_claimed_answer(
 
 
 def test_probabilities_are_those_of_the_recall_table(recalled: pd.DataFrame) -> None:
-    made = claims.make(recalled, dict.fromkeys(recalled["subject"], "test"), PLAN, seed=0)
-    table = fact_checking.by_probability(made.iloc[::-1].reset_index(drop=True), recalled)
+    made = claims.make_claims(recalled, dict.fromkeys(recalled["subject"], "test"), PLAN, seed=0)
+    table = fact_checking.score_by_probability(made.iloc[::-1].reset_index(drop=True), recalled)
     for row in table.itertuples():
         of_fact = recalled[(recalled["fact"] == row.fact) & (recalled["template"] == row.template)]
         values = np.asarray(of_fact["log_probabilities"].iloc[0], dtype=np.float64)
@@ -196,7 +196,8 @@ def test_the_choice_of_false_answers_does_not_look_at_the_model(recalled: pd.Dat
     plan = PLAN.model_copy(update={"n_negatives": 1})
     moved = recalled.assign(log_probabilities=[v[::-1] for v in recalled["log_probabilities"]])
     pd.testing.assert_frame_equal(
-        claims.make(recalled, splits, plan, seed=0), claims.make(moved, splits, plan, seed=0)
+        claims.make_claims(recalled, splits, plan, seed=0),
+        claims.make_claims(moved, splits, plan, seed=0),
     )
 
 

@@ -15,8 +15,13 @@ import tiny
 from neuron_atlas.degenerate_neurons import search, suppression
 from neuron_atlas.degenerate_neurons.claims import ClaimPlan
 from neuron_atlas.degenerate_neurons.search import FoundSets
-from neuron_atlas.degenerate_neurons.settings import Checking, DegenerateNeurons, Search, Use
-from neuron_atlas.degenerate_neurons.suppression import Bench, Request
+from neuron_atlas.degenerate_neurons.settings import (
+    Checking,
+    DegenerateNeurons,
+    OtherFacts,
+    Search,
+)
+from neuron_atlas.degenerate_neurons.suppression import FactPrompts, PromptSets
 from neuron_atlas.model.language_model import LanguageModel, site_modules
 from neuron_atlas.recall import answers
 from planted_pairs import UNIT
@@ -27,7 +32,7 @@ SEARCH = Search(candidates=5, n_draws=2, max_size=3, beam=100)
 SETTINGS = DegenerateNeurons(
     search=SEARCH,
     rule=RULE,
-    use=Use(n_facts=6, n_draws=9),
+    use=OtherFacts(n_facts=6, n_draws=9),
     claims=ClaimPlan(n_facts=99, n_negatives=3, train=1.0, validation=0.5),
     checking=Checking(
         share=0.7, tau=0.2, refine=0.7, n_draws=3, rule="graded", nodes=2, target="candidates"
@@ -48,10 +53,10 @@ def recalled(lm: LanguageModel) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def found(lm: LanguageModel, recalled: pd.DataFrame) -> FoundSets:
-    bench, source = Bench(lm, recalled), planted_pairs.source()
+    prompts, source = FactPrompts(lm, recalled), planted_pairs.source()
     rows = search.families(recalled, planted_pairs.graded(), source, SETTINGS)
-    measured = search.measure_families(bench, rows)
-    return search.examine(bench, rows, measured, source, SETTINGS)
+    measured = search.measure_families(prompts, rows)
+    return search.judge_families(prompts, rows, measured, source, SETTINGS)
 
 
 def members(sets: pd.DataFrame) -> set[tuple[str, str]]:
@@ -74,10 +79,10 @@ def test_the_planted_facts_are_known_and_the_units_do_what_is_said(
 ) -> None:
     assert recalled["known"].all()
     sets = [tuple(UNIT[n] for n in s) for s in ("a", "ab", "e", "ef", "t", "tu", "tuv")]
-    bench = Bench(lm, recalled)
+    prompts = FactPrompts(lm, recalled)
     facts = ["both", "both", "sum", "sum", "three", "three", "three"]
-    wanted = [Request(f"rel:{f}", 0, [s]) for f, s in zip(facts, sets, strict=True)]
-    drops = [next(iter(one.drops.values())) for one in bench.suppress(wanted)]
+    wanted = [PromptSets(f"rel:{f}", 0, [s]) for f, s in zip(facts, sets, strict=True)]
+    drops = [next(iter(one.drops.values())) for one in prompts.suppress(wanted)]
     np.testing.assert_allclose(drops, [0, 3, 0.17, 0.34, 0, 0, 3], atol=5e-3)
 
 
@@ -112,25 +117,25 @@ def test_only_neurons_that_other_facts_need_are_degenerate_not_redundant(found: 
 def test_what_holds_in_one_wording_alone_is_not_confirmed(
     lm: LanguageModel, recalled: pd.DataFrame
 ) -> None:
-    bench, source = Bench(lm, recalled), planted_pairs.source()
+    prompts, source = FactPrompts(lm, recalled), planted_pairs.source()
     rows = search.families(recalled, planted_pairs.graded(), source, SETTINGS)
-    measured = search.measure_families(bench, rows)
+    measured = search.measure_families(prompts, rows)
     held_out = rows.loc[rows["fact"] == "rel:both", "held_out"].iloc[0]
-    other = _Barred(bench, ("rel:both", int(held_out)))
-    again = search.examine(other, rows, measured, source, SETTINGS)
+    other = _Barred(prompts, ("rel:both", int(held_out)))
+    again = search.judge_families(other, rows, measured, source, SETTINGS)
     row = pair(again.pairs, "both", "ab")
     assert row[["found", "confirmed", "degenerate"]].tolist() == [True, False, False]
     assert pair(again.pairs, "spare", "cd")["degenerate"]
 
 
-class _Barred(Bench):
-    """A bench on which one prompt's answer needs every neuron: each set drops by 1 nat."""
+class _Barred(FactPrompts):
+    """Prompts on which one prompt's answer needs every neuron: each set drops by 1 nat."""
 
-    def __init__(self, bench: Bench, prompt: tuple[str, int]) -> None:
-        self._bench, self._prompt = bench, prompt
+    def __init__(self, prompts: FactPrompts, prompt: tuple[str, int]) -> None:
+        self._inner, self._prompt = prompts, prompt
 
-    def suppress(self, requests: list[Request]) -> Iterator[suppression.Suppressed]:
-        for request, one in zip(requests, self._bench.suppress(requests), strict=True):
+    def suppress(self, requests: list[PromptSets]) -> Iterator[suppression.AnswerDrops]:
+        for request, one in zip(requests, self._inner.suppress(requests), strict=True):
             barred = (request.fact, request.template) == self._prompt
             yield replace(one, drops=dict.fromkeys(one.drops, 1.0)) if barred else one
 
@@ -139,11 +144,11 @@ def test_a_language_of_one_paraphrase_confirms_nothing_and_still_finds(
     lm: LanguageModel, recalled: pd.DataFrame
 ) -> None:
     one = recalled[recalled["template"] == 0]
-    bench, source = Bench(lm, one), planted_pairs.source()
+    prompts, source = FactPrompts(lm, one), planted_pairs.source()
     rows = search.families(one, planted_pairs.graded(), source, SETTINGS)
     assert (rows["held_out"] == search.ABSENT).all()
-    measured = search.measure_families(bench, rows)
-    result = search.examine(bench, rows, measured, source, SETTINGS)
+    measured = search.measure_families(prompts, rows)
+    result = search.judge_families(prompts, rows, measured, source, SETTINGS)
     row = pair(result.pairs, "both", "ab")
     assert row[["found", "confirmed", "degenerate"]].tolist() == [True, False, True]
 
@@ -188,11 +193,11 @@ def test_pair_ablations_equal_one_full_forward_a_pair(family: str) -> None:
     near = rounding(np.concatenate(rows["log_probabilities"].tolist()), tiny.DEPTH)
     neurons = np.random.default_rng(0).choice(lm.n_layers * lm.n_neurons, 5, replace=False)
     sets = suppression.up_to_pairs(neurons.tolist())
-    bench = Bench(lm, rows)
-    wanted = [Request(f, 0, sets) for f in rows["fact"]]
+    prompts = FactPrompts(lm, rows)
+    wanted = [PromptSets(f, 0, sets) for f in rows["fact"]]
     moved = 0.0
-    for request, one in zip(wanted, bench.suppress(wanted), strict=True):
-        query = bench._queries[request.fact, 0]
+    for request, one in zip(wanted, prompts.suppress(wanted), strict=True):
+        query = prompts._queries[request.fact, 0]
         (answer,) = query.answers
         first = len(query.prompt.before) - (0 if lm.architecture.encoder else 1)
         last = first + len(answer) if lm.architecture.encoder else None

@@ -63,9 +63,9 @@ def choose(
     lm: LanguageModel, tables: Tables, scores: dict[str, pd.DataFrame], m: int
 ) -> list[NeuronSet]:
     sizes = dict.fromkeys(planted.LANGUAGES, planted_scores.source())
-    stored = arm_sets.Stored(tables, scores, sizes, target="log_probability")
+    stored = arm_sets.SetInputs(tables, scores, sizes, target="log_probability")
     how = HOW.model_copy(update={"neurons": m})
-    return arm_sets.choose(lm, stored, cases(lm, tables), how)
+    return arm_sets.choose_sets(lm, stored, cases(lm, tables), how)
 
 
 def test_every_arm_has_the_same_facts_and_as_many_neurons(
@@ -143,7 +143,7 @@ def test_the_second_step_sees_the_first_one_in_force(decoder: LanguageModel) -> 
     held = table.iloc[:1].assign(template=99)
     both = Tables({"xx": table, "yy": table}, {"xx": held, "yy": held})
     case = Case("f", "r", ("xx", "yy"), (), "o")
-    stored = arm_sets.Stored(both, scores={}, sizes={}, target="log_probability")
+    stored = arm_sets.SetInputs(both, scores={}, sizes={}, target="log_probability")
 
     def order(taken: np.ndarray) -> np.ndarray:
         return arm_sets._rescored(decoder, stored, [case], 1, {"f": taken})["f"]
@@ -228,4 +228,4 @@ def test_operations_count_every_set(planted_model: LanguageModel) -> None:
     sets = [NeuronSet(fact, "r", "m", unit("shared")) for fact in ("f", "g")]
     chosen = suppress_enhance.both_operations(planted_model, sets).edits.chosen
     assert chosen.flatten(1).sum(1).tolist() == [1] * 4
-    assert suppress_enhance.of_facts(sets, ["f", "h"]) == [0]
+    assert suppress_enhance.sets_of_facts(sets, ["f", "h"]) == [0]

@@ -13,7 +13,7 @@ import tiny
 from neuron_atlas.attributions.questions import Question, points
 from neuron_atlas.attributions.trace import record_trace
 from neuron_atlas.editing import descent
-from neuron_atlas.editing.descent import Descent, Task, search
+from neuron_atlas.editing.descent import Descent, FitTask, search
 from neuron_atlas.editing.value_edits import vectors
 from neuron_atlas.model.language_model import LanguageModel, site_modules
 from planted_scores import unit
@@ -21,7 +21,7 @@ from planted_scores import unit
 HOW = Descent(steps=12, rate=0.5, margin=2.0, max_norm=2.0)
 
 
-def a_task(lm: LanguageModel, *, seed: int = 0) -> Task:
+def a_task(lm: LanguageModel, *, seed: int = 0) -> FitTask:
     """Three prompts of two facts, two sets of three neurons each, in all layers."""
     prompts = []
     for prompt, new, old in (("a b c", 7, 8), ("d e f g h i", 9, 10), ("j", 11, 12)):
@@ -31,7 +31,7 @@ def a_task(lm: LanguageModel, *, seed: int = 0) -> Task:
     flat = np.random.default_rng(seed).choice(lm.n_layers * lm.n_neurons, size=12, replace=False)
     train, use = torch.ones(size, dtype=torch.bool), torch.ones(3, 2, dtype=torch.bool)
     neurons = torch.from_numpy(flat.reshape(size))
-    return Task(prompts, torch.tensor([0, 0, 1]), neurons, train, use)
+    return FitTask(prompts, torch.tensor([0, 0, 1]), neurons, train, use)
 
 
 def a_delta(lm: LanguageModel) -> Tensor:
@@ -56,7 +56,7 @@ def added(module: nn.Module, index: int, delta: Tensor, where: slice) -> Iterato
 
 
 @torch.no_grad()
-def full_gaps(lm: LanguageModel, task: Task, delta: Tensor) -> Tensor:
+def full_gaps(lm: LanguageModel, task: FitTask, delta: Tensor) -> Tensor:
     """Return log p(new) - log p(old) with one full forward a prompt and set."""
     result = torch.empty(len(task.prompts), task.neurons.shape[1])
     for p, point in enumerate(task.prompts):
@@ -119,7 +119,7 @@ def test_what_may_not_change_does_not_and_prompts_not_used_do_not_pull(
     delta = search(decoder, task, HOW)
     assert (delta[:, 0, 1:] == 0).all()
     assert (delta[:, 0, 0] != 0).any()
-    alone = Task(
+    alone = FitTask(
         [task.prompts[0], task.prompts[2]],
         task.fact[[0, 2]],
         task.neurons[:, :1],
@@ -139,7 +139,7 @@ def test_a_prompt_that_answers_the_new_object_already_is_left_alone(
         p if g > 0 else p._replace(token=p.choices[1], choices=(p.choices[1], p.choices[0]))
         for p, g in zip(task.prompts, gap[:, 0].tolist(), strict=True)
     ]
-    task = Task(asked, task.fact, task.neurons, task.train, task.use)
+    task = FitTask(asked, task.fact, task.neurons, task.train, task.use)
     delta = search(
         decoder, task, HOW.model_copy(update={"steps": 5, "margin": -20.0, "max_norm": 1.0})
     )
@@ -154,12 +154,12 @@ def test_an_edit_in_force_is_kept_and_changes_what_comes_next(planted_model: Lan
     prompts = [point._replace(token=new, choices=(new, old))]
     neurons = torch.from_numpy(unit("fact:alpha:s0", "language:xa:1"))[None, None]
     train, use = torch.tensor([[[True, False]]]), torch.ones(1, 1, dtype=torch.bool)
-    first_task = Task(prompts, torch.tensor([0]), neurons, train, use)
+    first_task = FitTask(prompts, torch.tensor([0]), neurons, train, use)
     how = Descent(steps=20, rate=0.4, margin=2.0, max_norm=2.0)
     first = search(planted_model, first_task, how)
     clean = record_trace(planted_model, prompts)
     assert descent.gaps(planted_model, clean, first_task, first).item() > 0  # it is done
-    second_task = Task(prompts, torch.tensor([0]), neurons, ~train, use)
+    second_task = FitTask(prompts, torch.tensor([0]), neurons, ~train, use)
     second = search(planted_model, second_task, how, start=first)
     undone = search(planted_model, second_task, how)
     torch.testing.assert_close(second[:, :, 0], first[:, :, 0], rtol=0, atol=0)
@@ -177,7 +177,7 @@ def test_an_edit_is_no_larger_than_it_must_be(planted_model: LanguageModel) -> N
     (point,) = points(planted_model, Question("xa_alpha_0 xa_s0 :", (0,)))
     words = planted.vocabulary()
     new, old = words["xa_alpha_a1"], words["xa_alpha_a0"]
-    task = Task(
+    task = FitTask(
         [point._replace(token=new, choices=(new, old))],
         torch.tensor([0]),
         torch.from_numpy(unit("fact:alpha:s0"))[None, None],
@@ -199,7 +199,7 @@ def test_bfloat16_edits_are_finite(family: str) -> None:
 def test_threads_do_not_race(decoder: LanguageModel) -> None:
     """The prompts of a fact add to one slope; in whatever order threads came, it would wander."""
     small, n_prompts, n_sets = a_task(decoder), 8, 400
-    task = Task(
+    task = FitTask(
         [small.prompts[i % 3] for i in range(n_prompts)],
         torch.zeros(n_prompts, dtype=torch.long),
         small.neurons[:1, :1].expand(1, n_sets, -1),

@@ -110,7 +110,7 @@ def test_every_arm_is_measured_on_the_same_prompts(folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def bench(planted_model: LanguageModel) -> tuple[fitted_edits.EditBench, list[Case]]:
+def given(planted_model: LanguageModel) -> tuple[fitted_edits.EditingSetup, list[Case]]:
     recalled = {name: planted_scores.recalled(planted_model, name) for name in planted.LANGUAGES}
     scores = {name: planted_scores.scores(table, name) for name, table in recalled.items()}
     tables, tokens = plan.read_tables(recalled, scores), CandidateTokens(planted_model)
@@ -124,17 +124,17 @@ def bench(planted_model: LanguageModel) -> tuple[fitted_edits.EditBench, list[Ca
         }.items()
     ]
     asked = plan.asked(tables, cases, n_unrelated=2, seed=0)
-    return fitted_edits.EditBench(planted_model, tables, sets, asked, HOW, tokens), cases
+    return fitted_edits.EditingSetup(planted_model, tables, sets, asked, HOW, tokens), cases
 
 
 def test_measured_edits_equal_a_plain_question_a_prompt(
-    bench: tuple[fitted_edits.EditBench, list[Case]],
+    given: tuple[fitted_edits.EditingSetup, list[Case]],
 ) -> None:
-    one, cases = bench
+    one, cases = given
     lm = one.lm
-    found = fitted_edits.edit(one, cases)
+    found = fitted_edits.measure_edits(one, cases)
     sets = {c.fact: [s for s in one.sets if s.fact == c.fact] for c in cases}
-    edits = fitted_edits.fit(one, cases, sets)
+    edits = fitted_edits.fit_edits(one, cases, sets)
     case = cases[0]
     for own, change in zip(sets[case.fact], edits[case.fact], strict=True):
         mine = found[(found["fact"] == case.fact) & (found["arm"] == own.method)]
@@ -158,12 +158,12 @@ def test_measured_edits_equal_a_plain_question_a_prompt(
 
 
 def test_facts_edited_together_or_alone_get_the_same_edit(
-    bench: tuple[fitted_edits.EditBench, list[Case]],
+    given: tuple[fitted_edits.EditingSetup, list[Case]],
 ) -> None:
-    one, cases = bench
+    one, cases = given
     together, alone = (
-        fitted_edits.edit(one, cases),
-        [fitted_edits.edit(one, [case]) for case in cases],
+        fitted_edits.measure_edits(one, cases),
+        [fitted_edits.measure_edits(one, [case]) for case in cases],
     )
     joined = pd.concat(alone, ignore_index=True)
     names = ["old_after", "new_after", "size"]
@@ -171,12 +171,12 @@ def test_facts_edited_together_or_alone_get_the_same_edit(
 
 
 def test_sequential_halves_are_fitted_one_after_the_other(
-    bench: tuple[fitted_edits.EditBench, list[Case]],
+    given: tuple[fitted_edits.EditingSetup, list[Case]],
 ) -> None:
     """The second language's neuron is silent in the first: each half does its own work."""
-    one, cases = bench
+    one, cases = given
     sets = {c.fact: [s for s in one.sets if s.fact == c.fact] for c in cases}
-    edits = fitted_edits.fit(one, cases, sets)
+    edits = fitted_edits.fit_edits(one, cases, sets)
     for case in cases:
         found = edits[case.fact][1]
         assert isinstance(found, ValueEdit)

@@ -16,7 +16,8 @@ from neuron_atlas.findings import languages
 from neuron_atlas.findings.verdict import Finding
 from neuron_atlas.language_neurons import language_map
 from neuron_atlas.language_neurons import shared as language_neurons_shared
-from neuron_atlas.language_neurons.build import Inputs, SharingRule, build
+from neuron_atlas.language_neurons.build import Inputs, build
+from neuron_atlas.language_neurons.settings import SharingRule
 from neuron_atlas.language_neurons.shared import (
     AtLeast,
     members,

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import results
-from neuron_atlas.report import metrics, page, plot_data, plots
+from neuron_atlas.report import build, metrics, page, plot_data, plots
 from neuron_atlas.report.inputs import Results
 
 ROOT = Path(__file__).parents[2]
@@ -307,7 +307,7 @@ def test_the_stage_writes_metrics_plots_and_page(
     stage = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(stage)
     outs = [tmp_path / name for name in ("metrics", "plots", "report")]
-    stage.main(*vars(at).values(), *outs)
+    stage.main(at, build.Outputs(*outs))
     names = {"summary", "facts", "recall", "relation_neurons", "interference", "knowledge"}
     names.add("verdicts")
     assert {path.stem for path in outs[0].iterdir()} == names

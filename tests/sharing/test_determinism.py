@@ -107,7 +107,9 @@ def interfered(lm: LanguageModel, recalled: pd.DataFrame, origin: Path, size: in
     value = torch.zeros(1, lm.n_layers, lm.n_neurons)
     off = interference.switched_off(lm, plan, value, site="hidden", everywhere=False)
     facts = prompt_choice.held_out(recalled, max_facts=2, seed=0)
-    return cut(facts, lambda part: interference.measure(off, plan, part, CandidateTokens(lm)), size)
+    return cut(
+        facts, lambda part: interference.measure_arms(off, plan, part, CandidateTokens(lm)), size
+    )
 
 
 def extracted(lm: LanguageModel, recalled: pd.DataFrame, folder: Path, size: int) -> Path:

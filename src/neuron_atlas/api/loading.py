@@ -72,7 +72,7 @@ def built_in_facts(
         language: Code of a language that has templates, such as `en`.
         relations: Names, such as `capital`; None takes ten of them.
         max_per_relation: Facts, those of the most prominent subjects; None keeps all.
-        max_candidates: Possible answers of a relation.
+        max_candidates: Largest number of possible answers per relation.
         max_majority_share: Share, in (0, 1], of a relation's facts that may have the same answer.
         paraphrases: Templates per relation.
         development_share: Share of the subjects for demonstrations, in [0, 1).

@@ -37,23 +37,23 @@ class AttributionPlan(Section):
     neuron's value, where all paths share one gradient), or `graded` (nodes that crowd at the
     baseline, for models that normalise the MLP's output)."""
     steps: Count | None
-    """Evaluations of a path; `null` takes the fewest that `attributions.tolerance` allows."""
+    """Evaluations per path; `null` takes the fewest that `attributions.tolerance` allows."""
     tolerance: Share
-    """Median error of completeness, measured on six prompts, that settles `steps` where they are
-    `null`; a share of the change of the target."""
+    """Largest median error of completeness if `steps` is `null`, on six prompts; a share of
+    the target's change."""
     zero_rule: RuleName
     """The rule of the zero-baseline scores that the others are compared with."""
     zero_steps: Count
     """Evaluations of these scores."""
     target: Target
     """What is explained: `log_probability`, `probability`, or `candidates`, the log-probability if
-    only the typed candidates could be said."""
+    only the typed candidates were possible answers."""
     max_facts: Count | None
     """Known facts per relation and language; `null` takes all."""
     keep: Count
-    """Neurons stored per prompt and method, at least."""
+    """Smallest number of neurons stored per prompt and method."""
     floor: Share
-    """All neurons above this share of a prompt's largest score are stored."""
+    """Neurons above this share of the prompt's largest score are all stored."""
 
     @property
     def quadrature(self) -> Quadrature:
@@ -167,7 +167,7 @@ def _sizes(clean: clean_pass.CleanPass) -> clean_pass.PointScores:
 def _kept(
     method: str, part: Attributed, listed: Sequence[Mapping[str, Any]], plan: AttributionPlan
 ) -> list[pd.DataFrame]:
-    """Return the strongest neurons of each prompt of a batch."""
+    """Return the strongest neurons of each prompt in a batch."""
     error = gradients.completeness_error(part.scores, part.difference).tolist()
     tables = []
     for k, i in enumerate(part.places.tolist()):

@@ -12,7 +12,11 @@ from neuron_atlas.pipeline import store
 from neuron_atlas.pipeline.params import Count, Section, Share, ShareOrAll
 
 CLAIMS, META = "claims.parquet", "meta.json"
-NEURONS = ("degenerate", "knowledge", "random")  # detectors by neurons, and by probability
+NEURONS = (
+    "degenerate",
+    "knowledge",
+    "random",
+)  # detectors by neurons; others: by probability
 DETECTORS = (*NEURONS, "claim_probability", "candidate_log_odds", "always_true")
 ClaimSplit = Literal["train", "validation", "test"]
 COLUMNS = ["fact", "relation", "subject", "split", "template", "place", "claimed", "label"]
@@ -22,23 +26,23 @@ class ClaimPlan(Section):
     """Which claims are made."""
 
     n_facts: Count
-    """Facts of a relation, at most, about which claims are made."""
+    """Largest number of facts per relation about which claims are made."""
     n_negatives: Count
-    """False claims beside each true one, at most."""
+    """Largest number of false claims per true one."""
     train: ShareOrAll
     """Share of the attributed subjects from which the detectors' neurons are collected."""
     validation: Share
-    """Share of all other subjects, for thresholds and weights; the rest is the test."""
+    """Share of all other subjects, for thresholds and weights; the rest are the test split."""
 
 
 def split_subjects(
     subjects: Iterable[str], attributed: Iterable[str], plan: ClaimPlan, *, seed: int
 ) -> dict[str, ClaimSplit]:
-    """Deal the subjects out by a hash of their names, so that no subject is in two splits.
+    """Split the subjects by a hash of their names, so that no subject is in two splits.
 
-    Neurons are collected from facts that have attributions, few and costly; claims can be made
-    about all facts. So `train` holds most of the attributed subjects and no other; the rest of them
-    and all other subjects are parted into `validation` and `test`.
+    Neurons are collected from facts that have attributions, which are few and costly; claims can be
+    made about all facts. So `train` holds most of the attributed subjects and no others; all other
+    subjects are divided between `validation` and `test`.
     """
     known = set(attributed)
     return {
@@ -51,22 +55,23 @@ def split_subjects(
     }
 
 
-def make(
+def make_claims(
     recalled: pd.DataFrame, splits: Mapping[str, ClaimSplit], plan: ClaimPlan, *, seed: int
 ) -> pd.DataFrame:
-    """Claim one true and some false answers of each fact outside `train`.
+    """Make one true claim and some false ones about each fact outside `train`.
 
-    The facts need not be known to the model: of known ones, whose right answer beats all others,
-    every claim could be told by the candidates' probabilities. Each is asked in its first template.
-    False answers are candidates of the relation that are none of the fact's correct objects, nor
-    named like one; a fact without such a candidate is left out. A relation's facts are dealt to
-    validation and test by `plan.validation`, so that a few facts a relation suffice for both.
+    The model need not know the facts: if it knew them all, the right answer would beat all others,
+    and the candidates' probabilities alone would tell every claim. Each fact is asked in its first
+    template. False answers are candidates of the relation that are not correct objects of the fact
+    and do not share a name with one; a fact without such a candidate is left out. The number of
+    facts per relation is divided between validation and test by `plan.validation`, so that a few
+    facts per relation are enough for both.
 
     Args:
         recalled: The recall table, all facts.
-        splits: Of each subject.
-        plan: How many claims.
-        seed: Of the choice of facts and answers.
+        splits: Each subject's split.
+        plan: How many claims to make.
+        seed: Seed of the choice of facts and answers.
 
     Returns:
         `fact`, `relation`, `subject`, `split`, `template`, `place` (of the answer among the
@@ -77,7 +82,9 @@ def make(
     order = open_facts["fact"].map(lambda fact: _uniform(seed, "fact", str(fact)))
     chosen = open_facts.assign(order=order, split=open_facts["subject"].map(splits))
     chosen = chosen.sort_values(["relation", "order", "fact"])
-    chosen = chosen[chosen.groupby(["relation", "split"]).cumcount() < _room(chosen["split"], plan)]
+    chosen = chosen[
+        chosen.groupby(["relation", "split"]).cumcount() < _max_facts(chosen["split"], plan)
+    ]
     rows = [
         claim
         for row in store.records(chosen)
@@ -86,8 +93,8 @@ def make(
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _room(split: pd.Series, plan: ClaimPlan) -> pd.Series:
-    """Return how many facts of a relation each row's split may have: few facts reach both."""
+def _max_facts(split: pd.Series, plan: ClaimPlan) -> pd.Series:
+    """Return how many facts per relation each row's split may have."""
     validation = math.ceil(plan.n_facts * plan.validation)
     room: pd.Series = split.map({"validation": validation, "test": plan.n_facts - validation})
     return room
@@ -97,7 +104,7 @@ def _of_fact(
     row: Mapping[str, Any], splits: Mapping[str, ClaimSplit], *, n_negatives: int, seed: int
 ) -> list[tuple[Any, ...]]:
     rng = np.random.default_rng([seed, *row["fact"].encode()])
-    right, wrong = _sides(row)
+    right, wrong = _right_and_wrong(row)
     if not right or not wrong:
         return []
     places = [int(rng.choice(right)), *rng.permutation(wrong)[:n_negatives].tolist()]
@@ -105,7 +112,7 @@ def _of_fact(
     return [(*info, p, row["candidates"][p], p == places[0]) for p in places]
 
 
-def _sides(row: Mapping[str, Any]) -> tuple[list[int], list[int]]:
+def _right_and_wrong(row: Mapping[str, Any]) -> tuple[list[int], list[int]]:
     """Return the places of the right candidates and of those that are surely wrong."""
     right = [i for i, c in enumerate(row["candidates"]) if c in set(row["objects"])]
     named = {label.strip().casefold() for label in row["object_labels"]}

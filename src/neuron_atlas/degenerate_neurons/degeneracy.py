@@ -1,4 +1,4 @@
-"""When neurons stand in for one another: interactions, the rule for sets, and its null."""
+"""When neurons can replace one another: interactions, the rule for sets, and its null."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,9 +22,9 @@ class DegeneracyRule(Section):
     small: Positive
     """Largest drop of any proper subset, nats; 0.22 nats are 20 %."""
     negligible: Positive
-    """Least surplus of a set, whatever the null, nats; what is below does not matter."""
+    """Smallest surplus that counts, nats, whatever the null."""
     null_quantile: Share
-    """Quantile of the random sets' surplus that a set must exceed."""
+    """Quantile of the random sets' surplus that a set's surplus must exceed."""
     published_low: Share
     """The published rule (Chen et al. 2024, equation 9): largest relative drop of any proper
     subset."""
@@ -35,8 +35,8 @@ class DegeneracyRule(Section):
 def interaction(drops: Drops, a: int, b: int) -> float:
     """Return I(A, B) = d(AB) - d(A) - d(B), nats.
 
-    Positive where the two together matter more than their sum, as neurons do of which either
-    suffices; 0 where their effects on the log-probability add up; the same for (A, B) and (B, A).
+    Positive if the two together matter more than the sum of both, as when either neuron alone is
+    enough; 0 if their effects on the log-probability add up; the same for (A, B) and (B, A).
     """
     return drops[_sorted(a, b)] - (drops[(a,)] + drops[(b,)])
 
@@ -51,62 +51,67 @@ def log_odds(log_probability: Float[np.ndarray, "*shape"]) -> Float64[np.ndarray
     return np.asarray(clipped - np.log(-np.expm1(clipped)))
 
 
-def parts(members: Members) -> list[Members]:
-    """Return the proper subsets that are not empty, small ones first."""
+def proper_subsets(members: Members) -> list[Members]:
+    """Return the proper subsets that are not empty, smallest first."""
     return [p for size in range(1, len(members)) for p in combinations(members, size)]
 
 
 def surplus(drops: Drops, members: Members) -> float:
-    """Return how far the whole's drop exceeds what any two parts of it account for, nats.
+    """Return how far the whole set's drop exceeds what any two parts of it explain, nats.
 
-    d(S) less the largest d+(T) + d+(S without T) over the splits of S in two, d+ = max(d, 0). Of a
-    pair it is the interaction, except that a neuron whose suppression helps accounts for nothing;
-    so a positive surplus says that the whole drops, and drops more than the sum.
+    d(S) minus the largest d+(T) + d+(S without T) over all splits of S in two, d+ = max(d, 0). For
+    a pair it is the interaction, except that a neuron whose suppression helps explains nothing. So
+    a positive surplus means that the whole set's drop is positive and larger than the sum.
     """
-    rest = {p: tuple(n for n in members if n not in p) for p in parts(members)}
+    rest = {p: tuple(n for n in members if n not in p) for p in proper_subsets(members)}
     split = max(max(drops[p], 0.0) + max(drops[q], 0.0) for p, q in rest.items())
     return drops[members] - split
 
 
 def describe(drops: Drops) -> pd.DataFrame:
-    """Return a row for each measured set of two or more: its drop, its parts' and its surplus.
+    """Return one row per measured set of two or more: its drop, its parts' and its surplus.
 
     Returns:
         `members`, `size`, `drop`, `largest` (drop of a proper subset), `surplus`; nats.
     """
     rows = [
-        (s, len(s), drops[s], max(drops[p] for p in parts(s)), surplus(drops, s))
+        (s, len(s), drops[s], max(drops[p] for p in proper_subsets(s)), surplus(drops, s))
         for s in sorted(drops, key=lambda s: (len(s), s))
         if len(s) > 1
     ]
     return pd.DataFrame(rows, columns=["members", "size", "drop", "largest", "surplus"])
 
 
-def grown(
+def sets_to_measure(
     drops: Drops, neurons: Iterable[int], *, size: int, small: float, beam: int
 ) -> list[Members]:
-    """Return the sets to measure in search of degenerate sets of `size`, missing parts included.
+    """Return the sets to measure when looking for degenerate sets of `size`, with missing subsets.
 
-    Greedy: of the sets one smaller, whole and parts of which drop at most `small`, the `beam` ones
-    with the largest surplus are joined by each other neuron. With a large beam it is exhaustive.
+    Greedy: take the sets of one neuron fewer that drop by at most `small`, as do all their subsets;
+    extend the `beam` ones with the largest surplus by each other neuron. A large enough beam makes
+    the search exhaustive.
 
     Args:
-        drops: What has been measured, with all subsets of each set.
-        neurons: Those that may join.
-        size: Of the sets wanted, above 2.
-        small: Largest drop, nats, of what can be part of a degenerate set.
-        beam: Sets to grow.
+        drops: Measured drops, nats, with those of all subsets of each set.
+        neurons: Neurons that may be added.
+        size: Size of the sets wanted, above 2.
+        small: Largest drop, nats, of a proper subset of a degenerate set.
+        beam: How many sets to extend.
     """
-    pool = [s for s in drops if len(s) == size - 1 and _stays_small(drops, (s, *parts(s)), small)]
+    pool = [
+        s
+        for s in drops
+        if len(s) == size - 1 and _stays_small(drops, (s, *proper_subsets(s)), small)
+    ]
     pool.sort(key=lambda s: (-surplus(drops, s), s))
     joined = {_sorted(*s, n) for s in pool[:beam] for n in neurons if n not in s}
-    wanted = {s for s in joined if _stays_small(drops, parts(s), small)}
-    missing = {p for s in wanted for p in (s, *parts(s)) if p not in drops}
+    wanted = {s for s in joined if _stays_small(drops, proper_subsets(s), small)}
+    missing = {p for s in wanted for p in (s, *proper_subsets(s)) if p not in drops}
     return sorted(missing, key=lambda s: (len(s), s))
 
 
 def _stays_small(drops: Drops, sets: Iterable[Members], small: float) -> bool:
-    """Tell whether no measured one of the sets drops more than `small`."""
+    """Tell whether none of the sets that were measured drops by more than `small`."""
     return all(drops.get(s, small) <= small for s in sets)
 
 
@@ -115,7 +120,7 @@ def _sorted(*members: int) -> Members:
 
 
 def halves(facts: Sequence[str], *, seed: int) -> dict[str, int]:
-    """Deal the facts out to two halves of equal size, or nearly so.
+    """Split the facts into two halves of equal size, or nearly so.
 
     Raises:
         ValueError: there are fewer than two facts.
@@ -133,16 +138,16 @@ def halves(facts: Sequence[str], *, seed: int) -> dict[str, int]:
 def judge(sets: pd.DataFrame, rule: DegeneracyRule, *, seed: int) -> pd.DataFrame:
     """Apply the rule, and the published one, to real and random sets alike.
 
-    A set is found if none of its proper subsets drops more than `small` and its surplus exceeds
-    a threshold: the null quantile of the surplus of random sets of its size whose subsets stay
-    small too, taken from the other half of the facts, or `negligible` if that is more. So random
-    sets are judged by thresholds that they had no part in. Where the other half has no such random
-    set, nothing can be told and nothing is found.
+    A set is found if none of its proper subsets drops by more than `small` and its surplus exceeds
+    a threshold. The threshold is a quantile of the surplus of random sets of the same size whose
+    subsets stay small too, or `negligible` if that is larger. It is taken from the other half of
+    the facts, so no random set is judged by a threshold that it helped to set. If the other half
+    has no such random set, there is no threshold and nothing is found.
 
     Args:
-        sets: `fact`, `random` (a control's set) and the columns of `describe`.
+        sets: `fact`, `random` (whether it is a control) and the columns of `describe`.
         rule: The rule.
-        seed: Of the halves.
+        seed: Seed of the halves.
 
     Returns:
         `sets` with `small` (all proper subsets stay small), `threshold` (nats), `found` and
@@ -173,13 +178,13 @@ def published(
 ) -> Bool[np.ndarray, " item"]:
     """Apply the rule of Chen et al. 2024 (arXiv 2308.13198, equations 9-10).
 
-    A drop of d nats is a relative drop of the probability of 1 - exp(-d). Two neurons that know
-    nothing of each other pass it when each alone drops 13.4 to 20 %: 1 - (1 - 0.134)^2 = 0.25.
+    A drop of d nats is a relative drop of the probability of 1 - exp(-d). Two independent
+    neurons pass it if each alone drops by 13.4 to 20 %: 1 - (1 - 0.134)^2 = 0.25.
 
     Args:
         largest: Largest drop of a proper subset, nats.
         drop: Drop of the whole set, nats.
-        rule: Has the two limits.
+        rule: The two limits.
     """
     low, high = -np.expm1(-largest), -np.expm1(-drop)
     return np.asarray((low <= rule.published_low) & (high > rule.published_high))
@@ -187,7 +192,7 @@ def published(
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far two rules pick the same sets; None where it is not defined.
+    """How far two rules pick the same sets; None if not defined.
 
     Attributes:
         kappa: Cohen's kappa (Cohen 1960): 1 the same, 0 as by chance. Not defined if both rules
@@ -207,19 +212,19 @@ def agreement(ours: Bool[np.ndarray, " item"], theirs: Bool[np.ndarray, " item"]
     return Agreement(None if same else float(cohen_kappa_score(ours, theirs)), jaccard)
 
 
-def matters(
+def exceeds_random(
     own: Float[np.ndarray, "neuron fact"],
     random: Float[np.ndarray, "neuron draw fact"],
     *,
     negligible: float,
 ) -> Bool[np.ndarray, " neuron"]:
-    """Tell whether a neuron's largest drop over facts exceeds all of its random neurons'.
+    """Tell whether each neuron's largest drop over facts exceeds that of all its random neurons.
 
     Args:
         own: Drop of each neuron alone on each fact, nats.
-        random: The same of the random neurons matched to each; the maximum is over facts and
-            draws, so that of n draws one neuron in n + 1 passes by chance.
-        negligible: The largest drop must exceed this, nats, too.
+        random: The same for the random neurons matched to each; the maximum is over facts and
+            draws, so with n draws one neuron in n + 1 passes by chance.
+        negligible: The largest drop, nats, must exceed this too.
     """
     limit = np.maximum(random.max((1, 2)), negligible)
     return np.asarray(own.max(1) > limit)

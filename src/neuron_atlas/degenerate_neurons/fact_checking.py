@@ -21,15 +21,15 @@ from neuron_atlas.pipeline import checkpoints, store
 from neuron_atlas.scoring.candidates import CandidateTokens
 
 METHOD = "attribution"
-PART = 64  # claims scored at a time: what a kill can cost
+PART = 64  # claims scored at a time: the most that a killed run can lose
 Sets = Mapping[str, Int[np.ndarray, "_"]]  # by fact or relation
 
 
-def collected(sets: Sets, relations: Mapping[str, str], *, share: float) -> Sets:
+def collect(sets: Sets, relations: Mapping[str, str], *, share: float) -> Sets:
     """Return each relation's neurons: those in many enough of its facts' sets.
 
-    Chen et al. 2024 (arXiv 2308.13198, section 5): kept are the neurons that occur in more than
-    `share` of the maximum count, the count of the relation's most frequent neuron.
+    Chen et al. 2024 (arXiv 2308.13198, section 5) keep the neurons whose count exceeds `share` of
+    the maximum count, that of the relation's most frequent neuron.
 
     Args:
         sets: Each training fact's neurons.
@@ -37,7 +37,7 @@ def collected(sets: Sets, relations: Mapping[str, str], *, share: float) -> Sets
         share: Share of the maximum count.
 
     Returns:
-        By relation, rising; relations none of whose facts has a neuron are missing.
+        Rising indices by relation; a relation none of whose facts has neurons is missing.
     """
     found = {}
     for relation in sorted(set(relations.values())):
@@ -50,10 +50,10 @@ def collected(sets: Sets, relations: Mapping[str, str], *, share: float) -> Sets
 
 @dataclass(frozen=True)
 class Checked:
-    """Claims with the score of every detector, and what the detectors had to go by.
+    """Claims with every detector's score, and what the detectors were made from.
 
     Attributes:
-        claims: `claims.make` with a column a detector.
+        claims: `claims.make_claims` with one column per detector.
         meta: Subjects and training facts, and the relations without degenerate neurons.
     """
 
@@ -61,7 +61,7 @@ class Checked:
     meta: dict[str, Any]
 
 
-def check(
+def check_facts(
     lm: LanguageModel,
     recalled: pd.DataFrame,
     sets: pd.DataFrame,
@@ -76,11 +76,11 @@ def check(
     Args:
         lm: The model.
         recalled: The recall table, all facts.
-        sets: Found sets, as `search.find` gives them.
-        scores: Stored attributions, whose subjects can be training subjects.
+        sets: Found sets, as `search.find_sets` gives them.
+        scores: Stored attributions; only their subjects can be training subjects.
         source: Activation sizes, which random neurons match.
         how: Splits and claims, and how neurons are collected and attributed.
-        key: Names the work.
+        key: Names the finished parts on disk; see `checkpoints.key`.
     """
     subjects = recalled.drop_duplicates("fact").set_index("fact")["subject"]
     attributed = scores.drop_duplicates("fact").set_index("fact")["relation"]
@@ -88,9 +88,14 @@ def check(
     train = attributed[subjects[attributed.index].map(splits).to_numpy() == "train"]
     degenerate, collection = degenerate_members(sets), how.checking
     found = detectors(degenerate, scores, train.to_dict(), source, collection, seed=how.seed)
-    made = by_probability(claims.make(recalled, splits, how.claims, seed=how.seed), recalled)
+    made = score_by_probability(
+        claims.make_claims(recalled, splits, how.claims, seed=how.seed), recalled
+    )
     scored = checkpoints.in_parts(
-        made, lambda part: by_neurons(lm, part, recalled, found, collection), key=key, size=PART
+        made,
+        lambda part: score_by_neurons(lm, part, recalled, found, collection),
+        key=key,
+        size=PART,
     )
     relations = sorted(made["relation"].unique())
     meta = {
@@ -130,16 +135,16 @@ def detectors(
         facts: Each training fact's relation.
         source: Activation sizes, which the random neurons match.
         how: Shares and draws.
-        seed: Of the draws.
+        seed: Seed of the draws.
 
     Returns:
-        By detector and relation. Random neurons match the degenerate ones in layer and size; their
-        draws stand in one array.
+        Neurons by detector and relation. Random neurons match the degenerate ones in layer and
+        size; all their draws are in one array.
     """
     knowledge = knowledge_sets.select(scores, method=METHOD, tau=how.tau, share=how.refine)
     found = {
-        "degenerate": collected(degenerate, facts, share=how.share),
-        "knowledge": collected(knowledge, facts, share=how.share),
+        "degenerate": collect(degenerate, facts, share=how.share),
+        "knowledge": collect(knowledge, facts, share=how.share),
     }
     random = {}
     for relation, chosen in found["degenerate"].items():
@@ -148,7 +153,7 @@ def detectors(
     return {**found, "random": random}
 
 
-def by_neurons(
+def score_by_neurons(
     lm: LanguageModel,
     made: pd.DataFrame,
     recalled: pd.DataFrame,
@@ -158,7 +163,7 @@ def by_neurons(
     """Add the mean attribution of each detector's neurons for the claimed answer.
 
     Attributions are integrated gradients from a baseline of 0, in the unit of `target`. A relation
-    for which a detector has no neurons gets 0 for all its claims: no evidence either way, so that
+    for which a detector has no neurons gets 0 for all its claims, no evidence either way, so that
     all detectors are compared on the same claims.
     """
     questions = _questions(lm, made, recalled)
@@ -185,11 +190,11 @@ def _questions(lm: LanguageModel, made: pd.DataFrame, recalled: pd.DataFrame) ->
     return [question_of(tokens, row, answer=place) for row, place in asked]
 
 
-def by_probability(made: pd.DataFrame, recalled: pd.DataFrame) -> pd.DataFrame:
+def score_by_probability(made: pd.DataFrame, recalled: pd.DataFrame) -> pd.DataFrame:
     """Add the detectors that need no neurons, from the recall table's log-probabilities.
 
-    `claim_probability` is log p of the claimed answer, `candidate_log_odds` that less the
-    log of the other candidates' summed probabilities, nats; `always_true` is 1.
+    `claim_probability` is log p of the claimed answer, `candidate_log_odds` that minus
+    the log of the other candidates' summed probabilities, nats; `always_true` is 1.
     """
     values = _prompts(made, recalled)["log_probabilities"]
     own, odds = [], []

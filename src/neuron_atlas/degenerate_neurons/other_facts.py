@@ -1,4 +1,4 @@
-"""Whether neurons that stand in for one another also matter to other facts.
+"""Test whether neurons that can replace one another also matter to other facts.
 
 Two neurons that do the same and nothing else are redundant; degenerate ones have uses of their own
 (Edelman & Gally 2001, PNAS 98; Chen et al. 2024, arXiv 2308.13198, section 1).
@@ -11,35 +11,35 @@ from jaxtyping import Bool, Int
 from neuron_atlas.degenerate_neurons import degeneracy
 from neuron_atlas.degenerate_neurons.degeneracy import Members
 from neuron_atlas.degenerate_neurons.settings import DegenerateNeurons
-from neuron_atlas.degenerate_neurons.suppression import Bench, Request
+from neuron_atlas.degenerate_neurons.suppression import FactPrompts, PromptSets
 from neuron_atlas.neurons.relation_sets import RelationSets
 
 
-def both_matter(
-    bench: Bench,
+def both_matter_elsewhere(
+    prompts: FactPrompts,
     asked: pd.DataFrame,
     sets: pd.DataFrame,
     source: RelationSets,
     how: DegenerateNeurons,
 ) -> pd.Series:
-    """Tell of each degenerate pair whether each of its neurons alone matters to other facts.
+    """Tell for each degenerate pair whether each of its neurons alone matters to other facts.
 
     Args:
-        bench: The model and its prompts.
-        asked: `fact` and `template` of the prompts to try.
+        prompts: The model and its prompts.
+        asked: `fact` and `template` of the prompts to test on.
         sets: Judged sets: `fact`, `members`, `size`, `degenerate`.
         source: Activation sizes, which the random neurons match.
-        how: How many facts and random neurons, and what is negligible.
+        how: How many facts and random neurons to use, and which drops are negligible.
 
     Returns:
-        A truth value a set; false for all but degenerate pairs.
+        One truth value per set; false for all but degenerate pairs.
     """
     pairs = sets[sets["degenerate"] & (sets["size"] == 2)]
     useful: set[tuple[str, int]] = set()
     for name, own in pairs.groupby("fact"):
         fact, others = str(name), asked[asked["fact"] != name]
         members = np.array(sorted({n for s in own["members"] for n in s}), dtype=np.int64)
-        found = _matter(bench, members, others, source, how, fact=fact)
+        found = _matter(prompts, members, others, source, how, fact=fact)
         useful |= {(fact, n) for n in members[found].tolist()}
     both = [
         all((fact, n) in useful for n in members)
@@ -49,7 +49,7 @@ def both_matter(
 
 
 def _matter(
-    bench: Bench,
+    prompts: FactPrompts,
     members: Int[np.ndarray, " neuron"],
     others: pd.DataFrame,
     source: RelationSets,
@@ -57,15 +57,17 @@ def _matter(
     *,
     fact: str,
 ) -> Bool[np.ndarray, " neuron"]:
-    """Compare each neuron's largest drop over some other facts with its random neurons'."""
+    """Compare each neuron's largest drop over some other facts with that of its random neurons."""
     rng = np.random.default_rng([how.seed, *fact.encode()])
     some = others.iloc[np.sort(rng.permutation(len(others))[: how.use.n_facts])]
     tried = np.concatenate([members[:, None], _draws(members, source, how.use.n_draws, rng)], 1)
     sets: list[Members] = [(n,) for n in np.unique(tried).tolist()]
-    wanted = [Request(f, int(t), sets) for f, t in zip(some["fact"], some["template"], strict=True)]
-    seen = [one.drops for one in bench.suppress(wanted)]
+    wanted = [
+        PromptSets(f, int(t), sets) for f, t in zip(some["fact"], some["template"], strict=True)
+    ]
+    seen = [one.drops for one in prompts.suppress(wanted)]
     drop = np.array([[[one[(n,)] for one in seen] for n in row] for row in tried.tolist()])
-    return degeneracy.matters(drop[:, 0], drop[:, 1:], negligible=how.rule.negligible)
+    return degeneracy.exceeds_random(drop[:, 0], drop[:, 1:], negligible=how.rule.negligible)
 
 
 def _draws(

@@ -1,4 +1,4 @@
-"""Which of a fact's neurons stand in for one another: found, confirmed, and of use elsewhere."""
+"""Find which of each fact's neurons can replace one another, and confirm and test them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,28 +7,33 @@ import numpy as np
 import pandas as pd
 
 from neuron_atlas.degenerate_neurons import degeneracy
-from neuron_atlas.degenerate_neurons.other_facts import both_matter
+from neuron_atlas.degenerate_neurons.other_facts import both_matter_elsewhere
 from neuron_atlas.degenerate_neurons.settings import DegenerateNeurons
-from neuron_atlas.degenerate_neurons.suppression import Bench, Request, Suppressed, up_to_pairs
+from neuron_atlas.degenerate_neurons.suppression import (
+    AnswerDrops,
+    FactPrompts,
+    PromptSets,
+    up_to_pairs,
+)
 from neuron_atlas.neurons.relation_sets import RelationSets
 from neuron_atlas.pipeline import checkpoints, store
 
-PART = 16  # families measured at a time: what a kill can cost
-REAL, ABSENT = -1, -1  # draw of a fact's own neurons; template where there is no other paraphrase
+PART = 16  # families measured at a time: the most that a killed run can lose
+REAL, ABSENT = -1, -1  # draw of the fact's own neurons; template if no other paraphrase
 Key = tuple[str, int]  # fact and draw
 FAMILY = ["fact", "relation", "draw", "random", "template", "held_out"]
 
 
 @dataclass(frozen=True)
 class FoundSets:
-    """All pairs that were examined, and the found sets of every size; a row each."""
+    """All measured pairs, and the found sets of every size, one row each."""
 
     pairs: pd.DataFrame
     sets: pd.DataFrame
 
 
-def find(
-    bench: Bench,
+def find_sets(
+    prompts: FactPrompts,
     recalled: pd.DataFrame,
     graded: pd.DataFrame,
     source: RelationSets,
@@ -39,18 +44,18 @@ def find(
     """Find the degenerate sets of all facts that have attributions.
 
     Args:
-        bench: The model and its prompts.
+        prompts: The model and its prompts.
         recalled: The recall table.
         graded: `knowledge_sets.grade_neurons`: each fact's neurons, best first.
         source: Activation sizes, which random neurons match.
-        how: How far to search, and what makes a set degenerate.
-        key: Names the work, so that a killed run goes on where it was.
+        how: How far to search, and the rule for degenerate sets.
+        key: Names the finished parts on disk, so that a killed run continues where it stopped.
     """
     rows = families(recalled, graded, source, how)
     measured = checkpoints.in_parts(
-        rows, lambda part: measure_families(bench, part), key=key, size=PART
+        rows, lambda part: measure_families(prompts, part), key=key, size=PART
     )
-    return examine(bench, rows, measured, source, how)
+    return judge_families(prompts, rows, measured, source, how)
 
 
 def families(
@@ -58,12 +63,13 @@ def families(
 ) -> pd.DataFrame:
     """Return the neurons to combine: each fact's strongest, and matched random ones.
 
-    Every fact is asked in one of the paraphrases that were answered right, and sets are confirmed
-    in the next one; which paraphrase comes first rotates over facts.
+    Every fact is asked in one of its correctly answered paraphrases, and its sets are confirmed in
+    the next one. Which paraphrase comes first rotates over facts.
 
     Returns:
-        `fact`, `relation`, `draw` (-1 the fact's own), `random`, `template`, `held_out` (template
-        of the confirmation, -1 if only one was answered right), `members` (flat, best first).
+        `fact`, `relation`, `draw` (-1 for the fact's own neurons), `random`, `template`, `held_out`
+        (template of the confirmation, -1 if only one was answered right), `members` (flat indices,
+        best first).
     """
     best = graded[graded["rank"] < how.search.candidates].sort_values(["fact", "rank"])
     right = recalled[recalled["correct"] & recalled["fact"].isin(best["fact"].unique())]
@@ -82,14 +88,14 @@ def families(
     return pd.DataFrame(rows, columns=[*FAMILY, "members"])
 
 
-def measure_families(bench: Bench, rows: pd.DataFrame) -> pd.DataFrame:
+def measure_families(prompts: FactPrompts, rows: pd.DataFrame) -> pd.DataFrame:
     """Suppress every neuron and every pair of each family.
 
     Returns:
         `fact`, `draw`, `members` (rising), `clean` and `drop` (nats).
     """
     requests = [
-        Request(fact, int(template), up_to_pairs(members))
+        PromptSets(fact, int(template), up_to_pairs(members))
         for fact, template, members in zip(
             rows["fact"], rows["template"], rows["members"], strict=True
         )
@@ -99,47 +105,47 @@ def measure_families(bench: Bench, rows: pd.DataFrame) -> pd.DataFrame:
             {"members": list(map(list, one.drops)), "drop": list(one.drops.values())}
         ).assign(fact=fact, draw=draw, clean=one.clean)
         for fact, draw, one in zip(
-            rows["fact"], rows["draw"], bench.suppress(requests), strict=True
+            rows["fact"], rows["draw"], prompts.suppress(requests), strict=True
         )
     ]
     return pd.concat(tables, ignore_index=True)
 
 
-def examine(
-    bench: Bench,
+def judge_families(
+    prompts: FactPrompts,
     rows: pd.DataFrame,
     measured: pd.DataFrame,
     source: RelationSets,
     how: DegenerateNeurons,
 ) -> FoundSets:
-    """Judge all sets, grow larger ones, confirm what is found, and try its neurons elsewhere.
+    """Judge all sets, extend them, confirm those that are found, and test them on other facts.
 
-    `degenerate` are the sets that are found and, on the other paraphrase, confirmed: there too
-    every proper subset stays small and the surplus exceeds the same threshold. Where a language has
-    one paraphrase alone nothing can be confirmed, and found is all that is asked. Random sets go
-    through every step as the facts' own do.
+    A set is `degenerate` if it is found and confirmed on the other paraphrase: there too, every
+    proper subset stays small and the surplus exceeds the same threshold. If there is only one
+    paraphrase nothing can be confirmed, and found is enough. Random sets go through every step just
+    as the facts' own sets do.
 
     Args:
-        bench: The model and its prompts.
+        prompts: The model and its prompts.
         rows: The families.
-        measured: Their singles and pairs, from `measure`.
-        source: Activation sizes, for the controls.
-        how: How far to search, and what makes a set degenerate.
+        measured: Their singles and pairs, from `measure_families`.
+        source: Activation sizes, which random neurons match.
+        how: How far to search, and the rule for degenerate sets.
     """
     drops = _by_family(measured)
     for size in range(3, how.search.max_size + 1):
-        _grow(bench, rows, drops, how, size=size)
+        _grow(prompts, rows, drops, how, size=size)
     sets = degeneracy.judge(_table(rows, drops), how.rule, seed=how.seed)
-    sets = _confirmed(bench, sets, small=how.rule.small)
+    sets = _confirmed(prompts, sets, small=how.rule.small)
     asked = rows[rows["draw"] == REAL]
-    sets = sets.assign(elsewhere=both_matter(bench, asked, sets, source, how))
+    sets = sets.assign(elsewhere=both_matter_elsewhere(prompts, asked, sets, source, how))
     pairs = _pairs(sets[sets["size"] == 2], drops)
     return FoundSets(pairs, sets[sets["found"]].reset_index(drop=True))
 
 
-def _by_family(measured: pd.DataFrame) -> dict[Key, Suppressed]:
+def _by_family(measured: pd.DataFrame) -> dict[Key, AnswerDrops]:
     return {
-        (str(part["fact"].iloc[0]), int(part["draw"].iloc[0])): Suppressed(
+        (str(part["fact"].iloc[0]), int(part["draw"].iloc[0])): AnswerDrops(
             float(part["clean"].iloc[0]),
             {
                 tuple(map(int, members)): drop
@@ -151,26 +157,26 @@ def _by_family(measured: pd.DataFrame) -> dict[Key, Suppressed]:
 
 
 def _grow(
-    bench: Bench,
+    prompts: FactPrompts,
     rows: pd.DataFrame,
-    drops: Mapping[Key, Suppressed],
+    drops: Mapping[Key, AnswerDrops],
     how: DegenerateNeurons,
     *,
     size: int,
 ) -> None:
-    """Add larger sets to the measured ones."""
+    """Measure sets of `size` and add them to `drops`."""
     wanted = []
     for row in store.records(rows):
         known = drops[row["fact"], row["draw"]].drops
-        sets = degeneracy.grown(
+        sets = degeneracy.sets_to_measure(
             known, row["members"], size=size, small=how.rule.small, beam=how.search.beam
         )
-        wanted.append(Request(row["fact"], row["template"], sets))
-    for row, new in zip(store.records(rows), bench.suppress(wanted), strict=True):
+        wanted.append(PromptSets(row["fact"], row["template"], sets))
+    for row, new in zip(store.records(rows), prompts.suppress(wanted), strict=True):
         drops[row["fact"], row["draw"]].drops.update(new.drops)
 
 
-def _table(rows: pd.DataFrame, drops: Mapping[Key, Suppressed]) -> pd.DataFrame:
+def _table(rows: pd.DataFrame, drops: Mapping[Key, AnswerDrops]) -> pd.DataFrame:
     tables = []
     for row in store.records(rows):
         one = drops[row["fact"], row["draw"]]
@@ -179,16 +185,16 @@ def _table(rows: pd.DataFrame, drops: Mapping[Key, Suppressed]) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def _confirmed(bench: Bench, sets: pd.DataFrame, *, small: float) -> pd.DataFrame:
+def _confirmed(prompts: FactPrompts, sets: pd.DataFrame, *, small: float) -> pd.DataFrame:
     """Add `held_out_surplus` (NaN unless found), `confirmed` and `degenerate`."""
     again = sets[sets["found"] & (sets["held_out"] != ABSENT)]
     wanted = [
-        Request(fact, int(template), [*degeneracy.parts(members), members])
+        PromptSets(fact, int(template), [*degeneracy.proper_subsets(members), members])
         for fact, template, members in zip(
             again["fact"], again["held_out"], again["members"], strict=True
         )
     ]
-    seen = [degeneracy.describe(one.drops).iloc[-1] for one in bench.suppress(wanted)]
+    seen = [degeneracy.describe(one.drops).iloc[-1] for one in prompts.suppress(wanted)]
     surplus = pd.Series([float(s["surplus"]) for s in seen], index=again.index, dtype="float64")
     largest = pd.Series([float(s["largest"]) for s in seen], index=again.index, dtype="float64")
     holds = (surplus > again["threshold"]) & (largest <= small)
@@ -200,8 +206,8 @@ def _confirmed(bench: Bench, sets: pd.DataFrame, *, small: float) -> pd.DataFram
     )
 
 
-def _pairs(sets: pd.DataFrame, drops: Mapping[Key, Suppressed]) -> pd.DataFrame:
-    """Spell pairs out: their two neurons, each one's drop, and the interactions."""
+def _pairs(sets: pd.DataFrame, drops: Mapping[Key, AnswerDrops]) -> pd.DataFrame:
+    """Describe each pair: its two neurons, the drop of each, and the interactions."""
     rows = []
     for fact, draw, (a, b) in zip(sets["fact"], sets["draw"], sets["members"], strict=True):
         one = drops[fact, draw]

@@ -12,32 +12,32 @@ from neuron_atlas.pipeline.params import Count, Section, Share, ShareOrAll
 
 
 class Search(Section):
-    """How far degenerate sets are searched."""
+    """How far the search for degenerate sets goes."""
 
     candidates: Annotated[int, Field(ge=2)]
-    """Strongest neurons of a fact, which are combined in pairs."""
+    """Strongest neurons per fact, which are combined in pairs."""
     n_draws: Count
-    """Matched random families beside each fact's own."""
+    """Groups of matched random neurons for each fact."""
     max_size: Annotated[int, Field(ge=2)]
     """Neurons of the largest sets tried."""
     beam: Count
-    """Sets of each size that are grown by one more neuron."""
+    """Sets of each size that are extended by one more neuron."""
 
 
-class Use(Section):
-    """How a pair's neurons are tried on other facts."""
+class OtherFacts(Section):
+    """How each pair's neurons are tested on other facts."""
 
     n_facts: Count
-    """Other facts on which a pair's neurons are tried."""
+    """Other facts on which each pair's neurons are tested."""
     n_draws: Count
-    """Matched random neurons beside each of them."""
+    """Matched random neurons for each of them."""
 
 
 class Checking(Section):
     """How the detectors' neurons are collected from training facts, and how they score claims."""
 
     share: Share
-    """Share of the maximum count that a relation's neuron must exceed to be collected."""
+    """Share of the relation's maximum count that a neuron must exceed to be collected."""
     tau: Annotated[float, Field(ge=0, lt=1)]
     """Share of a prompt's largest attribution that a knowledge neuron must exceed, as
     `selection.tau`."""
@@ -59,12 +59,12 @@ class Checking(Section):
 
 
 class DegenerateNeurons(Section):
-    """How degenerate neurons are searched, and how facts are checked with them."""
+    """How degenerate neurons are found, and how facts are checked with them."""
 
     search: Search
     rule: DegeneracyRule
-    use: Use
+    use: OtherFacts
     claims: ClaimPlan
     checking: Checking
     seed: int
-    """Of the draws, of the halves of the facts, of the splits and of the claims."""
+    """Seed of the draws, of the halves of the facts, of the splits and of the claims."""

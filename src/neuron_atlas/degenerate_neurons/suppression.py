@@ -1,4 +1,4 @@
-"""What an answer loses when sets of neurons are suppressed at the answer position."""
+"""Suppress sets of neurons at the answer position, and measure the drop of the answer."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ SEQUENCE = 512  # tokens of a sequence; long ones share the prompt among more se
 Prompt = tuple[str, int]  # fact and template
 
 
-class Request(NamedTuple):
+class PromptSets(NamedTuple):
     """Sets to suppress for one prompt."""
 
     fact: str
@@ -31,12 +31,12 @@ class Request(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Suppressed:
-    """What one prompt's answer loses.
+class AnswerDrops:
+    """Drops of one prompt's answer, by suppressed set.
 
     Attributes:
         clean: Log-probability of the answer with all neurons on, nats.
-        drops: By suppressed set, the drop of the answer's log-probability, nats; negative where
+        drops: By suppressed set, the drop of the answer's log-probability, nats; negative if
             the answer gains.
     """
 
@@ -50,7 +50,7 @@ def up_to_pairs(members: Sequence[int]) -> list[Members]:
     return [s for size in (1, 2) for s in combinations(rising, size)]
 
 
-class Bench:
+class FactPrompts:
     """A model and the prompts of its facts, on which sets of neurons can be suppressed."""
 
     def __init__(self, lm: LanguageModel, recalled: pd.DataFrame) -> None:
@@ -63,8 +63,8 @@ class Bench:
             for row in store.records(recalled)
         }
 
-    def suppress(self, requests: Sequence[Request]) -> Iterator[Suppressed]:
-        """Yield what each request's answer loses, in order.
+    def suppress(self, requests: Sequence[PromptSets]) -> Iterator[AnswerDrops]:
+        """Yield the drops of each request's answer, in order.
 
         The answer is teacher-forced, all of its tokens; the neurons (hidden units) are set to 0 at
         the answer position, in a decoder also where the answer's own tokens are read.
@@ -77,8 +77,8 @@ class Bench:
 
 
 def _together(
-    lm: LanguageModel, requests: Sequence[Request], queries: Sequence[Query]
-) -> Iterator[Suppressed]:
+    lm: LanguageModel, requests: Sequence[PromptSets], queries: Sequence[Query]
+) -> Iterator[AnswerDrops]:
     sets = [np.array(s, dtype=np.int64) for r in requests for s in r.sets]
     ends = np.cumsum([len(r.sets) for r in requests])
     arms = [range(end - len(r.sets), end) for r, end in zip(requests, ends.tolist(), strict=True)]
@@ -86,4 +86,4 @@ def _together(
     found = Intervention(lm, off, sequence=SEQUENCE).ask_beside_clean(queries, arms)
     for request, values in zip(requests, found, strict=True):
         drop = values[0, 0] - values[1:, 0]
-        yield Suppressed(float(values[0, 0]), dict(zip(request.sets, drop.tolist(), strict=True)))
+        yield AnswerDrops(float(values[0, 0]), dict(zip(request.sets, drop.tolist(), strict=True)))

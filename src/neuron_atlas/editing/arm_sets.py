@@ -1,4 +1,4 @@
-"""The neurons that each arm of an editing experiment changes: as many in every arm."""
+"""Choose the neurons that each arm of an editing experiment changes: equally many in every arm."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,14 +29,14 @@ Orders = dict[str, dict[str, Order]]  # by language, by fact: neurons, best firs
 
 
 @dataclass(frozen=True)
-class Stored:
-    """What sets are chosen from.
+class SetInputs:
+    """What the sets are chosen from.
 
     Attributes:
         tables: Prompts of each language.
         scores: Stored scores of each language.
-        sizes: What random sets must match, by language.
-        target: What the scores explain, and what is attributed when they are computed anew.
+        sizes: Activation sizes of each language, which random sets match.
+        target: What the scores explain, also when they are computed anew.
     """
 
     tables: Tables
@@ -45,25 +45,26 @@ class Stored:
     target: Target
 
 
-def choose(
-    lm: LanguageModel, stored: Stored, cases: Sequence[Case], how: EditingPlan
+def choose_sets(
+    lm: LanguageModel, stored: SetInputs, cases: Sequence[Case], how: EditingPlan
 ) -> list[NeuronSet]:
     """Return every arm's set of every case, chosen on prompts that are not measured afterwards.
 
-    `independent` neurons are the best by the geometric mean of their ranks over the sources;
-    `monolingual` ones the first source's best; `joint` ones the best of each source, in equal
-    parts; of `sequential` ones each source's part is chosen with all earlier parts suppressed, by
-    value x gradient (Chen et al. 2024, arXiv 2308.13198, section 4.3, whose code undoes the first
-    edit before the second); `random` ones match the independent ones in layer and size.
+    `independent` neurons are the best by the geometric mean of their ranks over the sources,
+    `monolingual` ones the first source's best, and `joint` ones the best of each source, in equal
+    parts. `sequential` ones come in equal parts too: each source's part is chosen by value x
+    gradient with all earlier parts suppressed (Chen et al. 2024, arXiv 2308.13198, section 4.3,
+    whose code undoes the first edit before the second). `random` ones match the independent ones in
+    layer and size.
 
     Args:
         lm: The model.
         stored: Prompts, scores and activation sizes.
         cases: The facts.
-        how: Neurons of a set, random sets per case, and the seed of their draws.
+        how: Neurons per set, random sets per case, and the seed of their draws.
 
     Raises:
-        ValueError: fewer than `how.neurons` neurons of a fact are stored.
+        ValueError: a fact has fewer than `how.neurons` stored neurons.
     """
     m, orders = how.neurons, _orders(stored, cases)
     _require_enough(orders, cases, m)
@@ -83,7 +84,7 @@ def choose(
     return found
 
 
-def _orders(stored: Stored, cases: Sequence[Case]) -> Orders:
+def _orders(stored: SetInputs, cases: Sequence[Case]) -> Orders:
     method = neuron_sets.METHODS[neuron_sets.AMIG]
     languages = sorted({language for case in cases for language in case.sources})
     facts = {case.fact for case in cases}
@@ -108,10 +109,7 @@ def _require_enough(orders: Orders, cases: Sequence[Case], m: int) -> None:
 
 
 def by_shared_rank(orders: Sequence[Order]) -> Order:
-    """Return all neurons by the geometric mean of their ranks, the best first.
-
-    Equal means go by index.
-    """
+    """Return all neurons by the geometric mean of their ranks, best first; ties by index."""
     every = np.unique(np.concatenate(orders))
     return every[np.lexsort((every, geometric_rank(orders, every).round(9)))]
 
@@ -134,7 +132,7 @@ def _extended(taken: Order, order: Order, size: int) -> Order:
 
 
 def _sequential(
-    lm: LanguageModel, stored: Stored, orders: Orders, cases: Sequence[Case], *, m: int
+    lm: LanguageModel, stored: SetInputs, orders: Orders, cases: Sequence[Case], *, m: int
 ) -> dict[str, Order]:
     taken = {case.fact: np.empty(0, dtype=np.int64) for case in cases}
     for step, size in enumerate(part_sizes(m, max(len(c.sources) for c in cases) if cases else 1)):
@@ -148,12 +146,12 @@ def _sequential(
 
 def _rescored(
     lm: LanguageModel,
-    stored: Stored,
+    stored: SetInputs,
     cases: Sequence[Case],
     step: int,
     taken: Mapping[str, Order],
 ) -> dict[str, Order]:
-    """Order each case's neurons by one source's scores, with the neurons in `taken` suppressed."""
+    """Rank each case's neurons by one source's scores, with the neurons in `taken` suppressed."""
     tokens, owners, questions = CandidateTokens(lm), [], []
     for case in cases:
         for row in store.records(plan.shown(stored.tables, case.fact, case.sources[step])):

@@ -1,8 +1,8 @@
-"""Finding value edits: a few steps downhill, one token a prompt, for many sets of neurons at once.
+"""Fit value edits by a few steps of gradient descent, for many sets of neurons at once.
 
-While an edit is looked for it acts at the answer position alone, where a row of `resume.run_rows`
-costs one token through the layers above the lowest edited neuron. What it does as a real edit, at
-all positions, is measured afterwards.
+During the fit an edit acts at the answer position only, where each row of `resume.run_rows` costs
+one token through the layers above the lowest edited neuron. Its effect as a real edit, at all
+positions, is measured afterwards.
 """
 
 from collections.abc import Sequence
@@ -23,14 +23,14 @@ from neuron_atlas.model.language_model import LanguageModel, site_modules
 
 
 @dataclass(frozen=True)
-class Task:
-    """Prompts to be answered anew, and the sets of neurons that each are to do it alone.
+class FitTask:
+    """Prompts that shall get a new answer, and the sets of neurons; each set is to do it alone.
 
     Attributes:
         prompts: For each prompt a point whose token is the new answer's first and whose choices
             are that and the old answer's first.
-        fact: Of each prompt, whose sets are edited.
-        neurons: Flat indices; all sets have one size.
+        fact: The fact of each prompt, whose sets are edited.
+        neurons: Flat indices; all sets have the same size.
         train: Which vectors may change.
         use: Which prompts each set is fitted to.
     """
@@ -44,26 +44,26 @@ class Task:
 
 def search(
     lm: LanguageModel,
-    task: Task,
+    task: FitTask,
     how: Descent,
     *,
     start: Float[Tensor, "fact set m d_model"] | None = None,
 ) -> Float[Tensor, "fact set m d_model"]:
     """Return, for each set, what to add to its value vectors.
 
-    Minimises the sum over a set's prompts of max(0, margin - (log p(new) - log p(old))) at the
-    answer's first token, by gradient descent with each vector held to `max_norm`. A step is as long
-    as would bring a linear loss to 0 (Polyak 1987, section 5.3.2), so that an edit is no larger
-    than it must be, whatever the model's scale. Nothing in it is random.
+    Minimises the sum over each set's prompts of max(0, margin - (log p(new) - log p(old))) at the
+    answer's first token, by gradient descent that keeps each vector's change within `max_norm`. A
+    step has the length that would bring a linear loss to 0 (Polyak 1987, section 5.3.2), so that an
+    edit is no larger than needed, whatever the model's scale. Nothing in it is random.
 
     Args:
         lm: The model, frozen.
-        task: What is to be answered, and with which neurons.
+        task: The new answers, and the neurons that may change.
         how: Steps and bounds.
-        start: An edit that is in force already; what `train` does not hold of it stays.
+        start: An edit that is already in force; its vectors outside `train` stay as they are.
 
     Returns:
-        float32; 0 (or `start`) where `train` is False.
+        float32; 0, or `start`, where `train` is False.
     """
     clean = record_trace(lm, task.prompts)
     length = _lengths(lm, task.neurons)
@@ -88,9 +88,9 @@ def _lengths(lm: LanguageModel, neurons: Tensor) -> Float[Tensor, "fact set m"]:
 
 
 def _loss(
-    lm: LanguageModel, clean: Trace, task: Task, delta: Tensor, margin: float
+    lm: LanguageModel, clean: Trace, task: FitTask, delta: Tensor, margin: float
 ) -> tuple[Float[Tensor, "fact set"], Float[Tensor, "fact set m d_model"]]:
-    """Return each set's loss and its gradient; sets do not see one another, so one sum serves."""
+    """Return each set's loss and its gradient; sets are independent, so one sum serves all."""
     leaf = delta.detach().requires_grad_()
     with torch.enable_grad():
         short = (margin - gaps(lm, clean, task, leaf)).clamp_min(0)
@@ -101,7 +101,7 @@ def _loss(
 
 
 def gaps(
-    lm: LanguageModel, clean: Trace, task: Task, delta: Float[Tensor, "fact set m d_model"]
+    lm: LanguageModel, clean: Trace, task: FitTask, delta: Float[Tensor, "fact set m d_model"]
 ) -> Float[Tensor, "point set"]:
     """Return log p(new) - log p(old) at the answer's first token with each set edited, nats."""
     lowest = int(task.neurons.min()) // lm.n_neurons
@@ -125,9 +125,9 @@ def _other(point: Point) -> Point:
 
 
 class _Writer:
-    """Adds to one layer's output what edited vectors write beyond the old: value times delta."""
+    """Adds to one layer's output what the edit adds: each neuron's value times its delta."""
 
-    def __init__(self, lm: LanguageModel, task: Task, delta: Tensor, layer: int) -> None:
+    def __init__(self, lm: LanguageModel, task: FitTask, delta: Tensor, layer: int) -> None:
         neurons, owner = task.neurons.to(lm.device), task.fact.to(lm.device)
         here = (neurons // lm.n_neurons == layer)[owner]
         self._index = (neurons % lm.n_neurons)[owner] * here

@@ -1,4 +1,4 @@
-"""The whole editing experiment: from stored scores to what every arm's edits did."""
+"""Run the whole editing experiment: from stored scores to the effect of every arm's edits."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from neuron_atlas.scoring.prompt_choice import KEY
 
 @dataclass(frozen=True)
 class Inputs:
-    """What other stages left, by language.
+    """Outputs of earlier stages, by language.
 
     Attributes:
         recall: Recall tables.
@@ -37,15 +37,15 @@ class Inputs:
 def run(lm: LanguageModel, inputs: Inputs, out: Path, how: EditingPlan, *, key: str) -> None:
     """Write `effects` (suppress, enhance), `edits`, `sets` (Parquet) and `meta.json` to `out`.
 
-    Where no fact is known in `n_sources` languages and one more, as with two languages,
-    `meta.json` alone is written and says so.
+    If no fact is known in `n_sources` languages and one more, as with two languages, only
+    `meta.json` is written, with the reason.
 
     Args:
         lm: The model.
-        inputs: What the experiment starts from.
+        inputs: Outputs of earlier stages.
         out: The folder to make.
-        how: Which facts are edited, with which neurons, and how edits are looked for.
-        key: Names the work; see `checkpoints.key`.
+        how: Which facts are edited, with which neurons, and how edits are fitted.
+        key: Names the finished parts on disk; see `checkpoints.key`.
     """
     scores = {c: knowledge_sets.read_scores(path) for c, path in inputs.attributions.items()}
     recalled = {code: store.read_table(path) for code, path in inputs.recall.items()}
@@ -58,10 +58,10 @@ def run(lm: LanguageModel, inputs: Inputs, out: Path, how: EditingPlan, *, key: 
         with store.whole(out) as folder:
             store.write_json(folder / META, {**about, "reason": _reason(tables, how.n_sources)})
         return
-    sets = arm_sets.choose(lm, _stored(tables, scores, inputs), cases, how)
+    sets = arm_sets.choose_sets(lm, _stored(tables, scores, inputs), cases, how)
     asked = plan.asked(tables, cases, n_unrelated=how.n_unrelated, seed=how.seed)
-    bench = fitted_edits.EditBench(lm, tables, sets, asked, how.descent, tokens)
-    effects, edits = _operations(bench, key), _edits(bench, cases, key)
+    setup = fitted_edits.EditingSetup(lm, tables, sets, asked, how.descent, tokens)
+    effects, edits = _operations(setup, key), _edits(setup, cases, key)
     with store.whole(out) as folder:
         store.write_table(folder / SETS, neuron_sets.members(sets))
         store.write_table(folder / EFFECTS, effects)
@@ -71,9 +71,11 @@ def run(lm: LanguageModel, inputs: Inputs, out: Path, how: EditingPlan, *, key: 
         checkpoints.done(f"{name}-{key}")
 
 
-def _stored(tables: Tables, scores: Mapping[str, pd.DataFrame], inputs: Inputs) -> arm_sets.Stored:
+def _stored(
+    tables: Tables, scores: Mapping[str, pd.DataFrame], inputs: Inputs
+) -> arm_sets.SetInputs:
     first = next(iter(inputs.attributions.values()))
-    return arm_sets.Stored(
+    return arm_sets.SetInputs(
         tables=tables,
         scores=scores,
         sizes={code: relation_sets.read_sets(path) for code, path in inputs.sizes.items()},
@@ -81,15 +83,15 @@ def _stored(tables: Tables, scores: Mapping[str, pd.DataFrame], inputs: Inputs) 
     )
 
 
-def _operations(bench: fitted_edits.EditBench, key: str) -> pd.DataFrame:
-    intervention = suppress_enhance.both_operations(bench.lm, bench.sets)
-    asked = bench.asked[["fact", "where", *KEY]]
-    prompts = bench.asked.drop(columns=["fact", "where"]).drop_duplicates(KEY)
+def _operations(setup: fitted_edits.EditingSetup, key: str) -> pd.DataFrame:
+    intervention = suppress_enhance.both_operations(setup.lm, setup.sets)
+    asked = setup.asked[["fact", "where", *KEY]]
+    prompts = setup.asked.drop(columns=["fact", "where"]).drop_duplicates(KEY)
     prompts = prompts.sort_values(["language", "relation", "template", "measured"])
     found = checkpoints.in_parts(
         prompts,
         lambda part: suppress_enhance.measure_operations(
-            intervention, bench.sets, part, asked, bench.tokens
+            intervention, setup.sets, part, asked, setup.tokens
         ),
         key=f"{EFFECTS}-{key}",
         size=16,
@@ -100,11 +102,11 @@ def _operations(bench: fitted_edits.EditBench, key: str) -> pd.DataFrame:
     )
 
 
-def _edits(bench: fitted_edits.EditBench, cases: Sequence[Case], key: str) -> pd.DataFrame:
+def _edits(setup: fitted_edits.EditingSetup, cases: Sequence[Case], key: str) -> pd.DataFrame:
     by_fact = {case.fact: case for case in cases}
     return checkpoints.in_parts(
         pd.DataFrame({"fact": list(by_fact)}),
-        lambda part: fitted_edits.edit(bench, [by_fact[fact] for fact in part["fact"]]),
+        lambda part: fitted_edits.measure_edits(setup, [by_fact[fact] for fact in part["fact"]]),
         key=f"{EDITS}-{key}",
         size=4,
     )

@@ -1,4 +1,4 @@
-"""Editing facts across languages: fitting each arm's edit, and asking again with it in force."""
+"""Edit facts across languages: fit each arm's edit, then ask again with it in force."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from torch import Tensor
 from neuron_atlas.attributions.questions import Point, Question, points
 from neuron_atlas.editing import plan
 from neuron_atlas.editing.arm_sets import part_sizes
-from neuron_atlas.editing.descent import Task, search
+from neuron_atlas.editing.descent import FitTask, search
 from neuron_atlas.editing.plan import Case, Tables
 from neuron_atlas.editing.replay import Replay
 from neuron_atlas.editing.settings import Descent
@@ -31,16 +31,16 @@ PLACE = ["where", "language", "measured", "template"]
 
 
 @dataclass(frozen=True)
-class EditBench:
-    """What an editing experiment needs.
+class EditingSetup:
+    """What all arms of an editing experiment share.
 
     Attributes:
         lm: The model; edits are applied to its loaded weights and undone.
         tables: Prompts of each language.
-        sets: Every arm's neurons, as `arm_sets.choose` gives them: as many arms a case, in one
-            order.
+        sets: Every arm's neurons, as `arm_sets.choose_sets` gives them: for each case the same
+            arms in the same order.
         asked: Prompts to measure; see `plan.asked`.
-        how: How edits are looked for.
+        how: How edits are fitted.
         tokens: Tokenised answers.
     """
 
@@ -52,52 +52,52 @@ class EditBench:
     tokens: CandidateTokens
 
 
-def edit(bench: EditBench, cases: Sequence[Case]) -> pd.DataFrame:
+def measure_edits(setup: EditingSetup, cases: Sequence[Case]) -> pd.DataFrame:
     """Fit and apply every arm's edit of some facts, and measure what each does.
 
     Returns:
-        A row an arm and prompt: log-probabilities (nats) of the answer that was right, `old`, and
-        of the new object, `new` (NaN on unrelated prompts), before and after; `size` is the length
-        of the change relative to that of the value vectors it is added to.
+        One row per arm and prompt: log-probabilities (nats), before and after, of the answer that
+        was right, `old`, and of the new object, `new` (NaN on unrelated prompts); `size` is the
+        length of the change relative to that of the value vectors it is added to.
     """
-    sets = {case.fact: [s for s in bench.sets if s.fact == case.fact] for case in cases}
-    found = fit(bench, cases, sets)
+    sets = {case.fact: [s for s in setup.sets if s.fact == case.fact] for case in cases}
+    found = fit_edits(setup, cases, sets)
     tables = []
     for case in cases:
-        prompts = bench.asked[bench.asked["fact"] == case.fact]
-        queries = _queries(bench, case, prompts)
-        replay = Replay(bench.lm)
+        prompts = setup.asked[setup.asked["fact"] == case.fact]
+        queries = _queries(setup, case, prompts)
+        replay = Replay(setup.lm)
         with replay.record():
-            before = _ask(bench.lm, queries)
+            before = _ask(setup.lm, queries)
         for own, change in zip(sets[case.fact], found[case.fact], strict=True):
-            length = float(change.delta.norm() / vectors(bench.lm, own.neurons).float().norm())
-            lowest = int(own.neurons.min()) // bench.lm.n_neurons
-            with applied(bench.lm, change), replay.below(lowest):
-                after = _ask(bench.lm, queries)
+            length = float(change.delta.norm() / vectors(setup.lm, own.neurons).float().norm())
+            lowest = int(own.neurons.min()) // setup.lm.n_neurons
+            with applied(setup.lm, change), replay.below(lowest):
+                after = _ask(setup.lm, queries)
             tables.append(_table(case, own, prompts, before, after).assign(size=length))
     return pd.concat(tables, ignore_index=True)
 
 
-def fit(
-    bench: EditBench, cases: Sequence[Case], sets: dict[str, list[NeuronSet]]
+def fit_edits(
+    setup: EditingSetup, cases: Sequence[Case], sets: dict[str, list[NeuronSet]]
 ) -> dict[str, list[ValueEdit]]:
-    """Find each arm's edit: on the prompts of all sources at once, or of one source after another.
+    """Fit each arm's edit: to all sources' prompts at once, or to one source after another.
 
-    The sequential arm first changes the first source's neurons on the first source's prompts, then
-    the second's on the second's prompts with the first change in force, and so on. All other arms
-    see all prompts at once.
+    The sequential arm first fits the first source's neurons to the first source's prompts, then the
+    second source's to the second's prompts with the first change in force, and so on. All other
+    arms are fitted to all prompts at once.
     """
-    task, language = _task(bench, cases, sets)
+    task, language = _task(setup, cases, sets)
     n_sources, m = len(cases[0].sources), task.neurons.shape[2]
     part = torch.from_numpy(np.repeat(np.arange(n_sources), part_sizes(m, n_sources)))
     turn = [s.method for s in sets[cases[0].fact]].index(SEQUENTIAL)
     task.train[:, turn] = part == 0
     task.use[:, turn] = language == 0
-    delta = search(bench.lm, task, bench.how)
+    delta = search(setup.lm, task, setup.how)
     for step in range(1, n_sources):
-        alone = _alone(task, turn, train=part == step, prompts=language == step)
+        alone = _task_of_one_set(task, turn, train=part == step, prompts=language == step)
         own = delta[:, [turn]]
-        delta[:, [turn]] = search(bench.lm, alone, bench.how, start=own)
+        delta[:, [turn]] = search(setup.lm, alone, setup.how, start=own)
     return {
         case.fact: [
             ValueEdit(s.neurons, d) for s, d in zip(sets[case.fact], delta[i].cpu(), strict=True)
@@ -106,12 +106,12 @@ def fit(
     }
 
 
-def _alone(
-    task: Task, turn: int, *, train: Bool[Tensor, " m"], prompts: Bool[Tensor, " point"]
-) -> Task:
-    """Return the task of one set: some of its vectors, fitted to some of the prompts."""
+def _task_of_one_set(
+    task: FitTask, turn: int, *, train: Bool[Tensor, " m"], prompts: Bool[Tensor, " point"]
+) -> FitTask:
+    """Return the task of fitting some vectors of one set to some of the prompts."""
     neurons = task.neurons[:, [turn]]
-    return Task(
+    return FitTask(
         prompts=[p for p, used in zip(task.prompts, prompts.tolist(), strict=True) if used],
         fact=task.fact[prompts],
         neurons=neurons,
@@ -121,30 +121,30 @@ def _alone(
 
 
 def _task(
-    bench: EditBench, cases: Sequence[Case], sets: dict[str, list[NeuronSet]]
-) -> tuple[Task, Tensor]:
-    """Return the cases' common task, and of each prompt the number of its source."""
+    setup: EditingSetup, cases: Sequence[Case], sets: dict[str, list[NeuronSet]]
+) -> tuple[FitTask, Tensor]:
+    """Return the cases' common task, and the index of each prompt's source."""
     prompts: list[Point] = []
     owner, language = [], []
     for i, case in enumerate(cases):
-        for row in store.records(plan.fitted(bench.tables, case)):
-            prompts.append(_point(bench, case, row))
+        for row in store.records(plan.fitted(setup.tables, case)):
+            prompts.append(_point(setup, case, row))
             owner.append(i)
             language.append(case.sources.index(row["language"]))
     neurons = np.stack([[s.neurons for s in sets[case.fact]] for case in cases])
     everywhere = torch.ones(neurons.shape, dtype=torch.bool)
     used = torch.ones(len(prompts), neurons.shape[1], dtype=torch.bool)
-    task = Task(prompts, torch.tensor(owner), torch.from_numpy(neurons), everywhere, used)
+    task = FitTask(prompts, torch.tensor(owner), torch.from_numpy(neurons), everywhere, used)
     return task, torch.tensor(language)
 
 
-def _point(bench: EditBench, case: Case, row: Mapping[str, Any]) -> Point:
+def _point(setup: EditingSetup, case: Case, row: Mapping[str, Any]) -> Point:
     """Return the answer's first token as a point: the new one, with the old one as alternative.
 
     In an encoder both are read at the first of the new answer's masks.
     """
-    new, old = _texts(bench.tokens, case, row)
-    (first, *_) = points(bench.lm, Question(row["prompt"], new))
+    new, old = _texts(setup.tokens, case, row)
+    (first, *_) = points(setup.lm, Question(row["prompt"], new))
     return first._replace(choices=(new[0], old[0]))
 
 
@@ -154,14 +154,14 @@ def _texts(tokens: CandidateTokens, case: Case, row: Mapping[str, Any]) -> tuple
     return tokens.candidate(row, new), tokens.candidate(row, asked_for(row))
 
 
-def _queries(bench: EditBench, case: Case, prompts: pd.DataFrame) -> list[Query]:
-    """Ask for the old and the new answer; where another fact is asked, for its own alone."""
+def _queries(setup: EditingSetup, case: Case, prompts: pd.DataFrame) -> list[Query]:
+    """Ask for the old and the new answer; on prompts of other facts, only for the old one."""
     found = []
     for row in store.records(prompts):
-        old = bench.tokens.candidate(row, asked_for(row))
+        old = setup.tokens.candidate(row, asked_for(row))
         related = row["measured"] == case.fact
-        texts = (old, _texts(bench.tokens, case, row)[0]) if related else (old,)
-        found.append(query(bench.lm, row["prompt"], texts))
+        texts = (old, _texts(setup.tokens, case, row)[0]) if related else (old,)
+        found.append(query(setup.lm, row["prompt"], texts))
     return found
 
 

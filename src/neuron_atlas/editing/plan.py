@@ -1,4 +1,4 @@
-"""Which facts are edited, where their neurons are looked for, and what the new answer is."""
+"""Choose the facts to edit, the languages of their neurons, and the new answers."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ from neuron_atlas.scoring.candidates import CandidateTokens
 
 @dataclass(frozen=True)
 class Tables:
-    """What is known of each language, in the order of the parameters.
+    """Each language's prompts, in the order of the parameters.
 
     Attributes:
         prompts: All paraphrases of the attributed facts: rows of the recall table and `language`.
-        held: Of each fact, the right paraphrase that nothing is fitted to.
+        held: For each fact, the correctly answered paraphrase that nothing is fitted to.
     """
 
     prompts: Mapping[str, pd.DataFrame]
@@ -30,8 +30,8 @@ class Case:
 
     Attributes:
         sources: Languages in which its neurons are looked for; the first is the edited one.
-        others: Languages that know it and in which nothing was looked for.
-        new: The object that shall be answered instead.
+        others: All other languages that know it; they only serve to measure transfer.
+        new: The object that is to become the answer.
     """
 
     fact: str
@@ -62,14 +62,14 @@ def cases(
     """Choose the facts: known in `n_sources` languages and one more, the most prominent first.
 
     The sources are the first `n_sources` languages, in the order of the parameters, that know the
-    fact. All others that know it only serve to measure transfer, for every arm.
+    fact. In all arms, the other languages that know it only serve to measure transfer.
 
     Args:
         tables: Prompts of each language.
         tokens: Tokenised answers.
-        n_sources: Languages in which a fact's neurons are looked for.
-        max_facts: Facts a relation.
-        seed: Of the choice of new objects.
+        n_sources: Languages in which each fact's neurons are looked for.
+        max_facts: Largest number of facts per relation.
+        seed: Seed of the choice of new objects.
     """
     known: dict[str, list[str]] = {}
     relation: dict[str, str] = {}
@@ -94,7 +94,7 @@ def cases(
 def _new_object(
     tables: Tables, tokens: CandidateTokens, fact: str, languages: Sequence[str], seed: int
 ) -> str | None:
-    """Draw an object that is wrong and begins with another token in every prompt of the fact."""
+    """Draw a wrong object whose first token is never that of a right one in the fact's prompts."""
     allowed: set[str] | None = None
     for language in languages:
         table = tables.prompts[language]
@@ -111,12 +111,12 @@ def _new_object(
 
 
 def fitted(tables: Tables, case: Case) -> pd.DataFrame:
-    """Return the prompts that an edit is fitted to: the sources' paraphrases but the held ones."""
+    """Return the prompts that an edit is fitted to: the sources' paraphrases but no held one."""
     return pd.concat([shown(tables, case.fact, language) for language in case.sources])
 
 
 def shown(tables: Tables, fact: str, language: str) -> pd.DataFrame:
-    """Return a fact's paraphrases but the held one; its only one if it has no other."""
+    """Return the fact's paraphrases except the held one, or its only one."""
     table = tables.prompts[language]
     rows = table[table["fact"] == fact]
     held = tables.held[language].set_index("fact")["template"]
@@ -127,9 +127,9 @@ def shown(tables: Tables, fact: str, language: str) -> pd.DataFrame:
 def asked(tables: Tables, chosen: Sequence[Case], *, n_unrelated: int, seed: int) -> pd.DataFrame:
     """List the prompts on which each fact's edits are measured.
 
-    `same_language` is a prompt of the first source that edits are fitted to, `paraphrase` its held
-    one, `other_languages` the held ones of languages that are no source, and `unrelated` prompts of
-    other facts, taking the first source and the other languages in turn.
+    `same_language` is a prompt of the first source to which edits are fitted, `paraphrase` is its
+    held one, `other_languages` are the held ones of languages that are not sources, and `unrelated`
+    are prompts of other facts, taken from the first source and the other languages in turn.
 
     Returns:
         Rows of the recall table, with `language`, `measured` (the fact that is asked), `where`, and

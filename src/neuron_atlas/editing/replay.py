@@ -1,4 +1,4 @@
-"""Reading the same prompts again after a change of some layers, without running those below it."""
+"""Run the same prompts again after a change of some layers, without running the layers below."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -10,10 +10,10 @@ from neuron_atlas.model.language_model import LanguageModel
 
 
 class Replay:
-    """Remembers what every block returned in one reading, and lets blocks return it again.
+    """Records what every block returned in one run, and lets blocks return it again.
 
-    What lies below a changed layer does not see the change, at any position; so the result is the
-    same bit by bit, and costs only the layers from the changed one on.
+    Layers below a changed layer do not see the change, at any position. So the result is the same
+    bit for bit, and costs only the layers from the changed one upward.
     """
 
     def __init__(self, lm: LanguageModel) -> None:
@@ -22,7 +22,7 @@ class Replay:
 
     @contextmanager
     def record(self) -> Iterator[None]:
-        """Remember, while open, what the blocks return."""
+        """While open, record what the blocks return."""
         with ExitStack() as stack:
             for block, returned in zip(self._blocks, self._returned, strict=True):
                 stack.enter_context(_calling(block, _remembering(block.forward, returned)))
@@ -30,9 +30,9 @@ class Replay:
 
     @contextmanager
     def below(self, layer: int) -> Iterator[None]:
-        """Let the blocks below `layer` return, while open, what they returned in the recording.
+        """While open, let the blocks below `layer` return what was recorded.
 
-        The same batches must be run, in the same order.
+        The same batches must be run in the same order.
         """
         with ExitStack() as stack:
             for block, returned in zip(self._blocks[:layer], self._returned, strict=False):

@@ -8,32 +8,32 @@ from neuron_atlas.pipeline.params import Count, Positive, Section
 
 
 class Descent(Section):
-    """How an edit is looked for."""
+    """How edits are fitted."""
 
     steps: Count
     """Steps of gradient descent."""
     rate: Positive
-    """Length of a step at most, in lengths of all edited vectors together."""
+    """Largest length of one step, relative to the length of all edited vectors together."""
     margin: Positive
-    """Nats by which the new answer's first token is to exceed the old one's; where it does, a
-    prompt pulls no more."""
+    """Nats by which the new answer's first token should exceed the old one's; a prompt where it
+    does adds nothing to the loss."""
     max_norm: Positive
-    """Largest change of a value vector, in its own length."""
+    """Largest change of each value vector, relative to its length."""
 
 
 class EditingPlan(Section):
-    """Which facts are edited through which neurons, and where it is measured."""
+    """Which facts are edited through which neurons, and where the effect is measured."""
 
     n_sources: Annotated[int, Field(ge=2)]
-    """Languages in which a fact's neurons are looked for; it is measured in all others too."""
+    """Languages in which each fact's neurons are looked for; all others measure the edits too."""
     max_facts: Count
     """Facts per relation."""
     neurons: Annotated[int, Field(ge=2)]
-    """Neurons of every arm's set."""
+    """Neurons per set, the same in every arm."""
     n_unrelated: Count
-    """Prompts of other relations beside each fact."""
+    """Prompts of other relations per fact."""
     n_draws: Count
-    """Matched random sets of each fact."""
+    """Matched random sets per fact."""
     descent: Descent
     seed: int
-    """Of new objects, unrelated prompts and random sets."""
+    """Seed of the new objects, unrelated prompts and random sets."""

@@ -1,4 +1,4 @@
-"""What an editing experiment writes: its files, its arms, and the places it measures."""
+"""Names of an editing experiment's files, of its arms, and of the kinds of prompts it measures."""
 
 from neuron_atlas.interventions.neuron_sets import RANDOM
 

@@ -1,4 +1,4 @@
-"""Edits of value vectors: what a neuron writes, changed in the weights and changed back."""
+"""Edit value vectors, the weights that say what a neuron writes, and restore them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,7 +30,7 @@ class ValueEdit:
 
 
 def columns(lm: LanguageModel, layer: int) -> Float[Tensor, "neuron d_model"]:
-    """Return a view of a layer's value vectors, one a row.
+    """Return a view of the layer's value vectors, one per row.
 
     GPT-2's Conv1D stores its weight [in, out], nn.Linear [out, in]; the view is the same.
     """
@@ -47,12 +47,12 @@ def vectors(lm: LanguageModel, neurons: Int[np.ndarray, " m"]) -> Float[Tensor, 
 
 @contextmanager
 def applied(lm: LanguageModel, edit: ValueEdit) -> Iterator[None]:
-    """Add an edit to the loaded weights while open; then put back the very bits that were there.
+    """Add an edit to the loaded weights while open, then restore the original bits.
 
-    Edits nest. The model on disk is not touched.
+    Edits can be nested. The model on disk is not touched.
 
     Raises:
-        ValueError: a neuron is out of range or twice in the edit, or the edit is not finite.
+        ValueError: a neuron is out of range or repeated, or the edit is not finite.
     """
     check_set(edit.neurons, lm.n_layers * lm.n_neurons)
     if not torch.isfinite(edit.delta).all():

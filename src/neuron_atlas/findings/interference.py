@@ -43,7 +43,7 @@ class Effects(Section):
     """Bootstrap samples of facts."""
 
     seed: int
-    """Of the bootstrap."""
+    """Seed of the bootstrap."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from neuron_atlas.pipeline.params import Positive, Section
 
 @dataclass(frozen=True)
 class Measured:
-    """Where the stages left what is summed up; by language, or of all."""
+    """Where the stages wrote the results to sum up, by language or for all languages together."""
 
     attributions: Mapping[str, Path]
     selection: Mapping[str, Path]
@@ -30,13 +30,13 @@ class Negligible(Section):
     """What is too small to matter."""
 
     nats: Positive
-    """Changes of log-probability smaller than this do not matter, nats."""
+    """Largest change of log-probability that does not matter, nats."""
     neurons: Positive
-    """Differences smaller than this do not matter, neurons per fact."""
+    """Largest difference in neurons per fact that does not matter."""
     rate: Positive
-    """Differences smaller than this do not matter, share of pairs."""
+    """Largest difference in the share of pairs that does not matter."""
     auroc: Positive
-    """Differences smaller than this do not matter, area under the curve."""
+    """Largest difference in the area under the curve that does not matter."""
 
 
 class Conclusions(Section):
@@ -46,7 +46,7 @@ class Conclusions(Section):
     n_resamples: Annotated[int, Field(ge=100)]
     """Samples of the bootstrap over facts, and random signs."""
     seed: int
-    """Of both."""
+    """Seed of both."""
 
 
 def write_summary(measured: Measured, out: Path, how: Conclusions) -> None:

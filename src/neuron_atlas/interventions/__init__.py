@@ -1,1 +1,1 @@
-"""Stages `interference`, `transfer` and `selection`: neurons switched off, suppressed, enhanced."""
+"""Stages `interference`, `transfer` and `selection`: switch off, suppress and enhance neurons."""

@@ -1,4 +1,4 @@
-"""Which sets of neurons an interference run switches off: the plan of its arms."""
+"""The arms of an interference run: which sets of neurons it switches off, on which facts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,18 +13,18 @@ from neuron_atlas.neurons.relation_sets import RelationSets
 
 @dataclass(frozen=True)
 class Arm:
-    """One set of neurons to switch off, and on whose facts to measure it.
+    """One set of neurons to switch off, and the facts on which to measure it.
 
     Attributes:
         kind: `set` (a language's set, measured on every relation), `random` (its matched random
             sets, likewise), `dose` (a part of it, on its own relation), `transfer` (any source's
             set, on its own relation), `transfer_random` (its matched random sets).
         source: `pooled`, or the language in which the set was found.
-        relation: Whose set it is.
+        relation: The relation whose set it is.
+        neurons: Flat indices.
         order: How a dose was chosen; empty otherwise.
-        k: Neurons of the arm.
-        draw: Number of the random draw; -1 where nothing is drawn.
-        everywhere: Measured on the facts of every relation, else on its own alone.
+        draw: Number of the random draw; -1 if nothing is drawn.
+        everywhere: Whether it is measured on every relation's facts, or on its own relation's only.
     """
 
     kind: str
@@ -37,7 +37,7 @@ class Arm:
 
     @property
     def k(self) -> int:
-        """Neurons of the arm."""
+        """Number of neurons."""
         return len(self.neurons)
 
 
@@ -47,7 +47,7 @@ def interference_arms(source: str, found: RelationSets, how: Interference) -> li
     Args:
         source: The language.
         found: Its sets.
-        how: How many controls there are.
+        how: How many controls to draw, and their seed.
     """
     arms: list[Arm] = []
     for relation in sorted(found.sets):
@@ -80,16 +80,16 @@ def _doses(
     how: Interference,
     rng: np.random.Generator,
 ) -> list[Arm]:
-    """Parts of a set: from the best, from the worst, at random, and of matched random sets.
+    """List parts of a set: its best neurons, its worst, random ones, and parts of matched sets.
 
-    Column i of a matched draw matches the set's neuron of rank i, so that the first columns are
-    the control of the best neurons. Whole sets are not repeated: `set` and `random` have them.
+    Column i of a matched draw matches the set's neuron of rank i, so the first columns are the
+    control of the best neurons. Whole sets are left out: `set` and `random` have them.
     """
     base = replace(own, kind="dose", everywhere=False)
     n = min(how.n_dose_draws, len(random))
     shuffled = [rng.permutation(own.neurons) for _ in range(n)]
     found = []
-    for k in dose_sizes(own.k, (*how.doses, 0.5)):  # cumulativity asks for the half
+    for k in dose_sizes(own.k, (*how.doses, 0.5)):  # the test of cumulativity needs the half
         found.append(replace(base, order="rank", neurons=own.neurons[:k]))
         found.append(replace(base, order="reverse", neurons=own.neurons[-k:]))
         for i in range(n):

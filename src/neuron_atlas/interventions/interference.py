@@ -25,13 +25,13 @@ from neuron_atlas.scoring.trees import query
 
 
 @dataclass(frozen=True)
-class Work:
-    """Where one language's values are, and how its work is kept.
+class LanguageWork:
+    """Where one language's recorded values are, and how its measurements are resumed.
 
     Attributes:
-        values: Folder of the recorded activations, which replacement values are means of.
-        key: Names the work; see `checkpoints.key`.
-        size: Facts of a part: what a kill can cost.
+        values: Folder of the recorded activations; replacement values are their means.
+        key: Names the finished parts on disk; see `checkpoints.key`.
+        size: Facts per part: the most that a killed run can lose.
     """
 
     values: Path
@@ -46,15 +46,19 @@ EFFECT_COLUMNS = {
 }
 
 
-def replacement(
+def replacement_values(
     folder: Path, relations: Sequence[str], how: Value
 ) -> Float[Tensor, "kind layer neuron"]:
     """Return the values that switched-off neurons take.
 
     `zero` is Liu et al.'s (2025, section 3.2). `mean` is the language's mean over relations, and
-    `other_mean` that over the other relations, one table for each of `relations`: values that the
-    neuron does take. Means are over the right prompts of the identification half, at the positions
-    that the activations were pooled from; the answer's own tokens after the first get the same.
+    `other_mean` the mean over the other relations, one table for each of `relations`; the neuron
+    does take such values. Means are over the identification half's correctly answered prompts,
+    at the positions that the activations were pooled from. The answer's tokens after the first get
+    the same values.
+
+    Raises:
+        ValueError: no identification prompt was answered right, or there is no other relation.
     """
     index = files.read_index(folder)
     used = index[index["correct"] & (index["split"] == "identification")]
@@ -85,7 +89,7 @@ def switched_off(
     site: Site,
     everywhere: bool,
 ) -> Intervention:
-    """Prepare the arms; with several replacement tables, a relation's arms use its own."""
+    """Prepare the arms; with several replacement tables, each relation's arms use its own table."""
     relations = sorted({arm.relation for arm in arms})
     kind = [relations.index(arm.relation) if len(value) > 1 else 0 for arm in arms]
     edits = ablation.edits_of([arm.neurons for arm in arms], value, kind)
@@ -93,7 +97,11 @@ def switched_off(
 
 
 def measure_held_out(
-    lm: LanguageModel, arms: Sequence[Arm], recalled: pd.DataFrame, how: Interference, work: Work
+    lm: LanguageModel,
+    arms: Sequence[Arm],
+    recalled: pd.DataFrame,
+    how: Interference,
+    work: LanguageWork,
 ) -> pd.DataFrame:
     """Ask one language's held-out facts with each arm's neurons switched off.
 
@@ -102,13 +110,13 @@ def measure_held_out(
         arms: Sets to switch off, and on whose facts.
         recalled: The language's recall table.
         how: What neurons are set to, where, and on how many facts.
-        work: The language's recorded values, and how the work is kept.
+        work: The language's recorded values, and how its measurements are resumed.
 
     Returns:
-        The rows of `measure`.
+        The rows of `measure_arms`.
     """
     facts = prompt_choice.held_out(recalled, max_facts=how.max_facts, seed=how.seed)
-    value = replacement(work.values, sorted({arm.relation for arm in arms}), how.value)
+    value = replacement_values(work.values, sorted({arm.relation for arm in arms}), how.value)
     intervention = switched_off(
         lm,
         arms,
@@ -119,14 +127,14 @@ def measure_held_out(
     tokens = CandidateTokens(lm)
     return checkpoints.in_parts(
         facts,
-        lambda part: measure(intervention, arms, part, tokens),
+        lambda part: measure_arms(intervention, arms, part, tokens),
         key=work.key,
         size=work.size,
     )
 
 
 @dataclass(frozen=True)
-class Item:
+class AskedFact:
     """One fact's prompt, with its tokenised candidates.
 
     Attributes:
@@ -140,21 +148,21 @@ class Item:
     target: int
 
 
-def item(tokens: CandidateTokens, row: Mapping[str, Any]) -> Item:
-    """Make an item of a row of the recall table."""
+def asked_fact(tokens: CandidateTokens, row: Mapping[str, Any]) -> AskedFact:
+    """Tokenise the candidates of one row of the recall table."""
     prompt, labels = row["prompt"], row["candidate_labels"]
     right = np.isin(row["candidates"], row["objects"])
     texts = tokens.answers(prompt, row["separator"], labels)
-    return Item(prompt, row["relation"], tuple(texts), right, asked_for(row))
+    return AskedFact(prompt, row["relation"], tuple(texts), right, asked_for(row))
 
 
-def measure(
+def measure_arms(
     intervention: Intervention, arms: Sequence[Arm], rows: pd.DataFrame, tokens: CandidateTokens
 ) -> pd.DataFrame:
-    """Measure every arm on every fact that it concerns.
+    """Measure every arm on every fact that it is meant for.
 
     Args:
-        intervention: Of `switched_off`.
+        intervention: As `switched_off` returns it.
         arms: The arms that it was prepared with.
         rows: Facts to ask, rows of the recall table.
         tokens: The tokenised candidates.
@@ -164,8 +172,8 @@ def measure(
         negative is harm), and whether the typed prediction was right before and is right after.
     """
     if not arms or rows.empty:
-        return nothing()
-    items = [item(tokens, row) for row in store.records(rows)]
+        return no_effects()
+    items = [asked_fact(tokens, row) for row in store.records(rows)]
     concerned = [[UNEDITED, *_concerning(arms, it.relation)] for it in items]
     target, right = _judge(intervention, items, concerned)
     info = describe(arms)
@@ -186,22 +194,22 @@ def measure(
 
 
 def _concerning(arms: Sequence[Arm], relation: str) -> list[int]:
-    """Return the numbers of the arms that are measured on facts of a relation."""
+    """Return the indices of the arms that are measured on this relation's facts."""
     return [i for i, arm in enumerate(arms) if arm.everywhere or arm.relation == relation]
 
 
-def nothing() -> pd.DataFrame:
-    """Return the table of no measurement, with the columns and types of `measure`."""
+def no_effects() -> pd.DataFrame:
+    """Return an empty table with the columns and types of `measure_arms`."""
     return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in EFFECT_COLUMNS.items()})
 
 
 def _judge(
-    intervention: Intervention, items: Sequence[Item], arms: Sequence[Sequence[int]]
+    intervention: Intervention, items: Sequence[AskedFact], arms: Sequence[Sequence[int]]
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Return, by item, the target's log-probability and the typed correctness under each arm.
 
-    A wrong candidate's first token bounds its log-probability from above, and costs nothing; only
-    candidates whose bound reaches the best correct answer are scored whole. The outcome is exact.
+    A wrong candidate's first token costs nothing and bounds its log-probability from above. Only
+    candidates whose bound reaches the best correct answer are scored whole; the result is exact.
     """
     encoder = intervention.lm.architecture.encoder
     target, right, open_items, open_arms, doubt = [], [], [], [], []
@@ -230,12 +238,12 @@ def _judge(
 
 
 def _first_pass(
-    intervention: Intervention, items: Sequence[Item], arms: Sequence[Sequence[int]]
+    intervention: Intervention, items: Sequence[AskedFact], arms: Sequence[Sequence[int]]
 ) -> list[Float[np.ndarray, "arm candidate"]]:
     """Score correct answers whole and the others by their first token.
 
-    An encoder reads each answer length from its own masks, where a first token bounds nothing:
-    there all candidates are scored whole.
+    An encoder has other masks for each length of answer, so a first token bounds nothing: there all
+    candidates are scored whole.
     """
     if intervention.lm.architecture.encoder:
         return intervention.ask(

@@ -1,4 +1,4 @@
-"""Which sets of neurons are changed to test where a fact is kept: found ones and their controls."""
+"""Sets of neurons to change, found ones and their controls, to test where a fact is stored."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -42,8 +42,9 @@ class NeuronSet:
 def compared(scores: pd.DataFrame, source: RelationSets, how: Selection) -> list[NeuronSet]:
     """List each fact's sets by every method, all of one size, and their matched random sets.
 
-    The size is that of the attribution's set, at least 1; where a method has stored fewer neurons
-    with a positive score, all methods get as few, and a fact for which one has none is left out.
+    The size is that of the attribution's set, at least 1. If a method has stored fewer neurons with
+    a positive score, all methods get that smaller number; if it has stored none, the fact is left
+    out.
 
     Args:
         scores: One language's stored scores.
@@ -78,14 +79,14 @@ def matched(own: NeuronSet, source: RelationSets, *, n_draws: int, seed: int) ->
 
 
 def describe(sets: Sequence[NeuronSet]) -> pd.DataFrame:
-    """Return the sets as a table, a row each, in their order."""
+    """Return the sets as a table, one row each, in their order."""
     columns = ["fact", "relation", "method", "draw", "k"]
     rows = [[s.fact, s.relation, s.method, s.draw, len(s.neurons)] for s in sets]
     return pd.DataFrame(rows, columns=columns)
 
 
 def members(sets: Iterable[NeuronSet]) -> pd.DataFrame:
-    """Return who is in which set: `fact`, `method`, `draw`, `rank`, `neuron`."""
+    """Return the members of each set: `fact`, `method`, `draw`, `rank`, `neuron`."""
     rows = [
         (s.fact, s.method, s.draw, rank, neuron)
         for s in sets

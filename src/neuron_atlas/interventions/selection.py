@@ -1,4 +1,4 @@
-"""Do the neurons that attribution selects matter more for their fact than other selections' do?"""
+"""Test whether neurons selected by attribution matter more to their fact than others' choices."""
 
 import pandas as pd
 
@@ -13,10 +13,10 @@ from neuron_atlas.scoring.prompt_choice import KEY
 
 
 def asked(prompts: pd.DataFrame, *, n_unrelated: int, seed: int) -> pd.DataFrame:
-    """List on which prompts each fact's sets are measured: its own and some unrelated facts'.
+    """List the prompts on which each fact's sets are measured: its own and unrelated facts'.
 
     Args:
-        prompts: One prompt a fact, with `language`.
+        prompts: One prompt per fact, with `language`.
         n_unrelated: Prompts of other facts, each of another relation.
         seed: Of their choice.
 
@@ -48,9 +48,9 @@ def run(
     Args:
         lm: The model.
         sets: From `neuron_sets.compared`, chosen on other paraphrases than those measured.
-        prompts: One prompt a fact, with `language`.
+        prompts: One prompt per fact, with `language`.
         how: How many unrelated prompts there are.
-        key: Names the work; see `checkpoints.key`.
+        key: Names the finished parts on disk; see `checkpoints.key`.
 
     Returns:
         The rows of `suppress_enhance.measure_operations`.

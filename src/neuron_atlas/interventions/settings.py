@@ -14,29 +14,29 @@ One = Annotated[int, Field(ge=1)]
 
 
 class Interference(Section):
-    """How neurons are switched off, on which facts, and beside how many controls."""
+    """How neurons are switched off, on which facts, and with how many controls."""
 
     value: Value
-    """What neurons are set to: `zero`, their `mean`, or `other_mean`, that over the other
+    """What neurons are set to: `zero`, their `mean`, or `other_mean`, the mean over the other
     relations."""
 
     positions: Positions
-    """Where they are set: at the `answer` position or at `all`."""
+    """Where they are set: at the `answer` position or at `all` positions."""
 
     max_facts: Two
     """Held-out facts that the model answers right, per relation and language."""
 
     n_draws: Two
-    """Matched random sets per set that is switched off."""
+    """Matched random sets for each set that is switched off."""
 
     n_dose_draws: Two
     """Random orders, and matched random sets, per dose."""
 
     doses: Annotated[list[Share], Field(min_length=1)]
-    """Shares of a set that are switched off."""
+    """Shares of each set that are switched off."""
 
     seed: int
-    """Of the draws and of the choice of facts."""
+    """Seed of the draws and of the choice of facts."""
 
     @property
     def everywhere(self) -> bool:
@@ -45,16 +45,16 @@ class Interference(Section):
 
 
 class Selection(Section):
-    """Which neurons are selected for a fact, and on what they are tried."""
+    """Which neurons are selected for each fact, and on which prompts they are tested."""
 
     tau: Annotated[float, Field(ge=0, lt=1)]
-    """Share of the prompt's largest attribution that a knowledge neuron exceeds."""
+    """Share of the prompt's largest attribution that a knowledge neuron must exceed."""
 
     share: Annotated[float, Field(gt=0, le=1)]
-    """Share of the paraphrases in which it has to."""
+    """Share of the paraphrases in which it must do so."""
 
     max_neurons: One
-    """Neurons of a fact's set; every method gets as many."""
+    """Largest number of neurons per fact; every method gets equally many."""
 
     n_unrelated: One
     """Prompts of other relations per fact."""
@@ -63,4 +63,4 @@ class Selection(Section):
     """Matched random sets per fact."""
 
     seed: int
-    """Of draws and of the choice of prompts."""
+    """Seed of the draws and of the choice of prompts."""

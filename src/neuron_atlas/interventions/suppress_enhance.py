@@ -1,4 +1,4 @@
-"""Suppressing and enhancing sets of neurons, and what it does to answers."""
+"""Suppress and enhance sets of neurons, and measure how answers change."""
 
 from collections.abc import Sequence
 
@@ -41,12 +41,12 @@ def measure_operations(
     asked: pd.DataFrame,
     tokens: CandidateTokens,
 ) -> pd.DataFrame:
-    """Measure the sets of every fact that asks for a prompt, under both operations.
+    """Measure, under both operations, the sets of every fact that is to be measured on a prompt.
 
-    All that is asked of a prompt shares one reading of it.
+    All sets measured on one prompt share one forward pass over it.
 
     Args:
-        intervention: Of `both_operations`.
+        intervention: As `both_operations` returns it.
         sets: The sets that it was prepared with.
         prompts: Rows of the recall table with `language`, and `fact` renamed `measured`.
         asked: Whose sets are measured where: `fact`, `where`, and the prompt's `KEY`.
@@ -59,7 +59,7 @@ def measure_operations(
     rows = store.records(prompts)
     wanted = dict(list(asked.groupby(KEY)))
     asks = [wanted[r["language"], r["measured"], r["template"]] for r in rows]
-    chosen = [of_facts(sets, list(part["fact"])) for part in asks]
+    chosen = [sets_of_facts(sets, list(part["fact"])) for part in asks]
     queries = [
         query(intervention.lm, r["prompt"], [tokens.candidate(r, asked_for(r))]) for r in rows
     ]
@@ -72,8 +72,8 @@ def measure_operations(
     return pd.concat(tables, ignore_index=True)
 
 
-def of_facts(sets: Sequence[NeuronSet], facts: Sequence[str]) -> list[int]:
-    """Return the numbers of the sets that were found for `facts`, fact by fact."""
+def sets_of_facts(sets: Sequence[NeuronSet], facts: Sequence[str]) -> list[int]:
+    """Return the indices of the sets that were found for `facts`, fact by fact."""
     return [i for fact in facts for i, s in enumerate(sets) if s.fact == fact]
 
 

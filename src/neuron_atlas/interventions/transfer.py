@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from neuron_atlas.interventions.arms import Arm
-from neuron_atlas.interventions.interference import Work, measure_held_out
+from neuron_atlas.interventions.interference import LanguageWork, measure_held_out
 from neuron_atlas.interventions.settings import Interference
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.pipeline import store
@@ -17,19 +17,19 @@ def measure_languages(
     arms: Sequence[Arm],
     recalls: Mapping[str, Path],
     how: Interference,
-    works: Mapping[str, Work],
+    works: Mapping[str, LanguageWork],
 ) -> pd.DataFrame:
     """Ask every language's held-out facts with each arm's neurons switched off.
 
     Args:
         lm: The model.
-        arms: Of `arms.transfer_arms`.
+        arms: As `arms.transfer_arms` lists them.
         recalls: Each language's recall table.
         how: As in `interference`.
-        works: Each language's recorded values, and how its work is kept.
+        works: Each language's recorded values, and how its measurements are resumed.
 
     Returns:
-        The rows of `interference.measure`, with `language`, that of the facts.
+        The rows of `interference.measure_arms`, with `language`, that of the facts.
     """
 
     def measured() -> Iterator[pd.DataFrame]:

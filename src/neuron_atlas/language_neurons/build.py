@@ -3,43 +3,28 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
 
 from neuron_atlas.language_neurons import language_map, shared
+from neuron_atlas.language_neurons.relations import (
+    PLACE,
+    RELATIONS,
+    both_kinds,
+    shared_by_relation,
+)
+from neuron_atlas.language_neurons.settings import SharingRule
 from neuron_atlas.language_neurons.shared import ItemSets, Tally
-from neuron_atlas.neurons import knowledge_sets, overlap
-from neuron_atlas.neurons.addresses import layer_histogram
+from neuron_atlas.neurons import knowledge_sets
 from neuron_atlas.neurons.knowledge_sets import SetsByFact
 from neuron_atlas.neurons.relation_sets import RelationSets
 from neuron_atlas.pipeline import store
-from neuron_atlas.pipeline.params import Count, Section, ShareOrAll
 
 METHOD = "attribution"
 NULLS = ("mismatched", "same_relation", "met_itself", "random")
-PLACE = ["neuron", "layer", "index", "n_languages", "languages"]
 SETS = ["fact", "relation", "rank", "score", *PLACE]
-RELATIONS = ["relation", *PLACE]
-
-
-class SharingRule(Section):
-    """What makes a neuron language-independent, and how chance is measured."""
-
-    k: Count
-    """Strongest neurons of a fact in one language."""
-    share: ShareOrAll
-    """Share of the fact's paraphrases in which a neuron must be attributed something."""
-    min_languages: Annotated[int, Field(ge=2)] | Literal["all"]
-    """Languages that share a neuron, or `all`; a fact of fewer languages needs all of them."""
-    n_permutations: Annotated[int, Field(ge=19)]
-    """Deals of the sets to other facts, for the null."""
-    n_draws: Count
-    """Matched random sets."""
-    seed: int
-    """Of deals and draws."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +37,7 @@ class Inputs:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Layers, and neurons of a layer."""
+        """Layers, and neurons per layer."""
         n_layers, n_neurons = next(iter(self.relations.values())).size.shape
         return n_layers, n_neurons
 
@@ -115,7 +100,8 @@ def _measured(
     own = shared.tally(found, wanted, len(sets))
     nulls = _nulls(inputs, list(sets), found, wanted, rule, rng)
     chosen = _independent(inputs, sets, found, wanted)
-    relations, relation = _relations(inputs, rule, rng)
+    of_relations = {code: inputs.relations[code].sets for code in sorted(inputs.scores)}
+    relations, relation = shared_by_relation(of_relations, rule, n_neurons=inputs.shape[1], rng=rng)
     pairs, beside, compared = _compared(inputs, sets, groups, rule, rng)
     layers = [
         _layers("fact", chosen, len(found.items), inputs.shape[0]),
@@ -129,8 +115,8 @@ def _measured(
         "map": pairs,
         "facts": _per_fact(found, own, nulls["mismatched"], beside),
     }
-    both_kinds = _both_kinds(chosen, relations, inputs.shape)
-    about = {**_against(own, nulls), "relations": relation, "both_kinds": both_kinds}
+    both = both_kinds(chosen, relations, inputs.shape)
+    about = {**_against(own, nulls), "relations": relation, "both_kinds": both}
     return tables, about | compared
 
 
@@ -242,55 +228,6 @@ def _layers(kind: str, chosen: pd.DataFrame, n_items: int, n_layers: int) -> pd.
     counts = np.bincount(layers, minlength=n_layers) / max(n_items, 1)
     columns = {"kind": kind, "layer": np.arange(n_layers), "neurons": counts}
     return pd.DataFrame(columns).assign(chance=counts.mean())
-
-
-def _relations(
-    inputs: Inputs, rule: SharingRule, rng: np.random.Generator
-) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Find the relation neurons that languages share: sets by average precision, not by facts."""
-    sets = {code: inputs.relations[code].sets for code in sorted(inputs.scores)}
-    found = shared.members(sets, {r: r for one in sets.values() for r in one})
-    chosen = pd.DataFrame(columns=RELATIONS)
-    summary: dict[str, Any] = {"n_relations": len(found.items), "mean_per_relation": 0.0}
-    if not found.items:
-        return chosen, summary | {"null_mismatched": 0.0, "p_value": 1.0}
-    wanted = shared.needed(found, rule.min_languages)
-    own = shared.tally(found, wanted, len(sets))
-    deals = shared.mismatched(found, rng, n_deals=rule.n_permutations)
-    null = np.array([shared.tally(one, wanted, len(sets)).mean for one in deals])
-    chosen = shared.shared_neurons(found, wanted, list(sets), inputs.shape[1]).rename(
-        columns={"item": "relation"}
-    )
-    return chosen[RELATIONS].reset_index(drop=True), summary | {
-        "mean_per_relation": own.mean,
-        "null_mismatched": float(null.mean()),
-        "p_value": shared.p_value(own.mean, null),
-    }
-
-
-def _both_kinds(
-    facts: pd.DataFrame, relations: pd.DataFrame, shape: tuple[int, int]
-) -> dict[str, Any]:
-    """Return how many neurons are language-independent for a fact and for its relation.
-
-    The p is that of at least as many by chance, given both kinds' numbers per relation and layer.
-    """
-    count, histograms = 0, []
-    size = {"n_layers": shape[0], "n_neurons": shape[1]}
-    for relation, rows in facts.groupby("relation"):
-        of_facts = np.unique(rows["neuron"].to_numpy(np.int64))
-        same = relations["relation"] == relation
-        of_relation = relations.loc[same, "neuron"].to_numpy(np.int64)
-        count += len(np.intersect1d(of_facts, of_relation))
-        histograms.append([layer_histogram(x, **size) for x in (of_facts, of_relation)])
-    if not histograms:
-        return {"count": 0, "expected_within_layer": 0.0, "p_value": 1.0}
-    a, b = np.concatenate(histograms, axis=1)
-    return {
-        "count": count,
-        "expected_within_layer": float(a @ b / shape[1]),
-        "p_value": overlap.within_layer_p_value(count, a, b, shape[1]),
-    }
 
 
 def _means(table: pd.DataFrame) -> dict[str, float]:

@@ -38,7 +38,7 @@ class Asking(Section):
     shots: Annotated[int, Field(ge=0)]
     """Solved development facts before each prompt."""
     seed: int
-    """Of the choice of demonstrations and of the prompts asked again."""
+    """Seed of the choice of demonstrations and of the prompts asked again."""
     n_reference: Annotated[int, Field(ge=0)]
     """Prompts asked again in float32, to measure what the precision costs."""
 

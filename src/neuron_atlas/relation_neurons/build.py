@@ -19,12 +19,12 @@ from neuron_atlas.neurons.relation_sets import POOLED, SETS, SIZE, SetsByRelatio
 from neuron_atlas.pipeline import store
 from neuron_atlas.pipeline.params import Count, Section
 from neuron_atlas.relation_neurons import best_sets
+from neuron_atlas.relation_neurons.pooling import pool
 from neuron_atlas.relation_neurons.scores import (
     OverTemplates,
     Scored,
     Size,
     eligible,
-    pool,
     score_language,
 )
 
@@ -32,27 +32,27 @@ ALONE = "the language has no other relation to compare it with"
 
 
 class SetPlan(Section):
-    """What a relation's set of neurons is, and how chance is measured."""
+    """How each relation's set of neurons is chosen, and how chance is measured."""
 
     k: Count
-    """Neurons of a set."""
+    """Neurons per set."""
     templates: OverTemplates
     """Score over a relation's paraphrases: the least (`min`) or the `mean`."""
     min_facts: Count
-    """Known facts that a relation needs in each half of the subjects."""
+    """Known facts that each relation needs in each half of the subjects."""
     massive: Annotated[float, Field(gt=1)]
     """A unit is massive if its largest activation exceeds this many times its layer's median
     largest activation (Sun et al. 2024 call such values massive activations)."""
     exclude_massive: bool
     """Whether massive units are left out of sets and of their random controls."""
     n_permutations: Count
-    """Shufflings of the labels for the null of the score."""
+    """How often labels are shuffled for the null of the score."""
     n_null_neurons: Count
     """Neurons sampled in each layer for that null."""
     n_draws: Annotated[int, Field(ge=2)]
-    """Matched random sets whose held-out score stands beside each set's."""
+    """Matched random sets per set, whose held-out scores are compared with its own."""
     seed: int
-    """Of shufflings and draws."""
+    """Seed of the shufflings and draws."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def build(folders: Mapping[str, Path], out: Path, plan: SetPlan) -> None:
 def _usable(
     language: str, folder: Path, *, min_facts: int
 ) -> tuple[list[str], list[dict[str, Any]]]:
-    """Return a language's relations that can be told from others, and why the rest cannot."""
+    """Return the language's relations that can be compared with others, and why the rest cannot."""
     relations, short = eligible(files.read_index(folder), min_facts=min_facts)
     skipped = []
     if len(relations) < 2:
@@ -167,7 +167,7 @@ def _pooled(found: list[ScoredSource]) -> ScoredSource:
 
 
 def _write(folder: Path, parts: Mapping[str, SelectedSource], languages: list[str]) -> None:
-    """Write each source apart, so that a language's interference depends on its own sets alone."""
+    """Write each source to its own folder, so that a language's stages depend on its sets only."""
     store.write_table(
         folder / SETS, pd.concat([part.table for part in parts.values()], ignore_index=True)
     )

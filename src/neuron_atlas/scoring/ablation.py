@@ -1,7 +1,7 @@
-"""Neurons switched off, or scaled, while answers are scored: many sets in one pass.
+"""Switch neurons off, or scale them, while answers are scored: many sets in one pass.
 
-An arm is one set of neurons and what becomes of them. Rows of a batch that belong to different arms
-are edited differently, so that all arms of a prompt share one reading of it.
+An arm is one set of neurons and what they are changed to. Each row of a batch is edited as its own
+arm says, so all arms of a prompt share one forward pass over it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,8 +27,8 @@ class Edits:
 
     Attributes:
         chosen: True for the neurons that an arm edits.
-        value: What an edited neuron becomes, its own value times `scale` added; one table for each
-            kind of arm.
+        value: What an edited neuron becomes, plus its own value times `scale`; one table per kind
+            of arm.
         kind: Which table of `value` each arm uses.
         scale: Share of its own value that an edited neuron keeps: 0 overwrites it, 2 doubles it.
     """
@@ -78,7 +78,7 @@ def edits_of(
         raise ValueError(f"kinds must be in [0, {len(value)}), got {min(kinds)}..{max(kinds)}")
     kept = torch.tensor(list(scale) if scale is not None else [0.0] * len(value))
     if len(kept) != len(value) or not torch.isfinite(kept).all():
-        raise ValueError(f"expected {len(value)} finite scales, one a table, got {kept.tolist()}")
+        raise ValueError(f"expected {len(value)} finite scales, one per table, got {kept.tolist()}")
     return Edits(chosen.view(len(sets), *value.shape[1:]), value, torch.tensor(kinds), kept)
 
 
@@ -88,7 +88,7 @@ class Intervention:
 
     Attributes:
         lm: The model; its weights are not touched.
-        edits: The arms, known by their number.
+        edits: The arms, each known by its index.
         site: Which values of the MLP are neurons.
         everywhere: Edit every position of the prompt, not the answer position alone. In a decoder
             the positions of the answer's own tokens are edited either way.
@@ -122,12 +122,12 @@ class Intervention:
     def ask_beside_clean(
         self, queries: Sequence[Query], arms: Sequence[Sequence[int]]
     ) -> list[Float[np.ndarray, "arm answer"]]:
-        """Do the same with one more row, the first: the model as it is."""
+        """Do the same as `ask`, with one more row, the first: the unedited model."""
         return self.ask(queries, [(UNEDITED, *own) for own in arms])
 
     @cached_property
     def opened(self) -> Intervene:
-        """What edits a batch while it is open, given the arm of each of its positions."""
+        """A context manager that edits a batch while open, given the arm of each position."""
         return row_edits(self.lm, self.edits, site=self.site)
 
 

@@ -21,12 +21,12 @@ class FactPlan(Limits):
     """How many facts are kept, and how their subjects are dealt."""
 
     min_per_relation: Annotated[int, Field(ge=4)]
-    """Facts of a relation; where a language has fewer, the relation is left out. Not of
+    """Smallest number of facts per relation; a relation is left out where it has fewer. Not of
     `builtin`."""
     development_share: Annotated[float, Field(ge=0, lt=1)]
     """Share of the subjects kept for demonstrations; the rest is halved."""
     seed: int
-    """Of the choice of facts and of the split of subjects."""
+    """Seed of the choice of facts and of the split of subjects."""
 
 
 @dataclass(frozen=True)

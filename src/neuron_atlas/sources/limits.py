@@ -1,4 +1,4 @@
-"""Limit how many facts and answers of a relation are kept."""
+"""Limit how many facts and answers are kept per relation."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -22,9 +22,9 @@ class Limits(Section):
     """How many facts and answers to keep."""
 
     max_per_relation: Annotated[int, Field(ge=4)] | None
-    """Facts of a relation, of `builtin` the most prominent subjects first; `null` keeps all."""
+    """Largest number of facts per relation, of `builtin` the most prominent; `null` keeps all."""
     max_candidates: Annotated[int, Field(ge=2)]
-    """Possible answers of a relation."""
+    """Largest number of possible answers per relation."""
     max_majority_share: ShareOrAll
     """Largest share of a relation's facts with the same canonical answer."""
 

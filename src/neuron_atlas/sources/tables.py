@@ -64,18 +64,18 @@ class Facts(FactSource, FactPlan):
     """Where facts come from, and which of them and of their templates are used."""
 
     relations: Annotated[list[str], Field(min_length=1)] | None
-    """Names; `null` takes all of a source, and ten of the built-in ones."""
+    """Names of the relations; `null` takes all of the source's, or ten of the built-in ones."""
     paraphrases: Count
     """Templates per relation, in their order."""
     min_languages: Count | Literal["all"]
-    """Languages that need to have a fact, or `all`. Not of `builtin`."""
+    """Languages in which each fact must be present, or `all`. Does not apply to `builtin`."""
     max_answer_tokens: Count | None
-    """Tokens of the longest answer; `null` keeps all. Not of `builtin`."""
+    """Largest number of tokens per answer; `null` keeps all. Does not apply to `builtin`."""
     allow: list[Allowed]
-    """Reasons of the cleaning for which a fact is counted and stays. Not of `builtin`."""
+    """Reasons of the cleaning that are counted but drop no fact. Does not apply to `builtin`."""
     stand_in: bool
-    """Whether a template of ours stands in where a source has none that a decoder can be asked
-    with. Not of `builtin`."""
+    """Whether one of our templates is used if the source has none that a decoder can be asked with.
+    Does not apply to `builtin`."""
 
 
 def make(
@@ -86,7 +86,7 @@ def make(
     Args:
         facts: Where from, and how many.
         languages: Codes; each must be one of the source's.
-        shots: Development facts that a relation needs, for demonstrations.
+        shots: Development facts that each relation needs, for demonstrations.
         model_folder: Holds the tokenizer, which answers are counted with.
 
     Raises:
@@ -141,7 +141,7 @@ def _tokens(model_folder: Path) -> Callable[[str], int]:
 
 
 def _require_comparison(found: FactSets, asked: Mapping[str, Prompts]) -> None:
-    """Require two relations in every language: a relation's neurons are compared with others'.
+    """Require two relations in every language, as each is compared with others.
 
     Raises:
         ValueError: a language has fewer.
@@ -159,7 +159,7 @@ def _require_comparison(found: FactSets, asked: Mapping[str, Prompts]) -> None:
 
 
 def _counts(found: FactSets, asked: Prompts, code: str) -> dict[str, dict[str, Any]]:
-    """Join the counts of facts and of templates; facts without a template count as none."""
+    """Join the counts of facts and templates; without a template a relation has no facts."""
     joined = {}
     for name, row in found.counts[code].items():
         templates = asked.counts.get(name, {"n_given": 0, "n_used": 0})
