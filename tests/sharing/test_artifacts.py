@@ -93,7 +93,9 @@ def other(tmp_path: Path) -> Path:
 
 def test_artifacts_are_outputs_with_a_type_a_description_and_labels() -> None:
     stages = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
-    outs = {out.removesuffix("/${item.language}") for s in stages.values() for out in s["outs"]}
+    every = [out for stage in stages.values() for out in stage["outs"]]
+    names = [next(iter(out)) if isinstance(out, dict) else out for out in every]
+    outs = {name.removesuffix("/${item.language}") for name in names}
     assert set(ARTIFACTS) == set(FOUND) == set(re.findall(r"^\| `([a-z-]+)` \|", DOC, re.MULTILINE))
     for name, artifact in ARTIFACTS.items():
         assert set(artifact) == {"path", "type", "desc", "labels"}

@@ -11,8 +11,9 @@ import servers
 from remotes import Remote, connect_as
 from repository import FEWER, Clone, cloned, ran, run, tried
 
+JOINS = {"transfer", "effects"}  # of the section interference
 CHANGES = {  # parameter, its new value, the stages that depend on it
-    "local": ("interference", "n_draws", 3, {f"interference@{c}" for c in FEWER} | {"effects"}),
+    "local": ("interference", "n_draws", 3, {*(f"interference@{c}" for c in FEWER), *JOINS}),
     "ssh": ("effects", "n_resamples", 120, {"effects"}),
     "s3": ("knowledge", "n_resamples", 120, {"knowledge"}),
 }

@@ -139,7 +139,9 @@ def test_parts_that_other_code_made_are_not_read(
     expected = removed(folder / out("attributions", "en"))
     with ledger.attempt("kill -9 of a stage, and a change of its code"):
         poisoned(folder, "attributions")
-        with (folder / "src" / "neuron_atlas" / "scores.py").open("a", encoding="utf-8") as file:
+        module = folder / "src" / "neuron_atlas" / "attributions" / "gradients.py"
+        assert module.exists()
+        with module.open("a", encoding="utf-8") as file:
             file.write("# changed\n")
         run(folder, *stage("attributions", "en"))
         assert contents(folder / out("attributions", "en")) == expected
