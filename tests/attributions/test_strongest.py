@@ -20,6 +20,7 @@ from neuron_atlas.pipeline import store
 from neuron_atlas.recall import answers
 from neuron_atlas.scoring import prompt_choice
 from neuron_atlas.scoring.candidates import CandidateTokens
+from rounding import rounding
 from saved import save
 
 PLAN = AttributionPlan(
@@ -239,4 +240,4 @@ def test_the_mean_baseline_is_the_mean_over_prompts(
     assert a is not None
     assert b is not None
     pooled = (a * len(rows[::2]) + b * len(rows[1::2])) / n
-    np.testing.assert_allclose(mean.numpy(), pooled.numpy(), atol=1e-5)
+    np.testing.assert_allclose(mean.numpy(), pooled.numpy(), atol=rounding(mean, toy.DEPTH))
