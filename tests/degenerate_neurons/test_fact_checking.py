@@ -178,15 +178,19 @@ def test_the_score_is_the_mean_attribution_of_the_claimed_answer(
     assert torch.isfinite(flat).all()
 
 
-def test_probabilities_are_those_of_the_recall_table(recalled: pd.DataFrame) -> None:
+def test_probabilities_are_those_of_the_recall_table(
+    lm: LanguageModel, recalled: pd.DataFrame
+) -> None:
     made = claims.make_claims(recalled, dict.fromkeys(recalled["subject"], "test"), PLAN, seed=0)
-    table = fact_checking.score_by_probability(made.iloc[::-1].reset_index(drop=True), recalled)
+    backwards = made.iloc[::-1].reset_index(drop=True)
+    table = fact_checking.score_by_probability(lm, backwards, recalled)
     for row in table.itertuples():
         of_fact = recalled[(recalled["fact"] == row.fact) & (recalled["template"] == row.template)]
         values = np.asarray(of_fact["log_probabilities"].iloc[0], dtype=np.float64)
         others = [v for i, v in enumerate(values) if i != row.place]
-        assert row.claim_probability == pytest.approx(values[row.place])
-        assert row.candidate_log_odds == pytest.approx(values[row.place] - logsumexp(others))
+        assert row.claim_probability == pytest.approx(values[row.place], abs=1e-5)
+        expected = values[row.place] - logsumexp(others)
+        assert row.candidate_log_odds == pytest.approx(expected, abs=1e-5)
     assert (table["always_true"] == 1).all()
     assert table.loc[table["label"], "claim_probability"].min() > -20
 

@@ -45,6 +45,7 @@ def folder(planted_model: LanguageModel, tmp_path_factory: pytest.TempPathFactor
             Inputs(each("recall", ".parquet"), each("attributions"), each("relation_neurons")),
             base / "out",
             PLAN,
+            tolerance=0.0,
             key="test",
         )
         assert not list((base / ".work").iterdir())
@@ -208,6 +209,7 @@ def test_too_few_languages_are_said_and_not_measured(
         Inputs({"xa": tmp_path / "xa.parquet"}, one, one),
         tmp_path / "out",
         PLAN.model_copy(update={"max_facts": 1, "n_unrelated": 1}),
+        tolerance=0.0,
         key="test",
     )
     found = editing.summarise(tmp_path / "out", negligible=0.05, n_resamples=100, seed=0)

@@ -71,6 +71,7 @@ def test_the_precision_s_error_is_taken_where_it_was_measured() -> None:
         log_probability=[-1.0, -2.0, -3.0, -4.0],
         reference=[-1.1, np.nan, np.nan, -3.7],
         log_probabilities=[np.array([0.0, -1.0])] * 4,
+        complete=[np.array([True, True])] * 4,
         candidates=[["a", "b"]] * 4,
     )
     found = consistency.measure_consistency(
@@ -78,14 +79,31 @@ def test_the_precision_s_error_is_taken_where_it_was_measured() -> None:
     )
     assert found["precision_error"].keys() == {"xx"}
     assert found["precision_error"]["xx"]["median"] == pytest.approx(0.2)
-    assert found["languages"] == [
-        {"a": "xx", "b": "yy", "relation": "r", "rankc": pytest.approx(1), "n_facts": 2}
-    ]
+    same = {"a": "xx", "b": "yy", "relation": "r", "n_facts": 2}
+    assert found["languages"] == [{**same, "rankc": pytest.approx(1), "rankc_error": 0}]
+
+
+def test_the_error_of_rankings_with_upper_bounds_is_bounded() -> None:
+    """Whatever the true scores are below their bounds, RankC errs by no more than it says."""
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(2, 200, 8))
+    complete = rng.random((200, 8)) < rng.random((200, 1))
+    upper = np.where(complete, a, a + rng.exponential(size=a.shape))
+    error = consistency.rankc_error(upper, complete)
+    off = np.abs(consistency.rankc(upper, b) - consistency.rankc(a, b))
+    assert (off <= error + 1e-12).all()
+    assert (error[complete.all(1)] == 0).all()
+    assert off.max() > 0.1  # positive control: it does err
+    late = np.ones((1, 8), dtype=np.bool_)
+    late[0, upper[0].argmin()] = False  # the last place alone is unsure
+    assert 0 < consistency.rankc_error(upper[:1], late)[0] < np.exp(-6)
 
 
 def test_rankings_are_compared_on_the_answers_that_both_languages_have() -> None:
     """One language lacks "b", the other "d", and they list the rest in another order."""
-    rows = table({"r:1": ["a"], "r:2": ["b"]}).assign(log_probability=-1.0, reference=np.nan)
+    rows = table({"r:1": ["a"], "r:2": ["b"]}).assign(
+        log_probability=-1.0, reference=np.nan, complete=[np.ones(4, dtype=np.bool_)] * 2
+    )
     one = rows.assign(candidates=[["a", "b", "c", "e"]] * 2, log_probabilities=[np.arange(4.0)] * 2)
     two = rows.assign(
         candidates=[["e", "d", "c", "a"]] * 2, log_probabilities=[-np.arange(4.0)] * 2

@@ -40,6 +40,7 @@ def pairs(rng: np.random.Generator, *, real: float, random: float) -> pd.DataFra
         confirmed=degenerate,
         degenerate=degenerate,
         elsewhere=drawn < chance / 4,
+        audited_error=np.nan,
         published=found ^ (rng.random(len(table)) < 0.02),
     )
 

@@ -135,7 +135,9 @@ def test_unrelated_facts_that_answer_the_same_are_passed_over(prompts: pd.DataFr
 def effects(
     lm: LanguageModel, recalled: pd.DataFrame, prompts: pd.DataFrame, first: tuple[str, ...]
 ) -> pd.DataFrame:
-    return selection.run(lm, sets(recalled, first), prompts, HOW, key=f"test selection {first}")
+    return selection.run(
+        lm, sets(recalled, first), prompts, HOW, tolerance=0.0, key=f"test selection {first}"
+    )
 
 
 def summary(folder: Path, table: pd.DataFrame) -> tuple[Verdict, pd.DataFrame, dict[str, dict]]:
@@ -177,7 +179,8 @@ def by_hand() -> pd.DataFrame:
                 for where, part in (("related", 1.0), ("unrelated", 0.1)):
                     change = np.log1p((factor - 1) * share * part)
                     for draw in range(3) if method == RANDOM else (-1,):
-                        rows.append(("xa", fact, method, operation, draw, where, fact, change))
+                        own = ("xa", fact, method, operation, draw, where, fact, change)
+                        rows.append((*own, np.nan))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

@@ -109,11 +109,13 @@ def test_recall_extraction_and_attribution_read_such_prompts(toy_encoder: Langua
     assert values.shape == (6, toy_encoder.n_layers, toy_encoder.n_neurons)
     plan = strongest.AttributionPlan(
         **{"baseline": "occlusion", "rule": "radau", "steps": None, "tolerance": 1e-3},
+        **{"screen": 0.0},
         **{"zero_rule": "midpoint", "zero_steps": 2, "target": "log_probability"},
         **{"max_facts": None, "keep": 5, "floor": 0.5},
     )
     scored = scored.assign(checked=True)
-    plan = strongest.with_fewest_steps(toy_encoder, scored, plan, None)
+    steps = strongest.fewest_steps(toy_encoder, scored, plan, None).steps
+    plan = plan.model_copy(update={"steps": steps})
     table = strongest.attribute(toy_encoder, scored, plan, None)
     own = table[table["method"] == "attribution"].drop_duplicates(["fact", "template"])
     assert len(own) == 6

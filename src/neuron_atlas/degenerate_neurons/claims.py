@@ -8,8 +8,8 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from neuron_atlas.degenerate_neurons.settings import ClaimPlan
 from neuron_atlas.pipeline import store
-from neuron_atlas.pipeline.params import Count, Section, Share, ShareOrAll
 
 CLAIMS, META = "claims.parquet", "meta.json"
 NEURONS = (
@@ -20,19 +20,6 @@ NEURONS = (
 DETECTORS = (*NEURONS, "claim_probability", "candidate_log_odds", "always_true")
 ClaimSplit = Literal["train", "validation", "test"]
 COLUMNS = ["fact", "relation", "subject", "split", "template", "place", "claimed", "label"]
-
-
-class ClaimPlan(Section):
-    """Which claims are made."""
-
-    n_facts: Count
-    """Largest number of facts per relation about which claims are made."""
-    n_negatives: Count
-    """Largest number of false claims per true one."""
-    train: ShareOrAll
-    """Share of the attributed subjects from which the detectors' neurons are collected."""
-    validation: Share
-    """Share of all other subjects, for thresholds and weights; the rest are the test split."""
 
 
 def split_subjects(

@@ -9,27 +9,11 @@ import pandas as pd
 from jaxtyping import Bool, Float, Float64
 from sklearn.metrics import cohen_kappa_score
 
-from neuron_atlas.pipeline.params import Positive, Section, Share
+from neuron_atlas.degenerate_neurons.settings import DegeneracyRule
 
 PAIRS, SETS = "pairs.parquet", "sets.parquet"
 Members = tuple[int, ...]  # flat neuron indices, rising
 Drops = Mapping[Members, float]
-
-
-class DegeneracyRule(Section):
-    """What makes a set of neurons degenerate."""
-
-    small: Positive
-    """Largest drop of any proper subset, nats; 0.22 nats are 20 %."""
-    negligible: Positive
-    """Smallest surplus that counts, nats, whatever the null."""
-    null_quantile: Share
-    """Quantile of the random sets' surplus that a set's surplus must exceed."""
-    published_low: Share
-    """The published rule (Chen et al. 2024, equation 9): largest relative drop of any proper
-    subset."""
-    published_high: Share
-    """The published rule (equation 10): relative drop that the whole set must exceed."""
 
 
 def interaction(drops: Drops, a: int, b: int) -> float:

@@ -19,9 +19,12 @@ from neuron_atlas.neurons import knowledge_sets
 from neuron_atlas.neurons.relation_sets import RelationSets
 from neuron_atlas.pipeline import checkpoints, store
 from neuron_atlas.scoring.candidates import CandidateTokens
+from neuron_atlas.scoring.log_probability import log_probabilities
+from neuron_atlas.scoring.trees import query
 
 METHOD = "attribution"
-PART = 64  # claims scored at a time: the most that a killed run can lose
+PROMPT = ["fact", "template"]
+PART = 16  # claims scored at a time
 Sets = Mapping[str, Int[np.ndarray, "_"]]  # by fact or relation
 
 
@@ -88,9 +91,8 @@ def check_facts(
     train = attributed[subjects[attributed.index].map(splits).to_numpy() == "train"]
     degenerate, collection = degenerate_members(sets), how.checking
     found = detectors(degenerate, scores, train.to_dict(), source, collection, seed=how.seed)
-    made = score_by_probability(
-        claims.make_claims(recalled, splits, how.claims, seed=how.seed), recalled
-    )
+    made = claims.make_claims(recalled, splits, how.claims, seed=how.seed)
+    made = score_by_probability(lm, made, recalled)
     scored = checkpoints.in_parts(
         made,
         lambda part: score_by_neurons(lm, part, recalled, found, collection),
@@ -190,16 +192,27 @@ def _questions(lm: LanguageModel, made: pd.DataFrame, recalled: pd.DataFrame) ->
     return [question_of(tokens, row, answer=place) for row, place in asked]
 
 
-def score_by_probability(made: pd.DataFrame, recalled: pd.DataFrame) -> pd.DataFrame:
-    """Add the detectors that need no neurons, from the recall table's log-probabilities.
+def score_by_probability(
+    lm: LanguageModel, made: pd.DataFrame, recalled: pd.DataFrame
+) -> pd.DataFrame:
+    """Add the detectors that need no neurons, from the log-probabilities of all candidates.
 
-    `claim_probability` is log p of the claimed answer, `candidate_log_odds` that minus
+    The recall table has them only as far as ranks need them, so the claims' prompts are asked
+    again. `claim_probability` is log p of the claimed answer, `candidate_log_odds` that minus
     the log of the other candidates' summed probabilities, nats; `always_true` is 1.
     """
-    values = _prompts(made, recalled)["log_probabilities"]
+    prompts = made[PROMPT].drop_duplicates().reset_index(drop=True)
+    tokens, rows = CandidateTokens(lm), store.records(_prompts(prompts, recalled))
+    asked = [
+        query(lm, r["prompt"], tokens.answers(r["prompt"], r["separator"], r["candidate_labels"]))
+        for r in rows
+    ]
+    values = dict(
+        zip(prompts.itertuples(index=False, name=None), log_probabilities(lm, asked), strict=True)
+    )
     own, odds = [], []
-    for candidates, place in zip(values, made["place"].tolist(), strict=True):
-        log_p = np.asarray(candidates, dtype=np.float64)
+    for fact, template, place in made[[*PROMPT, "place"]].itertuples(index=False, name=None):
+        log_p = values[fact, template][0]
         own.append(float(log_p[place]))
         odds.append(float(log_p[place] - logsumexp(np.delete(log_p, place))))
     return made.assign(claim_probability=own, candidate_log_odds=odds, always_true=1.0)
@@ -207,5 +220,5 @@ def score_by_probability(made: pd.DataFrame, recalled: pd.DataFrame) -> pd.DataF
 
 def _prompts(made: pd.DataFrame, recalled: pd.DataFrame) -> pd.DataFrame:
     """Return the recall table's row of each claim."""
-    rows = recalled.set_index(["fact", "template"])
-    return rows.loc[pd.MultiIndex.from_frame(made[["fact", "template"]])].reset_index()
+    rows = recalled.set_index(PROMPT)
+    return rows.loc[pd.MultiIndex.from_frame(made[PROMPT])].reset_index()

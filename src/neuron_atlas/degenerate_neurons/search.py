@@ -18,7 +18,7 @@ from neuron_atlas.degenerate_neurons.suppression import (
 from neuron_atlas.neurons.relation_sets import RelationSets
 from neuron_atlas.pipeline import checkpoints, store
 
-PART = 16  # families measured at a time: the most that a killed run can lose
+PART = 8  # families measured at a time
 REAL, ABSENT = -1, -1  # draw of the fact's own neurons; template if no other paraphrase
 Key = tuple[str, int]  # fact and draw
 FAMILY = ["fact", "relation", "draw", "random", "template", "held_out"]
@@ -92,7 +92,7 @@ def measure_families(prompts: FactPrompts, rows: pd.DataFrame) -> pd.DataFrame:
     """Suppress every neuron and every pair of each family.
 
     Returns:
-        `fact`, `draw`, `members` (rising), `clean` and `drop` (nats).
+        `fact`, `draw`, `members` (rising), `clean`, `drop` and `audited_error` (nats).
     """
     requests = [
         PromptSets(fact, int(template), up_to_pairs(members))
@@ -103,7 +103,7 @@ def measure_families(prompts: FactPrompts, rows: pd.DataFrame) -> pd.DataFrame:
     tables = [
         pd.DataFrame(
             {"members": list(map(list, one.drops)), "drop": list(one.drops.values())}
-        ).assign(fact=fact, draw=draw, clean=one.clean)
+        ).assign(fact=fact, draw=draw, clean=one.clean, audited_error=one.error)
         for fact, draw, one in zip(
             rows["fact"], rows["draw"], prompts.suppress(requests), strict=True
         )
@@ -151,6 +151,7 @@ def _by_family(measured: pd.DataFrame) -> dict[Key, AnswerDrops]:
                 tuple(map(int, members)): drop
                 for members, drop in zip(part["members"], part["drop"].tolist(), strict=True)
             },
+            float(part["audited_error"].iloc[0]),
         )
         for _, part in measured.groupby(["fact", "draw"])
     }
@@ -181,7 +182,8 @@ def _table(rows: pd.DataFrame, drops: Mapping[Key, AnswerDrops]) -> pd.DataFrame
     for row in store.records(rows):
         one = drops[row["fact"], row["draw"]]
         info = {name: row[name] for name in FAMILY}
-        tables.append(degeneracy.describe(one.drops).assign(clean=one.clean, **info))
+        known = {"clean": one.clean, "audited_error": one.error, **info}
+        tables.append(degeneracy.describe(one.drops).assign(**known))
     return pd.concat(tables, ignore_index=True)
 
 

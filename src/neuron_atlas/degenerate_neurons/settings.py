@@ -5,10 +5,8 @@ from typing import Annotated
 from pydantic import Field
 
 from neuron_atlas.attributions.quadrature import RULES, Quadrature, RuleName
-from neuron_atlas.attributions.targets import Target
-from neuron_atlas.degenerate_neurons.claims import ClaimPlan
-from neuron_atlas.degenerate_neurons.degeneracy import DegeneracyRule
-from neuron_atlas.pipeline.params import Count, Section, Share, ShareOrAll
+from neuron_atlas.attributions.settings import Target
+from neuron_atlas.pipeline.params import Count, Positive, Section, Share, ShareOrAll
 
 
 class Search(Section):
@@ -24,6 +22,22 @@ class Search(Section):
     """Sets of each size that are extended by one more neuron."""
 
 
+class DegeneracyRule(Section):
+    """What makes a set of neurons degenerate."""
+
+    small: Positive
+    """Largest drop of any proper subset, nats; 0.22 nats are 20 %."""
+    negligible: Positive
+    """Smallest surplus that counts, nats, whatever the null."""
+    null_quantile: Share
+    """Quantile of the random sets' surplus that a set's surplus must exceed."""
+    published_low: Share
+    """The published rule (Chen et al. 2024, equation 9): largest relative drop of any proper
+    subset."""
+    published_high: Share
+    """The published rule (equation 10): relative drop that the whole set must exceed."""
+
+
 class OtherFacts(Section):
     """How each pair's neurons are tested on other facts."""
 
@@ -31,6 +45,19 @@ class OtherFacts(Section):
     """Other facts on which each pair's neurons are tested."""
     n_draws: Count
     """Matched random neurons for each of them."""
+
+
+class ClaimPlan(Section):
+    """Which claims are made."""
+
+    n_facts: Count
+    """Largest number of facts per relation about which claims are made."""
+    n_negatives: Count
+    """Largest number of false claims per true one."""
+    train: ShareOrAll
+    """Share of the attributed subjects from which the detectors' neurons are collected."""
+    validation: Share
+    """Share of all other subjects, for thresholds and weights; the rest are the test split."""
 
 
 class Checking(Section):

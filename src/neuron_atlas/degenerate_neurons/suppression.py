@@ -38,10 +38,12 @@ class AnswerDrops:
         clean: Log-probability of the answer with all neurons on, nats.
         drops: By suppressed set, the drop of the answer's log-probability, nats; negative if
             the answer gains.
+        error: Largest audited error of a normaliser, nats; NaN where none was audited.
     """
 
     clean: float
     drops: dict[Members, float]
+    error: float = np.nan
 
 
 def up_to_pairs(members: Sequence[int]) -> list[Members]:
@@ -53,9 +55,17 @@ def up_to_pairs(members: Sequence[int]) -> list[Members]:
 class FactPrompts:
     """A model and the prompts of its facts, on which sets of neurons can be suppressed."""
 
-    def __init__(self, lm: LanguageModel, recalled: pd.DataFrame) -> None:
-        """Take the rows of the recall table whose prompts may be asked."""
-        tokens, self._lm = CandidateTokens(lm), lm
+    def __init__(
+        self, lm: LanguageModel, recalled: pd.DataFrame, *, tolerance: float = 0.0
+    ) -> None:
+        """Take the rows of the recall table whose prompts may be asked.
+
+        Args:
+            lm: The model.
+            recalled: Rows of the recall table.
+            tolerance: As in `log_probability.ask`.
+        """
+        tokens, self._lm, self._tolerance = CandidateTokens(lm), lm, tolerance
         self._queries = {
             (str(row["fact"]), int(row["template"])): query(
                 lm, row["prompt"], [tokens.candidate(row, asked_for(row))]
@@ -71,19 +81,24 @@ class FactPrompts:
         """
         for start in range(0, len(requests), GROUP):
             group = requests[start : start + GROUP]
-            yield from _together(
-                self._lm, group, [self._queries[r.fact, r.template] for r in group]
-            )
+            yield from self._together(group, [self._queries[r.fact, r.template] for r in group])
+
+    def _together(
+        self, requests: Sequence[PromptSets], queries: Sequence[Query]
+    ) -> Iterator[AnswerDrops]:
+        found = self._switched_off(requests).ask_beside_clean(queries, _arms(requests))
+        for request, answers in zip(requests, found, strict=True):
+            values = answers.values[:, 0]
+            drops = dict(zip(request.sets, (values[0] - values[1:]).tolist(), strict=True))
+            yield AnswerDrops(float(values[0]), drops, float(np.fmax.reduce(answers.error)))
+
+    def _switched_off(self, requests: Sequence[PromptSets]) -> Intervention:
+        lm = self._lm
+        sets = [np.array(s, dtype=np.int64) for r in requests for s in r.sets]
+        edits = ablation.edits_of(sets, torch.zeros(1, lm.n_layers, lm.n_neurons))
+        return Intervention(lm, edits, tolerance=self._tolerance, sequence=SEQUENCE)
 
 
-def _together(
-    lm: LanguageModel, requests: Sequence[PromptSets], queries: Sequence[Query]
-) -> Iterator[AnswerDrops]:
-    sets = [np.array(s, dtype=np.int64) for r in requests for s in r.sets]
-    ends = np.cumsum([len(r.sets) for r in requests])
-    arms = [range(end - len(r.sets), end) for r, end in zip(requests, ends.tolist(), strict=True)]
-    off = ablation.edits_of(sets, torch.zeros(1, lm.n_layers, lm.n_neurons))
-    found = Intervention(lm, off, sequence=SEQUENCE).ask_beside_clean(queries, arms)
-    for request, values in zip(requests, found, strict=True):
-        drop = values[0, 0] - values[1:, 0]
-        yield AnswerDrops(float(values[0, 0]), dict(zip(request.sets, drop.tolist(), strict=True)))
+def _arms(requests: Sequence[PromptSets]) -> list[range]:
+    ends = np.cumsum([len(r.sets) for r in requests]).tolist()
+    return [range(end - len(r.sets), end) for r, end in zip(requests, ends, strict=True)]

@@ -10,7 +10,7 @@ from jaxtyping import Int
 
 from neuron_atlas.attributions import gradients
 from neuron_atlas.attributions.questions import question_of
-from neuron_atlas.attributions.targets import Target
+from neuron_atlas.attributions.settings import Target
 from neuron_atlas.editing import plan
 from neuron_atlas.editing.plan import Case, Tables
 from neuron_atlas.editing.settings import EditingPlan
@@ -20,7 +20,7 @@ from neuron_atlas.interventions.neuron_sets import NeuronSet, matched
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.neurons.knowledge_sets import geometric_rank, neurons_by_grade
 from neuron_atlas.neurons.relation_sets import RelationSets
-from neuron_atlas.pipeline import store
+from neuron_atlas.pipeline import progress, store
 from neuron_atlas.scoring import prompt_choice
 from neuron_atlas.scoring.candidates import CandidateTokens
 
@@ -162,7 +162,11 @@ def _rescored(
         keep[i, torch.from_numpy(taken[fact])] = 0
     factors = keep.view(len(questions), lm.n_layers, lm.n_neurons)
     total = {case.fact: torch.zeros(keep.shape[1]) for case in cases}
-    for part in gradients.gradient_activation(lm, questions, target=stored.target, keep=factors):
-        for i, scores in zip(part.places.tolist(), part.scores.flatten(1), strict=True):
-            total[owners[i]] += scores / scores.max().clamp_min(1e-30)
+    with progress.bar("neurons of sequential edits", total=len(questions)) as shown:
+        for part in gradients.gradient_activation(
+            lm, questions, target=stored.target, keep=factors
+        ):
+            for i, scores in zip(part.places.tolist(), part.scores.flatten(1), strict=True):
+                total[owners[i]] += scores / scores.max().clamp_min(1e-30)
+            shown.update(len(part.places))
     return {fact: s.argsort(descending=True, stable=True).numpy() for fact, s in total.items()}

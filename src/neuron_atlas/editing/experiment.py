@@ -34,7 +34,15 @@ class Inputs:
     sizes: Mapping[str, Path]
 
 
-def run(lm: LanguageModel, inputs: Inputs, out: Path, how: EditingPlan, *, key: str) -> None:
+def run(
+    lm: LanguageModel,
+    inputs: Inputs,
+    out: Path,
+    how: EditingPlan,
+    *,
+    tolerance: float,
+    key: str,
+) -> None:
     """Write `effects` (suppress, enhance), `edits`, `sets` (Parquet) and `meta.json` to `out`.
 
     If no fact is known in `n_sources` languages and one more, as with two languages, only
@@ -45,6 +53,7 @@ def run(lm: LanguageModel, inputs: Inputs, out: Path, how: EditingPlan, *, key: 
         inputs: Outputs of earlier stages.
         out: The folder to make.
         how: Which facts are edited, with which neurons, and how edits are fitted.
+        tolerance: As in `log_probability.ask`.
         key: Names the finished parts on disk; see `checkpoints.key`.
     """
     scores = {c: knowledge_sets.read_scores(path) for c, path in inputs.attributions.items()}
@@ -61,7 +70,7 @@ def run(lm: LanguageModel, inputs: Inputs, out: Path, how: EditingPlan, *, key: 
     sets = arm_sets.choose_sets(lm, _stored(tables, scores, inputs), cases, how)
     asked = plan.asked(tables, cases, n_unrelated=how.n_unrelated, seed=how.seed)
     setup = fitted_edits.EditingSetup(lm, tables, sets, asked, how.descent, tokens)
-    effects, edits = _operations(setup, key), _edits(setup, cases, key)
+    effects, edits = _operations(setup, tolerance, key), _edits(setup, cases, key)
     with store.whole(out) as folder:
         store.write_table(folder / SETS, neuron_sets.members(sets))
         store.write_table(folder / EFFECTS, effects)
@@ -83,8 +92,8 @@ def _stored(
     )
 
 
-def _operations(setup: fitted_edits.EditingSetup, key: str) -> pd.DataFrame:
-    intervention = suppress_enhance.both_operations(setup.lm, setup.sets)
+def _operations(setup: fitted_edits.EditingSetup, tolerance: float, key: str) -> pd.DataFrame:
+    intervention = suppress_enhance.both_operations(setup.lm, setup.sets, tolerance=tolerance)
     asked = setup.asked[["fact", "where", *KEY]]
     prompts = setup.asked.drop(columns=["fact", "where"]).drop_duplicates(KEY)
     prompts = prompts.sort_values(["language", "relation", "template", "measured"])
@@ -94,7 +103,7 @@ def _operations(setup: fitted_edits.EditingSetup, key: str) -> pd.DataFrame:
             intervention, setup.sets, part, asked, setup.tokens
         ),
         key=f"{EFFECTS}-{key}",
-        size=16,
+        size=4,
     )
     order = ["fact", "method", "draw", "operation", "where", *KEY]
     return found.rename(columns={"method": "arm"}).sort_values(
@@ -108,7 +117,7 @@ def _edits(setup: fitted_edits.EditingSetup, cases: Sequence[Case], key: str) ->
         pd.DataFrame({"fact": list(by_fact)}),
         lambda part: fitted_edits.measure_edits(setup, [by_fact[fact] for fact in part["fact"]]),
         key=f"{EDITS}-{key}",
-        size=4,
+        size=1,
     )
 
 

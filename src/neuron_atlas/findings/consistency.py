@@ -1,11 +1,11 @@
 """Measure whether a fact's answers agree across paraphrases, languages and precisions."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 Candidates = Mapping[str, list[str]]  # relation to the ids of its possible answers
 
@@ -37,6 +37,26 @@ def rankc(
     return np.asarray((shared / j) @ weight / weight.sum())
 
 
+def rankc_error(
+    values: Float[np.ndarray, "fact candidate"], complete: Bool[np.ndarray, "fact candidate"]
+) -> Float[np.ndarray, " fact"]:
+    """Return by how much RankC can err, at most, because some scores are only upper bounds.
+
+    The best candidates before the first that is not complete are sure; the weights of all further
+    ranks bound the error. 0 where all candidates are complete.
+
+    Args:
+        values: Scores, or upper bounds of scores.
+        complete: Which are scores.
+    """
+    n = values.shape[1]
+    order = np.argsort(-values, axis=1, kind="stable")
+    sure = np.take_along_axis(complete, order, axis=1).cumprod(axis=1).sum(1)
+    weight = np.exp(-np.arange(1, n + 1, dtype=float))
+    beyond = np.append(weight[::-1].cumsum()[::-1], 0.0) / weight.sum()
+    return np.asarray(beyond[sure])
+
+
 def agreement(recalled: pd.DataFrame) -> pd.DataFrame:
     """Return the share of paraphrase pairs with equal typed predictions, by relation.
 
@@ -64,7 +84,8 @@ def measure_consistency(by_language: Mapping[str, pd.DataFrame]) -> dict[str, An
     """Return agreement across paraphrases, RankC of each language pair, and the precision's error.
 
     RankC compares, per fact, the log-probabilities averaged over its paraphrases, on the facts
-    and the candidates that both languages have.
+    and the candidates that both languages have. `rankc_error` bounds its error: candidates that
+    have lost have upper bounds in place of log-probabilities; see `contenders`.
     """
     languages = list(by_language)
     paraphrase = [
@@ -88,10 +109,20 @@ def measure_consistency(by_language: Mapping[str, pd.DataFrame]) -> dict[str, An
     }
 
 
-def _by_fact(recalled: pd.DataFrame) -> dict[str, dict[str, np.ndarray]]:
+class _Scores(NamedTuple):
+    """A fact's candidates: their mean over paraphrases, and whether all of these are complete."""
+
+    values: Float[np.ndarray, " candidate"]
+    complete: Bool[np.ndarray, " candidate"]
+
+
+def _by_fact(recalled: pd.DataFrame) -> dict[str, dict[str, _Scores]]:
     return {
         str(relation): {
-            str(fact): np.stack(rows["log_probabilities"].to_list()).mean(0)
+            str(fact): _Scores(
+                np.stack(rows["log_probabilities"].to_list()).mean(0),
+                np.asarray(np.stack(rows["complete"].to_list()).all(0)),
+            )
             for fact, rows in part.groupby("fact")
         }
         for relation, part in recalled.groupby("relation")
@@ -105,8 +136,8 @@ def _candidates(recalled: pd.DataFrame) -> Candidates:
 
 
 def _compare(
-    a: Mapping[str, Mapping[str, np.ndarray]],
-    b: Mapping[str, Mapping[str, np.ndarray]],
+    a: Mapping[str, Mapping[str, _Scores]],
+    b: Mapping[str, Mapping[str, _Scores]],
     names: tuple[Candidates, Candidates],
 ) -> list[dict[str, Any]]:
     rows = []
@@ -115,12 +146,20 @@ def _compare(
         shared = [c for c in names[0].get(relation, ()) if c in names[1].get(relation, ())]
         if facts and len(shared) > 1:
             first, second = (
-                np.stack([x[relation][f] for f in facts])[:, [n[relation].index(c) for c in shared]]
+                _stacked([x[relation][f] for f in facts], [n[relation].index(c) for c in shared])
                 for x, n in zip((a, b), names, strict=True)
             )
-            value = float(rankc(first, second).mean())
-            rows.append({"relation": relation, "rankc": value, "n_facts": len(facts)})
+            value = float(rankc(first.values, second.values).mean())
+            error = np.maximum(rankc_error(*first), rankc_error(*second)).mean()
+            found = {"rankc": value, "rankc_error": float(error), "n_facts": len(facts)}
+            rows.append({"relation": relation, **found})
     return rows
+
+
+def _stacked(scores: Sequence[_Scores], places: Sequence[int]) -> _Scores:
+    """Return scores of several facts as [fact, candidate], of some candidates."""
+    values, complete = (np.stack(x)[:, list(places)] for x in zip(*scores, strict=True))
+    return _Scores(values, complete)
 
 
 def _precision_error(recalled: pd.DataFrame) -> dict[str, float] | None:

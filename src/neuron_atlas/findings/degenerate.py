@@ -9,6 +9,7 @@ import pandas as pd
 
 from neuron_atlas.degenerate_neurons import degeneracy
 from neuron_atlas.degenerate_neurons.degeneracy import PAIRS, SETS
+from neuron_atlas.findings.audits import audited
 from neuron_atlas.findings.verdict import Finding, Verdict, gain
 from neuron_atlas.pipeline import store
 from neuron_atlas.statistics.paired import Contrast, contrast
@@ -18,6 +19,7 @@ N_BINS = 40  # of the histogram of interactions
 COLUMNS = [
     "fact", "relation", "random", "held_out", "small", "threshold", "interaction",
     "log_odds_interaction", "found", "confirmed", "degenerate", "published", "elsewhere",
+    "audited_error",
 ]  # fmt: skip
 
 
@@ -57,6 +59,7 @@ def summarise_degenerate(
         "p_value": tested.p_value,
         "excess": tested.effect.as_dict(),
         **_beyond_saturation(pairs, negligible),
+        "normaliser": audited(pairs["audited_error"]),
     }
     verdict = _verdict(tested, summary, negligible_rate)
     return Finding(

@@ -16,6 +16,7 @@ from neuron_atlas.editing.tables import (
     MONOLINGUAL,
     WHERE,
 )
+from neuron_atlas.findings.audits import audited
 from neuron_atlas.findings.verdict import Finding, Verdict, gain
 from neuron_atlas.interventions.neuron_sets import RANDOM
 from neuron_atlas.pipeline import store
@@ -39,11 +40,13 @@ def summarise(folder: Path, *, negligible: float, n_resamples: int, seed: int) -
     if not meta["n_facts"]:
         return Finding("editing", {name: meta[name] for name in ("n_facts", "languages", "reason")})
     edits = with_change(store.read_table(folder / EDITS))
-    changes = pd.concat([store.read_table(folder / EFFECTS), edits], ignore_index=True)
+    operations = store.read_table(folder / EFFECTS)
+    changes = pd.concat([operations, edits], ignore_index=True)
     effects = _rows(changes, rng, n_resamples)
     verdict = cross_lingual_editing(edits, rng, negligible=negligible, n_resamples=n_resamples)
     summary: dict[str, Any] = {arm: _arm(changes, arm, rng, n_resamples) for arm in ARMS}
     summary |= {name: meta[name] for name in ("n_facts", "n_sources", "neurons", "languages")}
+    summary["normaliser"] = audited(operations["audited_error"])
     return Finding(
         "editing",
         summary,

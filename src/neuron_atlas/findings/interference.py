@@ -3,18 +3,18 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
 
 from neuron_atlas.findings import effects, interference_verdicts
+from neuron_atlas.findings.audits import audited
+from neuron_atlas.findings.settings import Effects
 from neuron_atlas.findings.verdict import ALPHA
 from neuron_atlas.interventions.settings import Interference
 from neuron_atlas.neurons.relation_sets import POOLED
 from neuron_atlas.pipeline import store
-from neuron_atlas.pipeline.params import Section
 from neuron_atlas.statistics.estimates import Estimate
 
 SHARED = 0.05  # corrected p-value below which two sets overlap beyond chance
@@ -31,19 +31,6 @@ LANGUAGE_ROWS: dict[str, effects.Mask] = {
     "pooled": lambda t: (t["kind"] == "transfer") & (t["source"] == POOLED),
     "random": lambda t: t["kind"] == "transfer_random",
 }
-
-
-class Effects(Section):
-    """How the effects of switching neurons off are judged."""
-
-    negligible: Annotated[float, Field(gt=0)]
-    """Effects smaller than this do not matter, nats."""
-
-    n_resamples: Annotated[int, Field(ge=100)]
-    """Bootstrap samples of facts."""
-
-    seed: int
-    """Seed of the bootstrap."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +74,10 @@ def write_summary(measured: Measured, out: Path, how: Effects, *, applied: Inter
             "value": applied.value,
             "positions": applied.positions,
             **_estimates(table, moved, items, found, rng, how.n_resamples),
+            "normaliser": {
+                "interference": audited(table["audited_error"]),
+                "transfer": audited(moved["audited_error"]),
+            },
             "n_random": int(table.loc[table["kind"] == "random", "draw"].nunique()),
             "verdicts": _verdicts(
                 table, moved, items, found, measured.relation_neurons, how.negligible

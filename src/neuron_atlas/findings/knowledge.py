@@ -3,16 +3,15 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import pandas as pd
-from pydantic import Field
 
 from neuron_atlas.findings import degenerate, editing, fact_checking, languages, selection
+from neuron_atlas.findings.settings import Conclusions
 from neuron_atlas.findings.verdict import Finding
 from neuron_atlas.neurons.knowledge_sets import META, PROMPTS
 from neuron_atlas.pipeline import store
-from neuron_atlas.pipeline.params import Positive, Section
 
 
 @dataclass(frozen=True)
@@ -24,29 +23,6 @@ class Measured:
     language_neurons: Path
     degenerate_neurons: Mapping[str, Path]
     editing: Path
-
-
-class Negligible(Section):
-    """What is too small to matter."""
-
-    nats: Positive
-    """Largest change of log-probability that does not matter, nats."""
-    neurons: Positive
-    """Largest difference in neurons per fact that does not matter."""
-    rate: Positive
-    """Largest difference in the share of pairs that does not matter."""
-    auroc: Positive
-    """Largest difference in the area under the curve that does not matter."""
-
-
-class Conclusions(Section):
-    """When a difference counts, and how uncertain it is."""
-
-    negligible: Negligible
-    n_resamples: Annotated[int, Field(ge=100)]
-    """Samples of the bootstrap over facts, and random signs."""
-    seed: int
-    """Seed of both."""
 
 
 def write_summary(measured: Measured, out: Path, how: Conclusions) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from neuron_atlas.findings.audits import audited
 from neuron_atlas.findings.verdict import Finding, Verdict, gain
 from neuron_atlas.interventions.neuron_sets import AMIG, METHODS, RANDOM
 from neuron_atlas.pipeline import store
@@ -21,7 +22,17 @@ from neuron_atlas.statistics.paired import Contrast, contrast
 ITEM = ["language", "fact"]
 PLACES = ("related", "unrelated", "specific")
 OPERATIONS = ("suppress", "enhance", "both")
-COLUMNS = ["language", "fact", "method", "operation", "draw", "where", "measured", "effect"]
+COLUMNS = [
+    "language",
+    "fact",
+    "method",
+    "operation",
+    "draw",
+    "where",
+    "measured",
+    "effect",
+    "audited_error",
+]
 
 
 def summarise(
@@ -49,6 +60,7 @@ def summarise(
         }
         for method, part in rows.groupby("method")
     }
+    summary["normaliser"] = audited(table["audited_error"])
     summary["n_facts"] = int(found.index.get_level_values("fact").nunique())
     summary["amig_minus"] = {
         name: {**one.effect.as_dict(), "p_value": one.p_value} for name, one in against.items()

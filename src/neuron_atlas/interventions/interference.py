@@ -14,12 +14,14 @@ from torch import Tensor
 from neuron_atlas.activations import files
 from neuron_atlas.interventions.arms import Arm, describe
 from neuron_atlas.interventions.settings import Interference, Value
-from neuron_atlas.model.language_model import LanguageModel, Site
+from neuron_atlas.model.architectures import Site
+from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.model.tokens import Text
 from neuron_atlas.pipeline import checkpoints, store
 from neuron_atlas.scoring import ablation, prompt_choice
 from neuron_atlas.scoring.ablation import Intervention
 from neuron_atlas.scoring.candidates import CandidateTokens, asked_for
+from neuron_atlas.scoring.log_probability import Answers
 from neuron_atlas.scoring.packing import UNEDITED
 from neuron_atlas.scoring.trees import query
 
@@ -31,7 +33,7 @@ class LanguageWork:
     Attributes:
         values: Folder of the recorded activations; replacement values are their means.
         key: Names the finished parts on disk; see `checkpoints.key`.
-        size: Facts per part: the most that a killed run can lose.
+        size: Facts per group; see `checkpoints.in_parts`.
     """
 
     values: Path
@@ -42,7 +44,8 @@ class LanguageWork:
 EFFECT_COLUMNS = {
     **dict.fromkeys(("kind", "source", "relation", "order", "fact", "measured"), "str"),
     **dict.fromkeys(("k", "draw", "template"), "int64"),
-    **{"effect": "float32", "correct_before": "bool", "correct_after": "bool"},
+    **dict.fromkeys(("effect", "audited_error"), "float32"),
+    **dict.fromkeys(("correct_before", "correct_after"), "bool"),
 }
 
 
@@ -88,12 +91,13 @@ def switched_off(
     *,
     site: Site,
     everywhere: bool,
+    tolerance: float = 0.0,
 ) -> Intervention:
     """Prepare the arms; with several replacement tables, each relation's arms use its own table."""
     relations = sorted({arm.relation for arm in arms})
     kind = [relations.index(arm.relation) if len(value) > 1 else 0 for arm in arms]
     edits = ablation.edits_of([arm.neurons for arm in arms], value, kind)
-    return Intervention(lm, edits, site=site, everywhere=everywhere)
+    return Intervention(lm, edits, site=site, everywhere=everywhere, tolerance=tolerance)
 
 
 def measure_held_out(
@@ -102,6 +106,8 @@ def measure_held_out(
     recalled: pd.DataFrame,
     how: Interference,
     work: LanguageWork,
+    *,
+    tolerance: float,
 ) -> pd.DataFrame:
     """Ask one language's held-out facts with each arm's neurons switched off.
 
@@ -111,6 +117,7 @@ def measure_held_out(
         recalled: The language's recall table.
         how: What neurons are set to, where, and on how many facts.
         work: The language's recorded values, and how its measurements are resumed.
+        tolerance: As in `log_probability.ask`.
 
     Returns:
         The rows of `measure_arms`.
@@ -123,6 +130,7 @@ def measure_held_out(
         value,
         site=files.read_meta(work.values)["site"],
         everywhere=how.everywhere,
+        tolerance=tolerance,
     )
     tokens = CandidateTokens(lm)
     return checkpoints.in_parts(
@@ -169,23 +177,27 @@ def measure_arms(
 
     Returns:
         One row per (fact, arm): `effect` (change of the target answer's log-probability, nats;
-        negative is harm), and whether the typed prediction was right before and is right after.
+        negative is harm), whether the typed prediction was right before and is right after, and
+        `audited_error`, the error of the arm's normalisers, nats, NaN where none was audited.
     """
     if not arms or rows.empty:
         return no_effects()
     items = [asked_fact(tokens, row) for row in store.records(rows)]
     concerned = [[UNEDITED, *_concerning(arms, it.relation)] for it in items]
-    target, right = _judge(intervention, items, concerned)
+    first = _first_pass(intervention, items, concerned)
+    right = _judge(intervention, items, concerned, [found.values for found in first])
     info = describe(arms)
     tables = []
     for i, (row, chosen) in enumerate(zip(store.records(rows), concerned, strict=True)):
+        target = first[i].values[:, items[i].target]
         part = info.iloc[chosen[1:]].reset_index(drop=True)
         tables.append(
             part.assign(
                 fact=row["fact"],
                 measured=row["relation"],
                 template=row["template"],
-                effect=(target[i][1:] - target[i][0]).astype(np.float32),
+                effect=(target[1:] - target[0]).astype(np.float32),
+                audited_error=first[i].error[1:].astype(np.float32),
                 correct_before=bool(right[i][0]),
                 correct_after=right[i][1:],
             )
@@ -204,21 +216,23 @@ def no_effects() -> pd.DataFrame:
 
 
 def _judge(
-    intervention: Intervention, items: Sequence[AskedFact], arms: Sequence[Sequence[int]]
-) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Return, by item, the target's log-probability and the typed correctness under each arm.
+    intervention: Intervention,
+    items: Sequence[AskedFact],
+    arms: Sequence[Sequence[int]],
+    first: Sequence[Float[np.ndarray, "_ _"]],
+) -> list[Bool[np.ndarray, "_"]]:
+    """Return, by item, the typed correctness under each arm.
 
     A wrong candidate's first token costs nothing and bounds its log-probability from above. Only
     candidates whose bound reaches the best correct answer are scored whole; the result is exact.
     """
     encoder = intervention.lm.architecture.encoder
-    target, right, open_items, open_arms, doubt = [], [], [], [], []
-    for it, values in zip(items, _first_pass(intervention, items, arms), strict=True):
+    right, open_items, open_arms, doubt = [], [], [], []
+    for it, values in zip(items, first, strict=True):
         best = values[:, it.right].max(1)
         above = values >= best[:, None]
         above[:, it.right] = False
         single = np.array([encoder or len(c) == 1 for c in it.candidates])
-        target.append(values[:, it.target])
         right.append(~above[:, single].any(1))
         unsure = np.flatnonzero((above & ~single).any(1) & right[-1])
         if len(unsure):
@@ -230,16 +244,16 @@ def _judge(
         for i, (wrong, _) in zip(open_items, doubt, strict=True)
     ]
     named = [[arms[i][int(a)] for a in some] for i, some in zip(open_items, open_arms, strict=True)]
-    for i, some, (_, best), values in zip(
+    for i, some, (_, best), found in zip(
         open_items, open_arms, doubt, intervention.ask(queries, named), strict=True
     ):
-        right[i][some] = ~(values >= best[:, None]).any(1)
-    return target, right
+        right[i][some] = ~(found.values >= best[:, None]).any(1)
+    return right
 
 
 def _first_pass(
     intervention: Intervention, items: Sequence[AskedFact], arms: Sequence[Sequence[int]]
-) -> list[Float[np.ndarray, "arm candidate"]]:
+) -> list[Answers]:
     """Score correct answers whole and the others by their first token.
 
     An encoder has other masks for each length of answer, so a first token bounds nothing: there all

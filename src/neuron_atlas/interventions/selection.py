@@ -41,6 +41,7 @@ def run(
     prompts: pd.DataFrame,
     how: Selection,
     *,
+    tolerance: float,
     key: str,
 ) -> pd.DataFrame:
     """Suppress and enhance every set, on its fact's prompt and on unrelated ones.
@@ -50,20 +51,22 @@ def run(
         sets: From `neuron_sets.compared`, chosen on other paraphrases than those measured.
         prompts: One prompt per fact, with `language`.
         how: How many unrelated prompts there are.
+        tolerance: As in `log_probability.ask`.
         key: Names the finished parts on disk; see `checkpoints.key`.
 
     Returns:
         The rows of `suppress_enhance.measure_operations`.
     """
     plan = asked(prompts, n_unrelated=how.n_unrelated, seed=how.seed)
-    intervention, tokens = both_operations(lm, sets), CandidateTokens(lm)
+    intervention = both_operations(lm, sets, tolerance=tolerance)
+    tokens = CandidateTokens(lm)
     order = ["relation", "template", "fact"]  # prompts that begin alike are neighbours
     items = prompts.sort_values(order).rename(columns={"fact": "measured"})
     table = checkpoints.in_parts(
         items,
         lambda part: measure_operations(intervention, sets, part, plan, tokens),
         key=key,
-        size=16,
+        size=4,
     )
     return table.sort_values(["fact", "method", "draw", "operation", "where", *KEY]).reset_index(
         drop=True

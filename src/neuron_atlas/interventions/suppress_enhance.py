@@ -13,6 +13,7 @@ from neuron_atlas.pipeline import store
 from neuron_atlas.scoring import ablation
 from neuron_atlas.scoring.ablation import Intervention
 from neuron_atlas.scoring.candidates import CandidateTokens, asked_for
+from neuron_atlas.scoring.log_probability import Answers
 from neuron_atlas.scoring.prompt_choice import KEY
 from neuron_atlas.scoring.trees import query
 
@@ -20,7 +21,9 @@ OPERATIONS = ("suppress", "enhance")
 SCALES = (0.0, 2.0)  # of the neuron's own value, after the activation function, whatever its sign
 
 
-def both_operations(lm: LanguageModel, sets: Sequence[NeuronSet]) -> Intervention:
+def both_operations(
+    lm: LanguageModel, sets: Sequence[NeuronSet], *, tolerance: float = 0.0
+) -> Intervention:
     """Prepare two arms per set, set i suppressed as arm 2 i and enhanced as arm 2 i + 1.
 
     These are the operations of Chen et al. 2024 (arXiv 2308.13198, section 4.2). The neuron is the
@@ -31,7 +34,7 @@ def both_operations(lm: LanguageModel, sets: Sequence[NeuronSet]) -> Interventio
     chosen = [s.neurons for s in sets for _ in OPERATIONS]
     kinds = list(range(len(OPERATIONS))) * len(sets)
     edits = ablation.edits_of(chosen, value, kinds, scale=SCALES)
-    return Intervention(lm, edits)
+    return Intervention(lm, edits, tolerance=tolerance)
 
 
 def measure_operations(
@@ -54,7 +57,8 @@ def measure_operations(
 
     Returns:
         One row per (set, operation, prompt): `before`, the log-probability of the right answer that
-        was most probable, and `effect`, its change (nats; negative is harm).
+        was most probable, `effect`, its change (nats; negative is harm), and `audited_error`, the
+        error of its normalisers, nats, NaN where none was audited.
     """
     rows = store.records(prompts)
     wanted = dict(list(asked.groupby(KEY)))
@@ -66,8 +70,8 @@ def measure_operations(
     found = intervention.ask_beside_clean(queries, [_arms(some) for some in chosen])
     info = neuron_sets.describe(sets)
     tables = [
-        _table(info.iloc[some], part, values[:, 0])
-        for some, part, values in zip(chosen, asks, found, strict=True)
+        _table(info.iloc[some], part, answers)
+        for some, part, answers in zip(chosen, asks, found, strict=True)
     ]
     return pd.concat(tables, ignore_index=True)
 
@@ -81,12 +85,14 @@ def _arms(sets: Sequence[int]) -> list[int]:
     return [len(OPERATIONS) * i + o for i in sets for o in range(len(OPERATIONS))]
 
 
-def _table(sets: pd.DataFrame, asked: pd.DataFrame, values: np.ndarray) -> pd.DataFrame:
-    """Return one prompt's rows; `values` begins with the untouched answer."""
+def _table(sets: pd.DataFrame, asked: pd.DataFrame, found: Answers) -> pd.DataFrame:
+    """Return one prompt's rows; `found` begins with the unedited model."""
+    values = found.values[:, 0]
     table = sets.merge(asked, on="fact", how="left", validate="many_to_one")
     both = table.loc[table.index.repeat(len(OPERATIONS))].reset_index(drop=True)
     return both.assign(
         operation=list(OPERATIONS) * len(table),
         before=np.float32(values[0]),
         effect=(values[1:] - values[0]).astype(np.float32),
+        audited_error=found.error[1:].astype(np.float32),
     )

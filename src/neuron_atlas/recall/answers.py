@@ -1,19 +1,17 @@
 """Does the model know a fact? Log-probability, rank and accuracy among typed candidates."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
-from pydantic import Field
 
 from neuron_atlas.facts.fact_table import solved as solved_prompts
 from neuron_atlas.model.language_model import LanguageModel
-from neuron_atlas.pipeline.params import Section
 from neuron_atlas.pipeline.store import records
 from neuron_atlas.scoring.candidates import CandidateTokens
-from neuron_atlas.scoring.log_probability import log_probabilities
+from neuron_atlas.scoring.contenders import score_contenders
 from neuron_atlas.scoring.trees import query
 
 COLUMNS = [
@@ -30,17 +28,6 @@ COLUMNS = [
     "candidates",
     "candidate_labels",
 ]
-
-
-class Asking(Section):
-    """How facts are asked."""
-
-    shots: Annotated[int, Field(ge=0)]
-    """Solved development facts before each prompt."""
-    seed: int
-    """Seed of the choice of demonstrations and of the prompts asked again."""
-    n_reference: Annotated[int, Field(ge=0)]
-    """Prompts asked again in float32, to measure what the precision costs."""
 
 
 @dataclass(frozen=True)
@@ -136,27 +123,33 @@ def _context(solved: pd.DataFrame, key: tuple[str, int, str], *, shots: int, see
     return "".join(f"{text}\n" for text in texts)
 
 
-def score(lm: LanguageModel, facts: pd.DataFrame) -> pd.DataFrame:
-    """Score every typed candidate of every prompt.
+def score(lm: LanguageModel, facts: pd.DataFrame, *, exact: int | None = None) -> pd.DataFrame:
+    """Score the typed candidates of every prompt.
 
     Args:
         lm: The model.
         facts: One row per prompt, with the columns `COLUMNS`.
+        exact: As in `contenders.score_contenders`.
 
     Returns:
-        `facts` with `log_probabilities` (of the candidates, nats), `log_probability`, `rank`,
-        `predicted` (a candidate's id) and `correct`.
+        `facts` with `log_probabilities` (of the candidates, nats; an upper bound where not
+        `complete`), `complete`, `log_probability`, `rank`, `predicted` (a candidate's id) and
+        `correct`.
     """
     tokens, rows = CandidateTokens(lm), records(facts)
     asked = [
         query(lm, r["prompt"], tokens.answers(r["prompt"], r["separator"], r["candidate_labels"]))
         for r in rows
     ]
-    values = [v[0] for v in log_probabilities(lm, asked)]
     right = [np.isin(r["candidates"], r["objects"]) for r in rows]
-    judged = [judge(v, ok) for v, ok in zip(values, right, strict=True)]
+    found = score_contenders(lm, asked, right, exact=exact)
+    judged = [judge(one.values, ok) for one, ok in zip(found, right, strict=True)]
+    lists: dict[str, Any] = {
+        "log_probabilities": [one.values.astype(np.float32) for one in found],
+        "complete": [one.complete for one in found],
+    }
     return facts.assign(
-        log_probabilities=[v.astype(np.float32) for v in values],
+        **lists,
         log_probability=np.array([j.log_probability for j in judged]),
         rank=np.array([j.rank for j in judged]),
         predicted=[c[j.predicted] for c, j in zip(facts["candidates"], judged, strict=True)],
@@ -180,5 +173,5 @@ def with_reference(
     """
     chosen = np.random.default_rng(seed).permutation(len(scored))[:n]
     some = scored.iloc[np.sort(chosen)]
-    exact = some if reference is None else score(reference, some)
+    exact = some if reference is None else score(reference, some, exact=1)
     return scored.assign(reference=exact["log_probability"].reindex(scored.index))

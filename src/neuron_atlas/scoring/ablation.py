@@ -15,8 +15,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from neuron_atlas.model import hooks
-from neuron_atlas.model.language_model import LanguageModel, Site, site_modules
-from neuron_atlas.scoring.log_probability import Intervene, log_probabilities
+from neuron_atlas.model.architectures import Site
+from neuron_atlas.model.language_model import LanguageModel, site_modules
+from neuron_atlas.scoring import log_probability
+from neuron_atlas.scoring.log_probability import Answers, Intervene
 from neuron_atlas.scoring.packing import UNEDITED
 from neuron_atlas.scoring.trees import Query
 
@@ -92,6 +94,8 @@ class Intervention:
         site: Which values of the MLP are neurons.
         everywhere: Edit every position of the prompt, not the answer position alone. In a decoder
             the positions of the answer's own tokens are edited either way.
+        tolerance: As in `log_probability.ask`; 0 sums every normaliser in full, None leaves the
+            head out.
         sequence: Tokens of a sequence in which arms share their prompt; a matter of speed only.
     """
 
@@ -99,29 +103,29 @@ class Intervention:
     edits: Edits
     site: Site = "hidden"
     everywhere: bool = False
+    tolerance: float | None = 0.0
     sequence: int = 256
 
-    def ask(
-        self, queries: Sequence[Query], arms: Sequence[Sequence[int]]
-    ) -> list[Float[np.ndarray, "arm answer"]]:
+    def ask(self, queries: Sequence[Query], arms: Sequence[Sequence[int]]) -> list[Answers]:
         """Return the log-probabilities of each query's answers under its arms, in nats.
 
         Args:
             queries: Prompts with their tokenised answers.
             arms: Numbers of each query's arms; `UNEDITED` leaves the model as it is.
         """
-        return log_probabilities(
+        return log_probability.ask(
             self.lm,
             queries,
             arms=arms,
             intervene=self.opened,
             everywhere=self.everywhere,
+            tolerance=self.tolerance,
             sequence=self.sequence,
         )
 
     def ask_beside_clean(
         self, queries: Sequence[Query], arms: Sequence[Sequence[int]]
-    ) -> list[Float[np.ndarray, "arm answer"]]:
+    ) -> list[Answers]:
         """Do the same as `ask`, with one more row, the first: the unedited model."""
         return self.ask(queries, [(UNEDITED, *own) for own in arms])
 
@@ -132,7 +136,7 @@ class Intervention:
 
 
 def row_edits(lm: LanguageModel, edits: Edits, *, site: Site = "hidden") -> Intervene:
-    """Return what `log_probabilities` opens around a batch to apply each row's arm."""
+    """Return what `log_probability.ask` opens around a batch to apply each row's arm."""
     modules = site_modules(lm, site)
     nobody = torch.zeros_like(edits.chosen[:1])  # the arm of `UNEDITED`, index -1
     chosen = torch.cat([edits.chosen, nobody]).to(lm.device)

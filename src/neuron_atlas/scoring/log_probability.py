@@ -1,7 +1,8 @@
 """Exact log-probabilities of whole answers, computed only at the positions that are read."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -9,6 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from neuron_atlas.model.language_model import Head, LanguageModel
+from neuron_atlas.scoring.normaliser import Normalisers, nearby
 from neuron_atlas.scoring.packing import (
     UNEDITED,
     Packed,
@@ -20,12 +22,28 @@ from neuron_atlas.scoring.packing import (
     split_arms,
 )
 from neuron_atlas.scoring.trees import Query, answer_trees
-from neuron_atlas.scoring.vocabulary import log_normaliser, token_logits
+from neuron_atlas.scoring.vocabulary import token_logits
 
+HEAD_ROWS = 4096  # rows that go through the head together, at least; a matter of memory and speed
 Intervene = Callable[[Int[Tensor, "batch position"]], AbstractContextManager[None]]
 
 
-@torch.no_grad()
+class Answers(NamedTuple):
+    """What was asked of one query.
+
+    Attributes:
+        values: Log-probability of each answer under each arm, nats; at most 0. NaN where the head
+            was left out.
+        given_type: The same if the query's answers were all that could be said: each token's among
+            those with which the answers go on from the tokens before it.
+        error: Of each arm with an audited row by how much a normaliser was off, nats; else NaN.
+    """
+
+    values: Float[np.ndarray, "arm answer"]
+    given_type: Float[np.ndarray, "arm answer"]
+    error: Float[np.ndarray, " arm"]
+
+
 def log_probabilities(
     lm: LanguageModel,
     queries: Sequence[Query],
@@ -36,7 +54,35 @@ def log_probabilities(
     n_tokens: int = 4096,
     sequence: int = 192,
 ) -> list[Float[np.ndarray, "arm answer"]]:
-    """Return the log-probability of each query's answers under each of its arms.
+    """Return the log-probability of each query's answers under each of its arms, in nats.
+
+    As `ask`, with every normaliser summed over the whole vocabulary.
+    """
+    found = ask(
+        lm,
+        queries,
+        arms=arms if arms is not None else [(UNEDITED,)] * len(queries),
+        intervene=intervene,
+        everywhere=everywhere,
+        n_tokens=n_tokens,
+        sequence=sequence,
+    )
+    return [answers.values for answers in found]
+
+
+@torch.no_grad()
+def ask(
+    lm: LanguageModel,
+    queries: Sequence[Query],
+    *,
+    arms: Sequence[Sequence[int]],
+    intervene: Intervene | None = None,
+    everywhere: bool = False,
+    tolerance: float | None = 0.0,
+    n_tokens: int = 4096,
+    sequence: int = 192,
+) -> list[Answers]:
+    """Ask each query under each of its arms.
 
     An answer's log-probability is the sum over its tokens, teacher-forced, each given the prompt
     and the answer's own earlier tokens (in a decoder), or each at its own mask (in an encoder; the
@@ -45,44 +91,62 @@ def log_probabilities(
     Args:
         lm: The model.
         queries: Prompts with their tokenised answers.
-        arms: For each query the interventions to apply, by number; by default none.
+        arms: For each query the interventions to apply, by number; `UNEDITED` applies none.
         intervene: Opens the edits for a batch, given the arm of each position (`UNEDITED` where
             nothing is edited).
         everywhere: Edit every position of the prompt rather than the answer position alone.
+        tolerance: Largest audited error, nats, of a normaliser that is not summed in full; see
+            `normaliser.nearby`. It needs a decoder, edits at the answer position, and a query's
+            first arm to be `UNEDITED`; all others are summed in full. None leaves the head out:
+            `given_type` needs the logits of the answers' tokens alone.
         n_tokens: Tokens of a padded batch; a matter of memory only.
         sequence: Tokens of a sequence in which arms share their prompt; a matter of speed only.
-
-    Returns:
-        For each query, nats, [arm, answer]; at most 0.
     """
-    chosen = arms if arms is not None else [(UNEDITED,)] * len(queries)
     pairs = [(i, block) for i, q in enumerate(queries) for block in answer_trees(lm, q)]
     owners, laid_out = [i for i, _ in pairs], [block for _, block in pairs]
-    results = [np.zeros((len(a), len(q.answers))) for a, q in zip(chosen, queries, strict=True)]
+    results = [_no_answers(len(a), len(q.answers)) for a, q in zip(arms, queries, strict=True)]
     shareable = not lm.architecture.encoder and not everywhere
-    parts = split_arms(laid_out, [chosen[i] for i in owners], shareable=shareable, target=sequence)
+    parts = split_arms(laid_out, [arms[i] for i in owners], shareable=shareable, target=sequence)
     packable = share_prefixes(parts, shareable=shareable, everywhere=everywhere, target=sequence)
-    for batch in batches(list(packable), n_tokens=n_tokens):
-        edges = _edges(lm, pack(batch, encoder=lm.architecture.encoder), intervene)
-        for part, values in _by_segment(batch, edges):
-            place = np.arange(part.first, part.first + len(part.arms))
-            cells = np.ix_(place, part.block.answers)
-            results[owners[part.owner]][cells] = values @ part.block.incidence.T
+    for some in _runs(lm, batches(list(packable), n_tokens=n_tokens), intervene):
+        edges = _edges(lm, [run for _, run in some], tolerance)
+        for part, found in _by_segment([row for batch, _ in some for row in batch], edges):
+            _enter(results[owners[part.owner]], part, found)
     return results
 
 
-def _by_segment(
-    batch: Sequence[Row], edges: Float[np.ndarray, " edge"]
-) -> Iterator[tuple[Segment, np.ndarray]]:
-    parts = [part for row in batch for part in row.segments]
-    sizes = [len(part.arms) * len(part.block.edge_token) for part in parts]
-    for part, values in zip(parts, np.split(edges, np.cumsum(sizes)[:-1]), strict=True):
-        yield part, values.reshape(len(part.arms), -1)
+class Run(NamedTuple):
+    """What a batch's pass through the body leaves for the head.
+
+    Attributes:
+        hidden: The head's input at the positions that are read.
+        clean: Of each, which one has no intervention; see `normaliser.nearby`.
+        row: Of each edge, from which of them it is read.
+        token: Of each edge, the token asked for.
+    """
+
+    hidden: Float[Tensor, "row d_model"]
+    clean: Int[Tensor, " row"]
+    row: Int[Tensor, " edge"]
+    token: Int[Tensor, " edge"]
 
 
-def _edges(
-    lm: LanguageModel, packed: Packed, intervene: Intervene | None
-) -> Float[np.ndarray, " edge"]:
+def _runs(
+    lm: LanguageModel, found: Iterable[list[Row]], intervene: Intervene | None
+) -> Iterator[list[tuple[list[Row], Run]]]:
+    """Yield batches with their runs, so many together that the head is worth reading."""
+    some: list[tuple[list[Row], Run]] = []
+    for batch in found:
+        packed = pack(batch, encoder=lm.architecture.encoder)
+        some.append((batch, _run(lm, packed, intervene)))
+        if sum(len(run.hidden) for _, run in some) >= HEAD_ROWS:
+            yield some
+            some = []
+    if some:
+        yield some
+
+
+def _run(lm: LanguageModel, packed: Packed, intervene: Intervene | None) -> Run:
     device = lm.device
     arm = packed.arm.to(device)
     with intervene(arm) if intervene else nullcontext():
@@ -90,8 +154,55 @@ def _edges(
             packed.ids.to(device), packed.positions.to(device), packed.visible.to(device)
         )
     read, row = torch.unique(packed.source.to(device), return_inverse=True)
+    clean = torch.zeros_like(read)
+    clean[row] = torch.searchsorted(read, packed.clean.to(device))
     last = lm.before_head(hidden.flatten(0, 1)[read])
-    return edge_log_probabilities(lm.head, last, row, packed.token.to(device)).cpu().numpy()
+    return Run(last, clean, row, packed.token.to(device))
+
+
+class Edges(NamedTuple):
+    """Of each edge its log-probability, that among its siblings, and its normaliser's error."""
+
+    values: Float[np.ndarray, "*edge"]
+    given_type: Float[np.ndarray, "*edge"]
+    error: Float[np.ndarray, "*edge"]
+
+
+def _no_answers(n_arms: int, n_answers: int) -> Answers:
+    values, given_type = np.zeros((n_arms, n_answers)), np.zeros((n_arms, n_answers))
+    return Answers(values, given_type, np.full(n_arms, np.nan))
+
+
+def _enter(answers: Answers, part: Segment, edges: Edges) -> None:
+    place, to_answers = np.array(part.places), part.block.incidence.T
+    cells = np.ix_(place, part.block.answers)
+    answers.values[cells] = edges.values @ to_answers
+    answers.given_type[cells] = edges.given_type @ to_answers
+    answers.error[place] = np.fmax(answers.error[place], np.fmax.reduce(edges.error, axis=1))
+
+
+def _by_segment(batch: Sequence[Row], edges: Edges) -> Iterator[tuple[Segment, Edges]]:
+    """Yield segments with their edges, [arm, edge]."""
+    parts = [part for row in batch for part in row.segments]
+    sizes = [len(part.arms) * len(part.block.edge_token) for part in parts]
+    cut = np.cumsum(sizes)[:-1]
+    for part, *found in zip(parts, *(np.split(x, cut) for x in edges), strict=True):
+        yield part, Edges(*(x.reshape(len(part.arms), -1) for x in found))
+
+
+def _edges(lm: LanguageModel, runs: Sequence[Run], tolerance: float | None) -> Edges:
+    first = np.cumsum([0, *(len(run.hidden) for run in runs)]).tolist()
+    hidden, token = (torch.cat(x) for x in zip(*((r.hidden, r.token) for r in runs), strict=True))
+    row = torch.cat([run.row + start for run, start in zip(runs, first[:-1], strict=True)])
+    given_type = among_siblings(lm.head, hidden, row, token)
+    if tolerance is None:
+        nothing = np.full(len(row), np.nan)
+        return Edges(nothing, given_type.cpu().numpy(), nothing)
+    clean = torch.cat([run.clean + start for run, start in zip(runs, first[:-1], strict=True)])
+    asked, found = edge_log_probabilities(
+        lm.head, hidden, row, token, clean=clean, tolerance=tolerance
+    )
+    return Edges(*(x.cpu().numpy() for x in (asked, given_type, found.error[row])))
 
 
 def edge_log_probabilities(
@@ -99,8 +210,11 @@ def edge_log_probabilities(
     hidden: Float[Tensor, "row d_model"],
     row: Int[Tensor, " edge"],
     token: Int[Tensor, " edge"],
-) -> Float[Tensor, " edge"]:
-    """Return log p(token | row) for each edge, in nats, in float64.
+    *,
+    clean: Int[Tensor, " row"],
+    tolerance: float,
+) -> tuple[Float[Tensor, " edge"], Normalisers]:
+    """Return log p(token | row) for each edge, in nats, in float64, and the rows' normalisers.
 
     The logits of the given tokens are exact products in float32. The normaliser over the vocabulary
     is relative to the row's largest such logit, so that bfloat16 errs by about 0.001 nats.
@@ -108,5 +222,19 @@ def edge_log_probabilities(
     asked = token_logits(head, hidden[row], token)
     offset = torch.full((len(hidden),), -torch.inf, device=hidden.device)
     offset = offset.scatter_reduce(0, row, asked, "amax").to(hidden.dtype)
-    normaliser = log_normaliser(head, hidden, offset)
-    return asked.double() - normaliser[row].double()
+    found = nearby(head, hidden, offset, clean, tolerance=tolerance)
+    return asked.double() - found.values[row].double(), found
+
+
+def among_siblings(
+    head: Head,
+    hidden: Float[Tensor, "row d_model"],
+    row: Int[Tensor, " edge"],
+    token: Int[Tensor, " edge"],
+) -> Float[Tensor, " edge"]:
+    """Return log p(token | row, one of the tokens asked of this row), in nats, in float64."""
+    asked = token_logits(head, hidden[row], token).double()
+    highest = torch.full((len(hidden),), -torch.inf, dtype=asked.dtype, device=asked.device)
+    highest = highest.scatter_reduce(0, row, asked, "amax")
+    total = torch.zeros_like(highest).index_add_(0, row, (asked - highest[row]).exp())
+    return asked - highest[row] - total.log()[row]

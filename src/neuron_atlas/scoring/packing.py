@@ -18,6 +18,7 @@ from torch import Tensor
 from neuron_atlas.scoring.trees import AnswerTree, Ints
 
 UNEDITED = -1
+OVERHEAD = 48  # tokens whose time a batch takes beside its tokens
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Segment:
 
     owner: int  # index of the block
     block: AnswerTree
-    first: int  # place of the first arm among the block's arms
+    places: tuple[int, ...]  # of the arms among the block's arms
     arms: tuple[int, ...]
 
     @property
@@ -54,15 +55,19 @@ def split_arms(
 ) -> list[Segment]:
     """Split each block's arms into segments, so that a sequence has about `target` tokens.
 
-    One arm per segment where arms cannot share a sequence: in encoders, and when edits act on the
-    whole prompt.
+    Where the first arm is `UNEDITED`, every segment begins with it: the others are near it. One arm
+    per segment where arms cannot share a sequence: in encoders, and when edits act on the whole
+    prompt.
     """
     found = []
     for owner, (block, chosen) in enumerate(zip(laid_out, arms, strict=True)):
-        room = (target - len(block.prefix)) // len(block.ids)
-        size = max(1, room) if shareable else 1
-        for start in range(0, len(chosen), size):
-            found.append(Segment(owner, block, start, tuple(chosen[start : start + size])))
+        room = max(1, (target - len(block.prefix)) // len(block.ids)) if shareable else 1
+        beside = (0,) if room > 1 and chosen and chosen[0] == UNEDITED else ()
+        rest, room = range(len(beside), len(chosen)), room - len(beside)
+        size = -(-len(rest) // max(1, -(-len(rest) // room)))  # segments of one length
+        for start in range(0, len(rest), max(1, size)) or beside:
+            places = (*beside, *rest[start : start + size])
+            found.append(Segment(owner, block, places, tuple(chosen[i] for i in places)))
     return found
 
 
@@ -78,7 +83,7 @@ def share_prefixes(
         yield from (Row((s,), len(s.block.prefix), everywhere) for s in parts)
         return
     row: Row | None = None
-    for part in sorted(parts, key=lambda s: (*s.block.prefix, -1, s.owner, s.first)):
+    for part in sorted(parts, key=lambda s: (*s.block.prefix, -1, s.owner, s.places)):
         if row is None:
             row = Row((part,), len(part.block.prefix), everywhere)
             continue
@@ -107,6 +112,8 @@ class Packed:
     Attributes:
         arm: The arm that edits each position, or `UNEDITED`.
         source: Flat position (batch * position) from which each edge is read.
+        clean: Flat position of the same read without intervention, in the same segment; `source`
+            itself where the segment has none.
         token: The token whose probability each edge asks for.
     """
 
@@ -115,6 +122,7 @@ class Packed:
     visible: Bool[Tensor, "batch ..."]
     arm: Int[Tensor, "batch position"]
     source: Int[Tensor, " edge"]
+    clean: Int[Tensor, " edge"]
     token: Int[Tensor, " edge"]
 
 
@@ -126,7 +134,7 @@ def pack(batch: Sequence[Row], *, encoder: bool) -> Packed:
     arm = np.full(shape, UNEDITED, np.int64)
     visible = np.zeros((*shape, width), np.bool_)
     visible[:, np.arange(width), np.arange(width)] = not encoder  # padding sees itself: no NaN
-    source, token = [], []
+    source, clean, token = [], [], []
     for i, row in enumerate(batch):
         n = row.shared
         ids[i, :n] = row.segments[0].block.prefix[:n]
@@ -138,7 +146,9 @@ def pack(batch: Sequence[Row], *, encoder: bool) -> Packed:
             arm[i, where] = _arms(part, n, everywhere=row.everywhere)
             visible[i, where, :n] = True
             visible[i, where, where] = _sight(part, n)
-            source.append(i * width + where.stop - part.own + _edge_places(part))
+            first = i * width + where.stop - part.own
+            source.append(first + _edge_places(part))
+            clean.append(first + _clean_places(part))
             token.append(np.tile(part.block.edge_token, len(part.arms)))
     return Packed(
         torch.from_numpy(ids),
@@ -146,6 +156,7 @@ def pack(batch: Sequence[Row], *, encoder: bool) -> Packed:
         torch.from_numpy(visible.any(1) if encoder else visible),
         torch.from_numpy(arm),
         torch.from_numpy(np.concatenate(source)),
+        torch.from_numpy(np.concatenate(clean)),
         torch.from_numpy(np.concatenate(token)),
     )
 
@@ -196,13 +207,35 @@ def _edge_places(part: Segment) -> Ints:
     return (copies + part.block.edge_row).ravel()
 
 
+def _clean_places(part: Segment) -> Ints:
+    if part.arms[0] != UNEDITED:
+        return _edge_places(part)
+    return np.tile(part.block.edge_row, len(part.arms))
+
+
 def batches(items: Sequence[Row], *, n_tokens: int) -> Iterator[list[Row]]:
-    """Group sequences of similar length so that a padded batch holds at most `n_tokens` tokens."""
-    batch: list[Row] = []
-    for row in sorted(items, key=lambda r: (r.length, r.segments[0].owner, r.segments[0].first)):
-        if batch and (len(batch) + 1) * row.length > n_tokens:
-            yield batch
-            batch = []
-        batch.append(row)
-    if batch:
-        yield batch
+    """Group sequences of similar length so that a padded batch holds at most `n_tokens` tokens.
+
+    Among such groupings of the sequences by length, the one with the fewest tokens, padding and
+    `OVERHEAD` per batch included.
+    """
+    rows = sorted(items, key=lambda r: (r.length, r.segments[0].owner, r.segments[0].places))
+    cost, start = (
+        [0],
+        [0],
+    )  # of the best grouping of the first rows, and where its last batch begins
+    for end, last in enumerate(rows, start=1):
+        least = max(0, end - max(1, n_tokens // last.length))
+        tried = [
+            (cost[begin] + (end - begin) * last.length + OVERHEAD, begin)
+            for begin in range(least, end)
+        ]
+        best = min(tried)
+        cost.append(best[0])
+        start.append(best[1])
+    ends, end = [], len(rows)
+    while end:
+        ends.append((start[end], end))
+        end = start[end]
+    for begin, end in reversed(ends):
+        yield rows[begin:end]

@@ -1,0 +1,43 @@
+"""The sections `effects` and `knowledge` of params.yaml."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from neuron_atlas.pipeline.params import Positive, Section
+
+
+class Effects(Section):
+    """How the effects of switching neurons off are judged."""
+
+    negligible: Annotated[float, Field(gt=0)]
+    """Effects smaller than this do not matter, nats."""
+
+    n_resamples: Annotated[int, Field(ge=100)]
+    """Bootstrap samples of facts."""
+
+    seed: int
+    """Seed of the bootstrap."""
+
+
+class Negligible(Section):
+    """What is too small to matter."""
+
+    nats: Positive
+    """Largest change of log-probability that does not matter, nats."""
+    neurons: Positive
+    """Largest difference in neurons per fact that does not matter."""
+    rate: Positive
+    """Largest difference in the share of pairs that does not matter."""
+    auroc: Positive
+    """Largest difference in the area under the curve that does not matter."""
+
+
+class Conclusions(Section):
+    """When a difference counts, and how uncertain it is."""
+
+    negligible: Negligible
+    n_resamples: Annotated[int, Field(ge=100)]
+    """Samples of the bootstrap over facts, and random signs."""
+    seed: int
+    """Seed of both."""

@@ -1,0 +1,218 @@
+"""Typed candidates of a prompt, scored only as far as they can be among the best.
+
+log P(answer) never exceeds log P of the answer's beginning, so a candidate whose beginning has lost
+already needs no more. The prompts run once; their keys and values are kept while the contenders'
+next tokens are asked, round by round.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from numpy.typing import NDArray
+from torch import Tensor
+from transformers import DynamicCache
+
+from neuron_atlas.model.language_model import LanguageModel
+from neuron_atlas.model.tokens import Text
+from neuron_atlas.scoring.log_probability import edge_log_probabilities, log_probabilities
+from neuron_atlas.scoring.packing import (
+    UNEDITED,
+    Row,
+    batches,
+    pack,
+    prompt_places,
+    share_prefixes,
+    split_arms,
+)
+from neuron_atlas.scoring.trees import Ints, Query, answer_trees
+
+Right = Bool[np.ndarray, "_"]
+
+
+class Contenders(NamedTuple):
+    """The candidates of one prompt.
+
+    Attributes:
+        values: Log-probability of each candidate, nats; an upper bound of it where not `complete`.
+        complete: Whether all tokens of the candidate were scored.
+    """
+
+    values: Float[np.ndarray, " candidate"]
+    complete: Bool[np.ndarray, " candidate"]
+
+
+@torch.no_grad()
+def score_contenders(
+    lm: LanguageModel,
+    queries: Sequence[Query],
+    right: Sequence[Right],
+    *,
+    exact: int | None,
+    n_tokens: int = 4096,
+    sequence: int = 192,
+) -> list[Contenders]:
+    """Score each prompt's candidates until the best of them are known.
+
+    Complete are the most probable right candidate, the wrong ones that are at least as probable,
+    and the `exact` most probable of all. An encoder has other masks for each length of answer, so a
+    beginning bounds nothing: there all candidates are scored.
+
+    Args:
+        lm: The model.
+        queries: Prompts with their tokenised candidates.
+        right: Of each prompt, which candidates are right; at least one is.
+        exact: How many of the best candidates are complete; None completes all.
+        n_tokens: Tokens of a padded batch; a matter of memory only.
+        sequence: Tokens of a sequence in which prompts share their beginning.
+    """
+    if lm.architecture.encoder or exact is None:
+        every = log_probabilities(lm, queries, n_tokens=n_tokens, sequence=sequence)
+        return [Contenders(v[0], np.ones(len(v[0]), dtype=np.bool_)) for v in every]
+    states = [_State(q.answers, ok, exact) for q, ok in zip(queries, right, strict=True)]
+    begun = [Query(q.prompt, tuple((a[0],) for a in q.answers)) for q in queries]
+    laid_out = [tree for q in begun for tree in answer_trees(lm, q)]
+    arms = [(UNEDITED,)] * len(queries)
+    parts = split_arms(laid_out, arms, shareable=True, target=sequence)
+    rows = share_prefixes(parts, shareable=True, everywhere=False, target=sequence)
+    for batch in batches(list(rows), n_tokens=n_tokens):
+        _score(lm, batch, states)
+    return [Contenders(s.values, s.complete) for s in states]
+
+
+def _score(lm: LanguageModel, batch: Sequence[Row], states: Sequence["_State"]) -> None:
+    """Score the candidates of a batch's prompts."""
+    packed, cache, device = pack(batch, encoder=False), DynamicCache(), lm.device
+    hidden = lm.hidden(
+        *(x.to(device) for x in (packed.ids, packed.positions, packed.visible)), cache=cache
+    )
+    first = _log_probabilities(lm, hidden, packed.source, packed.token)
+    parts = [(i, *found) for i, row in enumerate(batch) for found in prompt_places(row)]
+    prompts = [
+        _Prompt(states[part.owner], row, int(packed.positions[row, places[-1]]), {(): places})
+        for row, part, places in parts
+    ]
+    begun = [p.state.next_edges(()) for p in prompts]
+    for prompt, values in zip(prompts, _split(first, begun), strict=True):
+        prompt.state.refine((), values)
+    while wanted := [(p, b) for p in prompts for b in p.state.wanted()]:
+        _refine(lm, wanted, cache, n_rows=len(batch))
+
+
+class _Prompt(NamedTuple):
+    """A prompt in a batch: its candidates, its sequence, its last position, and what was run.
+
+    `places` has the columns of each beginning that was run: of the prompt's tokens and of its own.
+    """
+
+    state: "_State"
+    row: int
+    position: int
+    places: dict[Text, Ints]
+
+
+class _State:
+    """What is known of one prompt's candidates: how many of their tokens, and the sum of these."""
+
+    def __init__(self, answers: Sequence[Text], right: Right, exact: int) -> None:
+        self._answers, self._right, self._exact = answers, right, exact
+        self._length = np.array([len(a) for a in answers])
+        self._depth = np.zeros(len(answers), dtype=np.int64)
+        self.values: Float[np.ndarray, " candidate"] = np.zeros(len(answers))
+
+    @property
+    def complete(self) -> Bool[np.ndarray, " candidate"]:
+        """Whether all of a candidate's tokens are scored."""
+        return np.asarray(self._depth == self._length)
+
+    def wanted(self) -> list[Text]:
+        """Return the beginnings after which a contender's next token is to be asked."""
+        contends = self.values >= self.values[self._right].max()
+        contends[np.argsort(-self.values, kind="stable")[: self._exact]] = True
+        places = np.flatnonzero(contends & ~self.complete).tolist()
+        return list(dict.fromkeys(self._answers[i][: self._depth[i]] for i in places))
+
+    def next_edges(self, beginning: Text) -> list[int]:
+        """Return the tokens that candidates have next after a beginning, each once."""
+        n = len(beginning)
+        return list(dict.fromkeys(self._answers[i][n] for i in self._after(beginning)))
+
+    def refine(self, beginning: Text, values: Float[np.ndarray, " token"]) -> None:
+        """Take the log-probabilities of the tokens that follow a beginning."""
+        known = dict(zip(self.next_edges(beginning), values.tolist(), strict=True))
+        for i in self._after(beginning):
+            self.values[i] += known[self._answers[i][len(beginning)]]
+            self._depth[i] += 1
+
+    def _after(self, beginning: Text) -> list[int]:
+        n = len(beginning)
+        return [
+            i
+            for i, a in enumerate(self._answers)
+            if self._depth[i] == n < len(a) and a[:n] == beginning
+        ]
+
+
+def _refine(
+    lm: LanguageModel,
+    wanted: Sequence[tuple[_Prompt, Text]],
+    cache: DynamicCache,
+    *,
+    n_rows: int,
+) -> None:
+    """Run the last tokens of the wanted beginnings, ask what follows them, and enter it.
+
+    What stands before these tokens was run in earlier rounds and is in the cache.
+    """
+    n_before, column = cache.get_seq_length(), _columns([p.row for p, _ in wanted])
+    width = max(column) + 1
+    ids, positions = (torch.zeros(n_rows, width, dtype=torch.long) for _ in range(2))
+    seen = torch.zeros(n_rows, width, n_before + width, dtype=torch.bool)
+    seen[:, torch.arange(width), n_before + torch.arange(width)] = True  # each sees itself
+    source, token = [], []
+    edges = [prompt.state.next_edges(beginning) for prompt, beginning in wanted]
+    for (prompt, beginning), j, following in zip(wanted, column, edges, strict=True):
+        before, i = prompt.places[beginning[:-1]], prompt.row
+        prompt.places[beginning] = np.append(before, n_before + j)
+        ids[i, j], positions[i, j] = beginning[-1], prompt.position + len(beginning)
+        seen[i, j, torch.from_numpy(before)] = True
+        source += [i * width + j] * len(following)
+        token += following
+    hidden = lm.hidden(*(x.to(lm.device) for x in (ids, positions, seen)), cache=cache)
+    found = _log_probabilities(lm, hidden, torch.tensor(source), torch.tensor(token))
+    for (prompt, beginning), values in zip(wanted, _split(found, edges), strict=True):
+        prompt.state.refine(beginning, values)
+
+
+def _columns(rows: Sequence[int]) -> list[int]:
+    """Return how many times each row came before."""
+    count: Counter[int] = Counter()
+    found = []
+    for row in rows:
+        found.append(count[row])
+        count[row] += 1
+    return found
+
+
+def _log_probabilities(
+    lm: LanguageModel,
+    hidden: Float[Tensor, "batch position d_model"],
+    source: Int[Tensor, " edge"],
+    token: Int[Tensor, " edge"],
+) -> Float[np.ndarray, " edge"]:
+    read, row = torch.unique(source.to(lm.device), return_inverse=True)
+    last = lm.before_head(hidden.flatten(0, 1)[read])
+    each = torch.arange(len(read), device=lm.device)
+    found, _ = edge_log_probabilities(
+        lm.head, last, row, token.to(lm.device), clean=each, tolerance=0.0
+    )
+    values: Float[np.ndarray, " edge"] = found.cpu().numpy()
+    return values
+
+
+def _split(values: NDArray[np.float64], edges: Sequence[Sequence[int]]) -> Iterator[np.ndarray]:
+    """Yield the values of each list of edges in turn."""
+    yield from np.split(values, np.cumsum([len(e) for e in edges])[:-1])
