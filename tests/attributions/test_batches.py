@@ -25,7 +25,7 @@ def test_rows_are_bounded_by_memory(lm: LanguageModel, questions: list[Question]
     found = list(batches(lm, questions, by_words=False))
     assert sorted(i for batch in found for i in batch.places) == list(range(len(questions)))
     for batch in found:
-        nodes, row = nodes_at_once(lm, batch), tokens(lm, batch)
+        nodes, row = nodes_at_once(lm, batch, n_layers=lm.n_layers), tokens(lm, batch)
         assert nodes * row <= N_ROWS or (len(batch.places) == 1 and nodes == NODES)
         assert (nodes + 1) * row > N_ROWS or nodes == NODES  # no room is left unused
     assert len(questions) == 1 or len(found) < len(questions)
@@ -34,6 +34,6 @@ def test_rows_are_bounded_by_memory(lm: LanguageModel, questions: list[Question]
 def test_few_points_have_more_nodes_at_a_time() -> None:
     lm = tiny.random_model("llama")
     (batch,) = batches(lm, ONE, by_words=False)
-    assert nodes_at_once(lm, batch) == N_ROWS // lm.n_layers
+    assert nodes_at_once(lm, batch, n_layers=lm.n_layers) == N_ROWS // lm.n_layers
     full = max(batches(lm, MANY, by_words=False), key=lambda batch: len(batch.points))
-    assert nodes_at_once(lm, full) == NODES
+    assert nodes_at_once(lm, full, n_layers=lm.n_layers) == NODES

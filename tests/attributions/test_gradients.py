@@ -13,6 +13,7 @@ import tiny
 from neuron_atlas.attributions import clean_pass, gradients, occlusion, quadrature
 from neuron_atlas.attributions.clean_pass import Attributed
 from neuron_atlas.attributions.questions import Point, Question, points, words
+from neuron_atlas.attributions.screening import Screen
 from neuron_atlas.model import hooks
 from neuron_atlas.model.language_model import LanguageModel, site_modules
 from rounding import rounding
@@ -286,6 +287,53 @@ def test_value_times_gradient_is_the_slope_at_the_end_of_the_path(lm: LanguageMo
     slope = gradients.gradient_activation(lm, QUESTIONS, target="log_probability")
     found, expected = all_of(list(slope))[0], all_of(list(path))[0]
     torch.testing.assert_close(found, expected, rtol=0, atol=rounding(expected, DEPTH))
+
+
+def test_each_path_of_a_screen_is_integrated_by_its_rule(lm: LanguageModel) -> None:
+    """With one word, a layer is a path: its scores are those of the rule that its change earns."""
+    asked = [Question("a b c d", (9,), query=(2, 3)), Question("e f g", (8,), query=(2, 3))]
+    full, middle = quadrature.radau(4), quadrature.radau(2)
+
+    def scores(rule: quadrature.Quadrature, screen: Screen | None = None) -> Tensor:
+        run = gradients.path_method(
+            lm, baseline="occlusion", rule=rule, target="log_probability", screen=screen
+        )
+        found = clean_pass.run_methods(lm, asked, {"one": run}, by_words=True)
+        return all_of([part["one"] for part in found])[0]
+
+    alone = torch.stack([scores(rule) for rule in (quadrature.END, middle, full)])
+    change = alone[0].abs().sum(2)[:, None]
+    middling = float((change / change.sum((1, 2), keepdim=True)).median())
+    screens = [Screen(share, middle) for share in (1e-9, middling / 8, middling / 2, 0.999)]
+    for screen in screens:
+        rank = screen.ranks(change)[:, 0]
+        expected = alone.gather(0, rank[None, ..., None].expand(1, *alone.shape[1:]))[0]
+        torch.testing.assert_close(
+            scores(full, screen), expected, rtol=0, atol=rounding(expected, DEPTH)
+        )
+    ranks = torch.stack([screen.ranks(change) for screen in screens])
+    assert set(ranks.flatten().tolist()) == {0, 1, 2}  # positive control: all rules were at work
+    assert (alone[0] - alone[2]).abs().max() > 1e-3
+
+
+def test_several_answers_to_one_prompt_are_each_attributed_as_alone(lm: LanguageModel) -> None:
+    """They share one clean pass, whose points are repeated."""
+    asked = [*QUESTIONS, *(Question("a b c d", (n,), query=(0, 7)) for n in (9, 12, 13))]
+
+    def run(questions: list[Question]) -> Tensor:
+        found = gradients.integrated_gradients(
+            lm,
+            questions,
+            baseline="occlusion",
+            rule=quadrature.radau(2),
+            target="log_probability",
+        )
+        return all_of(list(found))[0]
+
+    together = run(asked)
+    alone = torch.cat([run([question]) for question in asked])
+    torch.testing.assert_close(together, alone, rtol=0, atol=rounding(alone, DEPTH))
+    assert (together[3] - together[4]).abs().max() > 0.01  # other answers, other scores
 
 
 def test_order_and_company_do_not_matter(lm: LanguageModel) -> None:

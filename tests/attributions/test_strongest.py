@@ -28,6 +28,7 @@ PLAN = AttributionPlan(
     rule="radau",
     steps=4,
     tolerance=0.01,
+    screen=0.0,
     zero_rule="graded",
     zero_steps=3,
     target="candidates",
@@ -104,13 +105,29 @@ def test_the_fewest_steps_within_the_tolerance_are_taken(
     steps = []
     for tolerance in (1e-2, 1e-3, 1e-5):
         plan = PLAN.model_copy(update={"steps": None, "tolerance": tolerance})
-        found = strongest.with_fewest_steps(toy_decoder, rows, plan, None)
-        assert found.steps is not None
+        found = strongest.fewest_steps(toy_decoder, rows, plan, None)
+        assert found.found == 1  # nothing is screened
         steps.append(found.steps)
-        checked = strongest.attribute(toy_decoder, rows[rows["checked"]], found, None)
+        chosen = plan.model_copy(update={"steps": found.steps})
+        checked = strongest.attribute(toy_decoder, rows[rows["checked"]], chosen, None)
         own = checked[checked["method"] == "attribution"].drop_duplicates("fact")
         assert own["completeness"].median() < 3 * tolerance  # of all prompts, not the few measured
     assert steps[0] < steps[1] < steps[2]
+
+
+def test_a_screen_leaves_the_strongest_and_says_how_many(
+    toy_decoder: LanguageModel, recalled: pd.DataFrame
+) -> None:
+    rows = prompt_choice.first_known(recalled, max_facts=2)
+    shares = []
+    for screen in (0.0, 0.002, 0.99):
+        plan = PLAN.model_copy(update={"steps": None, "tolerance": 0.99, "screen": screen})
+        shares.append(strongest.fewest_steps(toy_decoder, rows, plan, None).found)
+    assert shares[0] == 1
+    assert shares[1] > 0.9
+    plan = PLAN.model_copy(update={"steps": None, "tolerance": 0.01, "screen": 0.002})
+    found = strongest.fewest_steps(toy_decoder, rows, plan, None)
+    assert found.found > 0.95
 
 
 def test_evaluations_are_settled_in_float32_whatever_the_model_s_precision(
@@ -130,9 +147,7 @@ def test_evaluations_are_settled_in_float32_whatever_the_model_s_precision(
     assert about["completeness"]["median"] > 1e-3  # what rounding costs is told
     plan = PLAN.model_copy(update={"steps": None, "tolerance": 1e-3})
     with pytest.raises(ValueError, match="at best"):  # and more evaluations would not mend it
-        strongest.with_fewest_steps(
-            coarse, prompt_choice.first_known(recalled, max_facts=1), plan, None
-        )
+        strongest.fewest_steps(coarse, prompt_choice.first_known(recalled, max_facts=1), plan, None)
 
 
 def test_a_tolerance_out_of_reach_is_an_error(
@@ -141,7 +156,7 @@ def test_a_tolerance_out_of_reach_is_an_error(
     rows = prompt_choice.first_known(recalled, max_facts=1)
     plan = PLAN.model_copy(update={"rule": "midpoint", "steps": None, "tolerance": 1e-7})
     with pytest.raises(ValueError, match=r"attributions.tolerance is 1e-07, but .* fix attributio"):
-        strongest.with_fewest_steps(toy_decoder, rows, plan, None)
+        strongest.fewest_steps(toy_decoder, rows, plan, None)
 
 
 def test_scores_do_not_depend_on_which_prompts_are_checked(
@@ -211,9 +226,9 @@ def test_what_is_kept_is_the_head_of_all_scores_in_order(keep: int) -> None:
 def test_the_folder_is_complete_and_readable(
     tmp_path: Path, toy_decoder: LanguageModel, table: pd.DataFrame
 ) -> None:
-    strongest.write(table, tmp_path / "en", plan=PLAN, lm=toy_decoder)
+    strongest.write(table, tmp_path / "en", plan=PLAN, found=None, lm=toy_decoder)
     other = table.sample(frac=1, random_state=0)  # whatever the order of the work
-    strongest.write(other, tmp_path / "other", plan=PLAN, lm=toy_decoder)
+    strongest.write(other, tmp_path / "other", plan=PLAN, found=None, lm=toy_decoder)
     for file in (tmp_path / "en").iterdir():
         assert file.read_bytes() == (tmp_path / "other" / file.name).read_bytes()
     scores = knowledge_sets.read_scores(tmp_path / "en")

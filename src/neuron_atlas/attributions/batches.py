@@ -43,9 +43,9 @@ def sizes(
     return [_size(*one) for one in zip(*_points_and_words(lm, questions, by_words), strict=True)]
 
 
-def nodes_at_once(lm: LanguageModel, batch: Batch) -> int:
-    """Return how many rows per layer a point may have at a time: more where points are few."""
-    tokens = sum(_width(lm, [point]) for point in batch.points) * lm.n_layers
+def nodes_at_once(lm: LanguageModel, batch: Batch, *, n_layers: int) -> int:
+    """Return how many rows a point may have at a time in each of `n_layers`: more if few points."""
+    tokens = sum(_width(lm, [point]) for point in batch.points) * max(1, n_layers)
     return max(NODES, N_ROWS // tokens)
 
 

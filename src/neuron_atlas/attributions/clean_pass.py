@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import cast
 
 import numpy as np
@@ -9,10 +10,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from neuron_atlas.attributions import occlusion
 from neuron_atlas.attributions.batches import Batch, batches
 from neuron_atlas.attributions.questions import Question
 from neuron_atlas.attributions.resume import run_rows
-from neuron_atlas.attributions.targets import Target, target_values
+from neuron_atlas.attributions.settings import Target
+from neuron_atlas.attributions.targets import target_values
 from neuron_atlas.attributions.trace import Trace, at, record_trace
 from neuron_atlas.model.language_model import LanguageModel
 
@@ -46,6 +49,11 @@ class CleanPass:
         self.lm, self.trace, self.batch = lm, trace, batch
         self._found: dict[Target, tuple[Tensor, Tensor]] = {}
 
+    @cached_property
+    def occluded(self) -> Float[Tensor, "point word layer neuron"]:
+        """The hidden units with each word hidden in turn."""
+        return occlusion.occluded_values(self.lm, self.batch.points, self.batch.words)
+
     def gradient(
         self, target: Target
     ) -> tuple[Float[Tensor, " point"], Float[Tensor, "point layer neuron"]]:
@@ -75,23 +83,35 @@ def run_methods(
         by_words: Whether a method occludes words; a batch's prompts then have equally many words.
         keep: Factors on the neurons at the answer position, applied before anything else.
     """
+    for clean in clean_passes(lm, questions, by_words=by_words, keep=keep):
+        yield {name: attributed(clean, run, questions) for name, run in methods.items()}
+
+
+def clean_passes(
+    lm: LanguageModel,
+    questions: Sequence[Question],
+    *,
+    by_words: bool = False,
+    keep: Factors | None = None,
+) -> Iterator[CleanPass]:
+    """Yield one clean pass per batch of questions; arguments as in `run_methods`."""
     for batch in batches(lm, questions, by_words=by_words):
-        owner = torch.tensor(batch.owner, device=lm.device)
         factors = None
         if keep is not None:
+            owner = torch.tensor(batch.owner, device=lm.device)
             factors = keep.to(lm.device)[torch.tensor(batch.places, device=lm.device)][owner]
-        trace = record_trace(lm, batch.points, keep=factors)
-        clean = CleanPass(lm, trace, batch)
-        asked = [questions[i] for i in batch.places]
-        yield {name: _attributed(run(clean), batch, owner, asked) for name, run in methods.items()}
+        yield CleanPass(lm, record_trace(lm, batch.points, keep=factors), batch)
 
 
-def _attributed(
-    part: PointScores, batch: Batch, owner: Int[Tensor, " point"], asked: Sequence[Question]
-) -> Attributed:
-    """Add up the points of each question."""
-    scores, value, difference = (_added(x, owner) for x in part)
-    _require_finite(scores, asked)
+def attributed(clean: CleanPass, run: Method, questions: Sequence[Question]) -> Attributed:
+    """Run a method on one batch of the questions, and add up the points of each question.
+
+    Raises:
+        ValueError: a score is not finite.
+    """
+    batch, owner = clean.batch, torch.tensor(clean.batch.owner, device=clean.lm.device)
+    scores, value, difference = (_added(x, owner) for x in run(clean))
+    _require_finite(scores, [questions[i] for i in batch.places])
     return Attributed(np.array(batch.places), scores, value, difference)
 
 

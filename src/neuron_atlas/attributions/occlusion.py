@@ -38,8 +38,8 @@ def occluded_values(
     """Return the hidden units at the answer position with each word hidden in turn.
 
     w' of Chen et al. 2024 (arXiv 2308.13198, equation 3), one for each word. In a decoder the
-    tokens before the first word run once for all words: the variants follow them in one sequence,
-    and each attends only to itself and to these tokens.
+    tokens before a word run once for all words: the variants follow the prompt in one sequence, and
+    each attends only to itself and to the prompt's tokens before its word.
 
     Args:
         lm: The model.
@@ -66,22 +66,28 @@ def occluded_values(
 def _variants(
     lm: LanguageModel, point: Point, words: Sequence[Text]
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Lay out a point's variants in one sequence: tokens, positions, sight, answer positions."""
-    shared = min(min(w) for w in words)
-    own = len(point.ids) - shared
-    variants = []
-    for word in words:
+    """Lay out a point's variants in one sequence: tokens, positions, sight, answer positions.
+
+    A variant repeats the tokens from its word on; those before are the prompt's own.
+    """
+    n, starts = len(point.ids), [min(word) for word in words]
+    own = max(starts)  # tokens of the prompt that some variant sees
+    ids, places, sight, read = [torch.tensor(point.ids[:own])], [torch.arange(own)], [], []
+    end = own
+    for word, start in zip(words, starts, strict=True):
         hidden = torch.tensor(point.ids)
         hidden[list(word)] = filler_token(lm)
-        variants.append(hidden[shared:])
-    ids = torch.cat([torch.tensor(point.ids[:shared], dtype=torch.long), *variants])
-    inside = torch.arange(shared, len(point.ids)).repeat(len(words))
-    places = torch.cat([torch.arange(shared), inside])
-    sight = torch.ones(len(ids), len(ids), dtype=torch.bool).tril()
-    block = torch.kron(torch.eye(len(words)), torch.ones(own, own)).bool()
-    sight[shared:, shared:] &= block
-    read = shared + own * torch.arange(len(words)) + point.position - shared
-    return ids, places, sight, read
+        ids.append(hidden[start:])
+        places.append(torch.arange(start, n))
+        sight.append((start, slice(end, end + n - start)))
+        end += n - start
+        read.append(end - n + point.position)
+    seen = torch.zeros(end, end, dtype=torch.bool)
+    seen[:own, :own] = torch.ones(own, own, dtype=torch.bool).tril()
+    for start, here in sight:
+        seen[here, :start] = True
+        seen[here, here] = torch.ones(n - start, n - start, dtype=torch.bool).tril()
+    return torch.cat(ids), torch.cat(places), seen, torch.tensor(read)
 
 
 def _whole(

@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 
 GRADING = 6  # power of the substitution in `graded`
+OWN = 1.0  # the node at which a path has reached the neurons' own values
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,9 @@ class Quadrature:
     def __iter__(self) -> Iterator[tuple[float, float]]:
         """Iterate over the nodes with their weights."""
         return zip(self.nodes, self.weights, strict=True)
+
+
+END = Quadrature((OWN,), (1.0,))  # the gradient at the end of the path alone
 
 
 def midpoint(steps: int) -> Quadrature:

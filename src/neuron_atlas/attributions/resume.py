@@ -24,7 +24,7 @@ from neuron_atlas.model.language_model import LanguageModel, site_modules
 def run_rows(
     lm: LanguageModel,
     trace: Trace,
-    entries: Sequence[Float[Tensor, "point entering neuron"] | None],
+    entries: Sequence[Float[Tensor, "point _ neuron"] | None],
     *,
     whole: tuple[int, int] | None = None,
     watch: list[Tensor] | None = None,

@@ -12,64 +12,19 @@ from torch import Tensor
 
 from neuron_atlas.attributions import batches, clean_pass, gradients, tolerance
 from neuron_atlas.attributions.clean_pass import Attributed
-from neuron_atlas.attributions.gradients import Baseline, Mean
-from neuron_atlas.attributions.quadrature import RULES, Quadrature, RuleName
+from neuron_atlas.attributions.gradients import Mean
+from neuron_atlas.attributions.quadrature import RULES
 from neuron_atlas.attributions.questions import question_of
-from neuron_atlas.attributions.targets import Target
+from neuron_atlas.attributions.screening import Screen
+from neuron_atlas.attributions.settings import AttributionPlan, Baseline
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.neurons.knowledge_sets import COLUMNS, META, PROMPTS, SCORES
 from neuron_atlas.pipeline import store
-from neuron_atlas.pipeline.params import Count, Section, Share
 from neuron_atlas.scoring.candidates import CandidateTokens
 
 SAMPLE = 6  # prompts on which the number of evaluations is measured
+MIDDLE = 2  # evaluations of paths that matter a little
 PROMPT_COLUMNS = ["fact", "relation", "subject", "template", "correct"]
-
-
-class AttributionPlan(Section):
-    """Which facts are attributed, how, and how much of the result is stored."""
-
-    baseline: Baseline
-    """Where a neuron's path starts: `occlusion` (each word of the query hidden in turn, one path
-    per word), `zero`, or the `mean` over the prompts."""
-    rule: RuleName
-    """Where the path is evaluated: `midpoint`, `gauss_legendre`, `radau` (whose last node is the
-    neuron's value, where all paths share one gradient), or `graded` (nodes that crowd at the
-    baseline, for models that normalise the MLP's output)."""
-    steps: Count | None
-    """Evaluations per path; `null` takes the fewest that `attributions.tolerance` allows."""
-    tolerance: Share
-    """Largest median error of completeness if `steps` is `null`, on six prompts; a share of
-    the target's change."""
-    zero_rule: RuleName
-    """The rule of the zero-baseline scores that the others are compared with."""
-    zero_steps: Count
-    """Evaluations of these scores."""
-    target: Target
-    """What is explained: `log_probability`, `probability`, or `candidates`, the log-probability if
-    only the typed candidates were possible answers."""
-    max_facts: Count | None
-    """Known facts per relation and language; `null` takes all."""
-    keep: Count
-    """Smallest number of neurons stored per prompt and method."""
-    floor: Share
-    """Neurons above this share of the prompt's largest score are all stored."""
-
-    @property
-    def quadrature(self) -> Quadrature:
-        """The rule with its steps.
-
-        Raises:
-            ValueError: the steps are not chosen yet.
-        """
-        if self.steps is None:
-            raise ValueError("the plan has no steps; use one from `with_fewest_steps`")
-        return RULES[self.rule](self.steps)
-
-    @property
-    def zero_quadrature(self) -> Quadrature:
-        """The same for the zero baseline's scores."""
-        return RULES[self.zero_rule](self.zero_steps)
 
 
 def baseline_mean(lm: LanguageModel, rows: pd.DataFrame, baseline: Baseline) -> Mean | None:
@@ -84,10 +39,10 @@ def baseline_mean(lm: LanguageModel, rows: pd.DataFrame, baseline: Baseline) -> 
     return (total / len(questions)).float()
 
 
-def with_fewest_steps(
+def fewest_steps(
     lm: LanguageModel, rows: pd.DataFrame, plan: AttributionPlan, mean: Mean | None
-) -> AttributionPlan:
-    """Return the plan with the fewest evaluations per path that a few checked prompts need.
+) -> tolerance.Fewest:
+    """Return the fewest evaluations per path that a few checked prompts need.
 
     Raises:
         ValueError: the tolerance cannot be met.
@@ -95,16 +50,19 @@ def with_fewest_steps(
     checked = rows[rows["checked"]]
     some = checked.iloc[np.linspace(0, len(checked) - 1, min(SAMPLE, len(checked))).astype(int)]
     tokens = CandidateTokens(lm)
-    steps = tolerance.fewest_steps(
+
+    def make(steps: int, screened: bool, check: bool) -> clean_pass.Method:
+        tried = plan.model_copy(update={"steps": steps, **({} if screened else {"screen": 0.0})})
+        return _attribution(lm, tried, mean, check=check)
+
+    return tolerance.fewest_steps(
         lm,
         [question_of(tokens, row) for row in store.records(some)],
-        baseline=plan.baseline,
-        make=RULES[plan.rule],
-        target=plan.target,
+        by_words=plan.baseline == "occlusion",
+        make=make,
         tolerance=plan.tolerance,
-        mean=mean,
+        strongest=plan.keep,
     )
-    return plan.model_copy(update={"steps": steps})
 
 
 def largest_first(lm: LanguageModel, rows: pd.DataFrame, plan: AttributionPlan) -> pd.DataFrame:
@@ -146,17 +104,36 @@ def attribute(
 def _methods(
     lm: LanguageModel, plan: AttributionPlan, mean: Mean | None, *, check: bool
 ) -> dict[str, clean_pass.Method]:
-    rule, target = plan.quadrature, plan.target
+    target = plan.target
     return {
-        "attribution": gradients.path_method(
-            lm, baseline=plan.baseline, rule=rule, target=target, mean=mean, check=check
-        ),
+        "attribution": _attribution(lm, plan, mean, check=check),
         "zero_ig": gradients.path_method(
             lm, baseline="zero", rule=plan.zero_quadrature, target=target, check=check
         ),
         "gradient_activation": gradients.gradient_activation_method(target=target),
         "activation": _sizes,
     }
+
+
+def _attribution(
+    lm: LanguageModel, plan: AttributionPlan, mean: Mean | None, *, check: bool
+) -> clean_pass.Method:
+    return gradients.path_method(
+        lm,
+        baseline=plan.baseline,
+        rule=plan.quadrature,
+        target=plan.target,
+        mean=mean,
+        screen=_screen(plan),
+        check=check,
+    )
+
+
+def _screen(plan: AttributionPlan) -> Screen | None:
+    """Return which paths are integrated; None if all are, alike."""
+    if not plan.screen:
+        return None
+    return Screen(plan.screen, RULES[plan.rule](min(MIDDLE, len(plan.quadrature.nodes))))
 
 
 def _sizes(clean: clean_pass.CleanPass) -> clean_pass.PointScores:
@@ -194,8 +171,18 @@ def _strongest(scores: Float[Tensor, " n"], *, keep: int, floor: float) -> pd.Da
     )
 
 
-def write(table: pd.DataFrame, out: Path, *, plan: AttributionPlan, lm: LanguageModel) -> None:
-    """Write the stored scores, the prompts and what they were made with to the folder `out`."""
+def write(
+    table: pd.DataFrame, out: Path, *, plan: AttributionPlan, found: float | None, lm: LanguageModel
+) -> None:
+    """Write the stored scores, the prompts and what they were made with to the folder `out`.
+
+    Args:
+        table: From `attribute`.
+        out: The folder to make.
+        plan: With its steps.
+        found: Share of the strongest neurons that the screen leaves; None if it was not measured.
+        lm: The model.
+    """
     table = table.sort_values(["fact", "template", "method", "rank"], ignore_index=True)
     prompts = _prompts(table, "attribution")
     about = {
@@ -204,6 +191,7 @@ def write(table: pd.DataFrame, out: Path, *, plan: AttributionPlan, lm: Language
         "n_layers": lm.n_layers,
         "n_neurons": lm.n_neurons,
         "n_facts": int(prompts["fact"].nunique()),
+        "screened_found": found,
         "completeness": _error(prompts),
         "zero_completeness": _error(_prompts(table, "zero_ig")),
     }

@@ -1,17 +1,16 @@
 """What is attributed: one differentiable number per row, from the head's input alone."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from neuron_atlas.attributions.questions import Point
+from neuron_atlas.attributions.settings import Target
 from neuron_atlas.model.language_model import Head, LanguageModel
 from neuron_atlas.scoring.vocabulary import log_probability, with_bias_and_softcap
-
-Target = Literal["probability", "log_probability", "candidates"]
 
 
 def target_values(

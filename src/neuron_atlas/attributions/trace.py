@@ -58,11 +58,18 @@ def record_trace(
 ) -> Trace:
     """Run the model once over the points, and keep what rows need to enter at any layer.
 
+    Points that read the same, such as those of several answers to one prompt, run once.
+
     Args:
         lm: The model.
         batch: The points.
         keep: Factors on the hidden units at the answer position; None leaves them.
     """
+    read = list(dict.fromkeys((p.ids, p.position) for p in batch))
+    if keep is None and len(read) < len(batch):
+        first = {(p.ids, p.position): p for p in batch}
+        index = torch.tensor([read.index((p.ids, p.position)) for p in batch], device=lm.device)
+        return _repeated(record_trace(lm, [first[key] for key in read]), index)
     ids, mask, position = _padded(batch, lm.device)
     places = torch.arange(ids.shape[1], device=lm.device).expand_as(ids)
     encoder = lm.architecture.encoder
@@ -81,6 +88,33 @@ def record_trace(
         keys=[] if cache is None else _keys(cache),
         before=places < position[:, None],
         keep=keep,
+    )
+
+
+def _repeated(trace: Trace, index: Int[Tensor, " repeated"]) -> Trace:
+    """Return the trace of the same points, some of them more than once."""
+    n = len(trace.position)
+
+    def repeat(value: Any) -> Any:
+        if isinstance(value, tuple) and not hasattr(value, "_fields"):
+            return tuple(map(repeat, value))
+        batched = isinstance(value, Tensor) and value.ndim > 1 and len(value) == n
+        return value[index] if batched else value
+
+    return Trace(
+        position=trace.position[index],
+        token=trace.token[index],
+        outputs=[x[index] for x in trace.outputs],
+        values=trace.values[index],
+        written=[x[index] for x in trace.written],
+        sums=[x[index] for x in trace.sums],
+        calls=[
+            hooks.Call(repeat(args), {name: repeat(x) for name, x in kwargs.items()})
+            for args, kwargs in trace.calls
+        ],
+        keys=[(keys[index], values[index]) for keys, values in trace.keys],
+        before=trace.before[index],
+        keep=None,
     )
 
 
