@@ -1,19 +1,21 @@
 """Long work resumes after a kill, and never from another run's parts."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from neuron_atlas.pipeline import checkpoints
+from neuron_atlas.pipeline import checkpoints, progress, store
 
 STAGES = Path(__file__).parents[2] / "stages"
 ITEMS = pd.DataFrame({"x": range(7)}, index=range(10, 17))
+SECONDS = (3.0, 1.0, 4.5, 0.1, 9.0, 2.0, 2.0)  # of each group, if groups have one item
 
 
 class Worker:
-    """Squares a part; counts the items it computes; stops after `stop` of them."""
+    """Squares a group; counts the items it computes; stops after `stop` of them."""
 
     def __init__(self, stop: int = 100) -> None:
         self.stop, self.seen = stop, 0
@@ -23,6 +25,85 @@ class Worker:
             raise KeyboardInterrupt
         self.seen += len(part)
         return pd.DataFrame({"y": part["x"].to_numpy() ** 2})
+
+
+class SlowWorker:
+    """Squares a group of one item in as many seconds as `SECONDS` says, by a clock of its own.
+
+    Attributes:
+        spent: Seconds of all groups that it finished.
+    """
+
+    def __init__(self, before_the_end: Callable[[int], None] = lambda _: None) -> None:
+        """Take what is to happen just before a group is finished, given its number."""
+        self.spent, self._before_the_end = 0.0, before_the_end
+
+    def clock(self) -> float:
+        return self.spent
+
+    def __call__(self, group: pd.DataFrame) -> pd.DataFrame:
+        (x,) = group["x"]
+        self.spent += SECONDS[x]
+        self._before_the_end(x)
+        return pd.DataFrame({"y": [x**2], "text": [f"number {x}"], "list": [list(range(x))]})
+
+
+def contents(table: pd.DataFrame, folder: Path) -> bytes:
+    """Return the bytes of a result."""
+    store.write_table(folder / "result.parquet", table)
+    return (folder / "result.parquet").read_bytes()
+
+
+def one_by_one(worker: SlowWorker, folder: Path) -> pd.DataFrame:
+    return checkpoints.in_parts(ITEMS, worker, key="w-1", size=1, folder=folder, clock=worker.clock)
+
+
+def test_a_kill_at_any_moment_costs_seconds_and_changes_no_byte(tmp_path: Path) -> None:
+    """A kill is a copy of what is on disk at that moment: nothing is tidied up."""
+
+    def kill(n: int) -> None:
+        if (tmp_path / "work").exists():
+            shutil.copytree(tmp_path / "work", tmp_path / f"killed in {n}")
+
+    expected = contents(one_by_one(SlowWorker(kill), tmp_path / "work"), tmp_path)
+    lost = []
+    for n in range(len(ITEMS)):
+        again = SlowWorker()
+        assert contents(one_by_one(again, tmp_path / f"killed in {n}"), tmp_path) == expected
+        lost.append(again.spent - sum(SECONDS[n + 1 :]))
+        assert lost[-1] <= checkpoints.KEPT_EVERY + SECONDS[n]
+    assert lost[1] == pytest.approx(SECONDS[1])  # the first group was written at once
+    assert lost[2] == pytest.approx(SECONDS[1] + SECONDS[2])
+
+
+def test_many_fast_groups_share_a_file(tmp_path: Path) -> None:
+    one_by_one(SlowWorker(), tmp_path)
+    files = sorted(file.name for file in tmp_path.glob("w-1/*"))
+    assert files == [f"00000{i}-{n}-1.parquet" for i, n in ((0, 1), (1, 2), (3, 2), (5, 2))]
+
+
+def test_an_error_keeps_what_was_finished(tmp_path: Path) -> None:
+    """No second passes by this clock: only the first group would be written in time."""
+    kept, second = tmp_path / "kept", Worker()
+    for worker in (Worker(stop=4), second):
+        try:
+            checkpoints.in_parts(ITEMS, worker, key="w-1", size=2, folder=kept, clock=lambda: 0.0)
+        except KeyboardInterrupt:
+            assert worker is not second
+    assert second.seen == 3
+
+
+def test_the_bar_moves_with_every_group(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "SHOWN_EVERY", 0.0)
+    with pytest.raises(KeyboardInterrupt):
+        checkpoints.in_parts(ITEMS, Worker(stop=4), key="w-1", size=2, folder=tmp_path)
+    shown = capsys.readouterr().err
+    assert [f"{n}/7" in shown for n in (0, 2, 4, 6)] == [True, True, True, False]
+    checkpoints.in_parts(ITEMS, Worker(), key="w-1", size=2, folder=tmp_path)
+    shown = capsys.readouterr().err
+    assert [f"{n}/7" in shown for n in (0, 2, 4, 6, 7)] == [False, False, True, True, True]
 
 
 def test_a_killed_run_goes_on_with_the_part_in_flight(tmp_path: Path) -> None:
@@ -130,14 +211,16 @@ def test_a_byte_changed_in_a_room_discards_parts(
 @pytest.mark.parametrize("script", sorted(STAGES.glob("*.py")), ids=lambda path: path.stem)
 def test_a_stage_s_key_follows_its_script(script: Path) -> None:
     text = script.read_text(encoding="utf-8")
-    assert ("checkpoints.key(" in text) == ("[Path(__file__), model_folder, " in text)
+    assert ("checkpoints.key(" in text) == ("[Path(__file__), " in text)
 
 
-def test_parts_of_another_size_are_not_taken_for_these(tmp_path: Path) -> None:
-    """The third part has one item in both: the last one, and the third."""
-    checkpoints.in_parts(ITEMS, Worker(), key="w-1", size=3, folder=tmp_path)
-    done = checkpoints.in_parts(ITEMS, Worker(), key="w-1", size=1, folder=tmp_path)
-    assert done["y"].tolist() == [0, 1, 4, 9, 16, 25, 36]
+def test_groups_of_another_size_are_not_taken_for_these(tmp_path: Path) -> None:
+    """Last digits may depend on it; two groups of one size end where one of the other does."""
+    for size, seen in ((2, 7), (4, 7), (4, 0)):
+        worker = Worker()
+        done = checkpoints.in_parts(ITEMS, worker, key="w-1", size=size, folder=tmp_path)
+        assert done["y"].tolist() == [0, 1, 4, 9, 16, 25, 36]
+        assert worker.seen == seen
 
 
 def test_parts_of_other_keys_do_not_pile_up(tmp_path: Path) -> None:

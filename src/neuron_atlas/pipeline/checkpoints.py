@@ -1,17 +1,27 @@
-"""Run long work in parts that are kept, so that a killed run continues where it stopped."""
+"""Run long work in groups that are kept, so that a killed run continues where it stopped.
+
+What a group's items are computed with decides their last digits, so the groups of some work are the
+same on every machine. Time only decides how many finished groups are written to one file.
+"""
 
 import hashlib
+import math
 import shutil
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import pandas as pd
-from tqdm import tqdm
 
+from neuron_atlas.pipeline import progress
 from neuron_atlas.pipeline.store import read_table, write_table
 
 FOLDER = Path(".work")
 CODE = Path(__file__).parents[1]
+T = TypeVar("T")
+KEPT_EVERY = 5.0  # seconds that finished groups may wait to be written
+WHOLE = "whole"  # the file of a remembered result
 
 
 def key(name: str, inputs: Sequence[Path], settings: Mapping[str, object]) -> str:
@@ -64,38 +74,117 @@ def in_parts(
     key: str,
     size: int,
     folder: Path = FOLDER,
+    clock: Callable[[], float] = time.monotonic,
 ) -> pd.DataFrame:
-    """Apply `run` to `items` in parts of `size`, keeping each part's table until `done` is called.
+    """Apply `run` to `items` in groups of `size`, keeping their tables until `done` is called.
 
-    Parts that an earlier run with the same key finished are read, not computed. The rate and the
-    time left go to standard error.
+    Groups that an earlier run with the same key finished are read, not computed. A kill costs the
+    group in flight and at most `KEPT_EVERY` seconds before it; an error or Ctrl-C costs the group
+    alone. The rate and the time left go to standard error.
 
     Args:
-        items: What to work on, one row per item; each part is a run of consecutive rows.
-        run: Turns one part into one table.
+        items: What to work on, one row per item; each group is a run of consecutive rows.
+        run: Turns one group into one table.
         key: Names the work; see `key`.
-        size: Items per part, the most that a kill can cost; at least 1.
-        folder: Where parts are kept. It must lie outside the stage's outputs, because DVC deletes
+        size: Items per group, at least 1. Results can depend on it in their last digits, so choose
+            it once for all machines: so small that a group takes a slow one a few seconds.
+        folder: Where tables are kept. It must lie outside the stage's outputs, because DVC deletes
             those before it runs the stage.
+        clock: Tells the seconds.
 
     Returns:
-        The parts' tables, concatenated in the order of the items.
+        The groups' tables, concatenated in the order of the items.
     """
-    parts = [items.iloc[i : i + size] for i in range(0, len(items), size)]
-    kept_in, tables, start = parts_folder(key, folder=folder), [], 0
-    with tqdm(
-        total=len(items), desc=_name(key), unit="prompt", mininterval=5, smoothing=0.1
-    ) as bar:
-        for part in parts:
-            kept = kept_in / f"{start:06d}-{len(part)}.parquet"  # the same items whatever `size` is
-            start += len(part)
-            if not kept.exists():
-                write_table(kept, run(part))
-            tables.append(read_table(kept))
-            bar.update(len(part))
-    return pd.concat(tables, ignore_index=True) if tables else run(items)
+    if items.empty:
+        return run(items)
+    kept = _KeptGroups(parts_folder(key, folder=folder), size, clock)
+    try:
+        with progress.bar(_name(key), total=len(items), done=kept.n_items) as shown:
+            for start in range(kept.n_items, len(items), size):
+                group = items.iloc[start : start + size]
+                kept.add(run(group), n_items=len(group))
+                shown.update(len(group))
+    finally:
+        kept.write()
+    return pd.concat([read_table(file) for file in kept.files], ignore_index=True)
+
+
+class _KeptGroups:
+    """The tables of the first groups of some work: in files, but for those of the last seconds.
+
+    Attributes:
+        files: The files, in the order of the items; each holds the tables of one group or more.
+        n_items: Items in the files.
+    """
+
+    def __init__(self, folder: Path, size: int, clock: Callable[[], float]) -> None:
+        """Find the files that an earlier run left of groups of the same size."""
+        self._folder, self._size, self._clock = folder, size, clock
+        self._waiting: list[pd.DataFrame] = []
+        self._n_waiting = 0
+        self._written = -math.inf  # so that the first group is written at once
+        self.files: list[Path] = []
+        self.n_items = 0
+        while found := sorted(folder.glob(f"{self.n_items:06d}-*-{size}.parquet")):
+            self._count(found[0], int(found[0].stem.split("-")[1]))
+
+    def add(self, table: pd.DataFrame, *, n_items: int) -> None:
+        """Take the table of the next group, and write all that wait if it is time."""
+        self._waiting.append(table)
+        self._n_waiting += n_items
+        if self._clock() - self._written >= KEPT_EVERY:
+            self.write()
+
+    def write(self) -> None:
+        """Write the tables that wait to one file."""
+        if not self._waiting:
+            return
+        name = f"{self.n_items:06d}-{self._n_waiting}-{self._size}.parquet"
+        write_table(self._folder / name, pd.concat(self._waiting, ignore_index=True))
+        self._count(self._folder / name, self._n_waiting)
+        self._waiting, self._n_waiting, self._written = [], 0, self._clock()
+
+    def _count(self, file: Path, n_items: int) -> None:
+        self.files.append(file)
+        self.n_items += n_items
 
 
 def done(key: str, *, folder: Path = FOLDER) -> None:
     """Delete the parts of finished work; call it after the result is written."""
     shutil.rmtree(folder / key, ignore_errors=True)
+
+
+def remembered(
+    key: str,
+    make: Callable[[], T],
+    *,
+    write: Callable[[Path, T], None],
+    read: Callable[[Path], T],
+    folder: Path = FOLDER,
+) -> T:
+    """Return what is made only once for a key, whatever run needs it.
+
+    It stays on disk when the run ends, for a later run that needs it again; `keep_only` deletes it
+    when none does.
+
+    Args:
+        key: Names the work and all that it depends on; see `key`.
+        make: May itself keep groups under the key; they are deleted once the whole is written.
+        write: Writes the whole to a file, which appears only when it is complete.
+        read: Reads it.
+        folder: As in `in_parts`.
+    """
+    whole = parts_folder(key, folder=folder) / WHOLE
+    if not whole.exists():
+        write(whole, make())
+    for file in whole.parent.iterdir():
+        if file != whole:
+            file.unlink()
+    return read(whole)
+
+
+def keep_only(stage: str, keys: Sequence[str], *, folder: Path = FOLDER) -> None:
+    """Delete what earlier runs of a stage have kept under keys that are none of these."""
+    for old in folder.iterdir() if folder.exists() else ():
+        if old.name.partition(" ")[0] == stage and old.name not in keys:
+            shutil.rmtree(old)

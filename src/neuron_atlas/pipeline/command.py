@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import tyro
 
-INTERRUPTED = 128 + 2  # the shell's status of a process that SIGINT ended
+from neuron_atlas.pipeline.script import INTERRUPTED, INTERRUPTION
+
 MEMORY = (
     "not enough memory; stop other programs, or take a smaller model, model.dtype: bfloat16 or a "
     "machine with more memory"
@@ -41,7 +42,7 @@ def run(main: Callable[..., None]) -> None:
     try:
         tyro.cli(main)
     except KeyboardInterrupt:
-        _end("interrupted; run the same command again to go on", INTERRUPTED)
+        _end(INTERRUPTION, INTERRUPTED)
     except Exception as error:
         line = _line(error)
         if line is None:
@@ -50,7 +51,7 @@ def run(main: Callable[..., None]) -> None:
 
 
 def _end(line: str, status: int) -> None:
-    print("\n" + line if status == INTERRUPTED else line, file=sys.stderr)  # noqa: T201
+    print(line, file=sys.stderr)  # noqa: T201
     raise SystemExit(status) from None
 
 

@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from neuron_atlas.pipeline import accepted
+
 PARAMS = Path("params.yaml")
 
 
@@ -60,7 +62,7 @@ def checked(name: str, schema: type[S], values: object, *, where: str = "") -> S
     try:
         return schema.model_validate(values)
     except ValidationError as error:
-        raise ValueError(f"{where}{_explain(name, error)}") from error
+        raise ValueError(f"{where}{_explain(name, error, schema)}") from error
 
 
 def load_languages(path: Path = PARAMS) -> tuple[str, ...]:
@@ -95,9 +97,11 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return content
 
 
-def _explain(name: str, error: ValidationError) -> str:
-    lines = [
-        f"{'.'.join([name, *map(str, e['loc'])])}: {e['msg']}, got {e['input']!r}"
-        for e in error.errors()
-    ]
+def _explain(name: str, error: ValidationError, schema: type[Section]) -> str:
+    """Name each key, what is wrong with it, and what would be accepted; one line for all."""
+    root, lines = schema.model_json_schema(), []
+    for one in error.errors():
+        key, absent = ".".join([name, *map(str, one["loc"])]), one["type"] == "missing"
+        came = "" if absent else f", got {one['input']!r}"
+        lines.append(f"{key}: {one['msg']}{came}; accepted: {accepted.at(root, one['loc'])}")
     return "; ".join(lines)
