@@ -1,6 +1,7 @@
 """Tiny models and tokenizers; the kit itself is in `tiny.py`."""
 
 import os
+from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
@@ -12,6 +13,8 @@ import planted
 import tiny
 import toy
 from neuron_atlas.model.language_model import LanguageModel
+from once import once
+from saved import save
 
 torch.set_num_threads(1)  # threads cost these tiny models more than they save
 # How long an example takes, or its making, depends on the machine and on what else it does.
@@ -46,12 +49,22 @@ def planted_model() -> LanguageModel:
 
 
 @pytest.fixture(scope="session")
-def toy_decoder() -> LanguageModel:
-    """A decoder that learnt the facts of `toy.py`; trained once per session."""
-    return toy.decoder()
+def toy_decoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A decoder that learnt the facts of `toy.py`, saved; trained once per session."""
+    return once(tmp_path_factory, "toy_decoder", lambda folder: save(toy.decoder(), folder))
 
 
 @pytest.fixture(scope="session")
-def toy_encoder() -> LanguageModel:
-    """An encoder that learnt the facts of `toy.py`; trained once per session."""
-    return toy.encoder()
+def toy_encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An encoder that learnt the facts of `toy.py`, saved; trained once per session."""
+    return once(tmp_path_factory, "toy_encoder", lambda folder: save(toy.encoder(), folder))
+
+
+@pytest.fixture(scope="session")
+def toy_decoder(toy_decoder_folder: Path) -> LanguageModel:
+    return toy.restored(toy_decoder_folder)
+
+
+@pytest.fixture(scope="session")
+def toy_encoder(toy_encoder_folder: Path) -> LanguageModel:
+    return toy.restored(toy_encoder_folder)

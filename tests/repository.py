@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from ruamel.yaml import YAML
 
+import warm
 from toy import RELATIONS
 
 ROOT = Path(__file__).parents[1]
@@ -90,16 +91,19 @@ def environment(**variables: str) -> dict[str, str]:
         for who in ("AUTHOR", "COMMITTER")
         for what in ("NAME", "EMAIL")
     }
-    # Threads cost a toy model more than they save.
-    alone = {"PATH": path, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    every = os.environ | identity | alone | variables
+    every = os.environ | identity | {"PATH": path} | warm.ALONE | variables
     return {name: value for name, value in every.items() if name != "PYTHONPATH"}
 
 
 def tried(
-    folder: Path, program: str, *words: str, **variables: str
+    folder: Path, program: str, *words: str, cold: bool = False, **variables: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run a program that may fail, with additional environment variables."""
+    """Run a program that may fail, with additional environment variables.
+
+    DVC and scripts are forked from a process that is `warm`, unless they are to start `cold`.
+    """
+    if not cold and warm.takes([program, *words]):
+        return warm.run([program, *words], folder, environment(**variables))
     return subprocess.run(
         [program, *words],
         cwd=folder,
@@ -110,9 +114,9 @@ def tried(
     )
 
 
-def run(folder: Path, program: str, *words: str, **variables: str) -> str:
-    """Run a program that has to succeed and return its standard output."""
-    done = tried(folder, program, *words, **variables)
+def run(folder: Path, program: str, *words: str, cold: bool = False, **variables: str) -> str:
+    """Run a program that has to succeed and return its standard output; `tried` says how."""
+    done = tried(folder, program, *words, cold=cold, **variables)
     assert done.returncode == 0, (
         f"{program} {' '.join(words)}\n{done.stdout}\n{done.stderr[-3000:]}"
     )

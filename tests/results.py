@@ -146,7 +146,14 @@ def consistency(
             for code, relation in product(languages, relations)
         ],
         "languages": [
-            {"a": a, "b": b, "relation": relation, "rankc": 0.4 + n / 10, "n_facts": 6}
+            {
+                "a": a,
+                "b": b,
+                "relation": relation,
+                "rankc": 0.4 + n / 10,
+                "rankc_error": 1e-6 * n,
+                "n_facts": 6,
+            }
             for a, b in combinations(languages, 2)
             for n, relation in enumerate(relations)
         ],

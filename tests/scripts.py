@@ -5,16 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import warm
+
 ROOT = Path(__file__).parents[1]
 
 
 def run(folder: Path, stage: str, *words: str) -> subprocess.CompletedProcess[str]:
     """Run `stages/<stage>.py` with `words` in `folder`, whatever its exit status."""
-    return subprocess.run(
-        [sys.executable, ROOT / "stages" / f"{stage}.py", *words],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    script = ROOT / "stages" / f"{stage}.py"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    return warm.run([sys.executable, str(script), *words], folder, environment)

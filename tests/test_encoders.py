@@ -8,20 +8,19 @@ from typing import Any
 
 import pytest
 
-from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.pipeline import store
 from repository import LANGUAGES, ROOT, copied, run, stages
-from saved import save
 
 PARTS: dict[str, set[str]] = {  # of metrics/summary.json that each stage measures
     "model": {"model"},
     "check": set(),
+    "check_model": set(),
     "facts": {"facts"},
     "recall": set(),
     "consistency": set(),
     "activations": set(),
     "relation_neurons": {"relation_neurons"},
-    "interference": {"interference", "cumulativity"},
+    "interference": {"interference", "cumulativity", "normaliser"},
     "transfer": {"transfer"},
     "effects": set(),
     "attributions": {"attribution"},
@@ -48,9 +47,8 @@ CLAIMS = {  # about what each stage measures
 
 
 @pytest.fixture(scope="module")
-def repository(tmp_path_factory: pytest.TempPathFactory, toy_encoder: LanguageModel) -> Path:
-    model = save(toy_encoder, tmp_path_factory.mktemp("model") / "toy")
-    folder = copied(tmp_path_factory.mktemp("repository"), model)
+def repository(tmp_path_factory: pytest.TempPathFactory, toy_encoder_folder: Path) -> Path:
+    folder = copied(tmp_path_factory.mktemp("repository"), toy_encoder_folder)
     run(folder, "dvc", "repro")
     return folder
 

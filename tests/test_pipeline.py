@@ -4,11 +4,11 @@ import ast
 import importlib
 import inspect
 import json
-import os
 import re
 import shutil
 import subprocess
 import sys
+import warnings
 from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from types import ModuleType
@@ -18,17 +18,22 @@ import pytest
 from ruamel.yaml import YAML
 
 import closure
+import plan
+from neuron_atlas.checks.sections import SECTIONS as SCHEMAS
 from neuron_atlas.pipeline import params
 from neuron_atlas.report import plots
 from neuron_atlas.wording import templates
+from repository import run
 
 ROOT = Path(__file__).parents[1]
 DVC_YAML = params.read_yaml(ROOT / "dvc.yaml")
 STAGES: dict[str, dict[str, Any]] = DVC_YAML["stages"]
 CELL = "${item.language}"
 CELLS = {name for name, stage in STAGES.items() if "matrix" in stage}
-GATE = "data/check.json"  # awaited, not read
+CHECKS = {"check", "check_model"}
+GATES = {"data/check.json", "data/check_model.json"}  # awaited, not read
 SOURCE = "src/neuron_atlas"
+LAUNCHER = "neuron_atlas.launching.launcher"
 DATA_OF = {
     f"{SOURCE}/report/page.py": {f"{SOURCE}/page"},
     f"{SOURCE}/report/plots.py": {
@@ -46,8 +51,10 @@ def words(name: str) -> list[str]:
     """The paths on a stage's command line."""
     command = STAGES[name]["cmd"].split()
     assert command[:3] == ["env", "PYTHONPATH=src", "python"]
-    assert command[3] == f"stages/{name}.py"
-    return [w for w in command[4:] if not w.startswith("--") and w != CELL]
+    after = command[3:] if name in CHECKS else command[5:]  # a check begins at once, by itself
+    assert name in CHECKS or command[3:5] == ["-m", LAUNCHER]
+    assert after[0] == f"stages/{name}.py"
+    return [w for w in after[1:] if not w.startswith("--") and w != CELL]
 
 
 def outs(name: str) -> set[str]:
@@ -71,11 +78,9 @@ def script(name: str) -> ModuleType:
 
 
 def sections_read(file: Path) -> set[str]:
-    """The sections that a script's calls of `load` name, and those whose schemas it imports."""
-    found = set()
+    """The sections that a script's calls of `load` name; `check` reads them all."""
+    found = {"languages", *SCHEMAS} if file.stem == "check" else set()
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names} & set(STAGES)
         if isinstance(node, ast.Call):
             function = ast.unparse(node.func).rpartition(".")[2]
             if function == "load_languages":
@@ -137,6 +142,19 @@ def test_the_closure_counts_what_is_behind_a_name_of_the_package(tmp_path: Path)
         assert closure.modules_of(tmp_path / "run.py", tmp_path / "src") == found, statement
 
 
+def test_a_room_whose_settings_alone_are_reached_is_not_listed(tmp_path: Path) -> None:
+    room = tmp_path / SOURCE / "room"
+    room.mkdir(parents=True)
+    for name in ("__init__", "settings", "other"):
+        (room / f"{name}.py").write_text("")
+    script = tmp_path / "stages" / "run.py"
+    script.parent.mkdir()
+    for imported, listed in (("settings", "room/settings.py"), ("settings, other", "room")):
+        script.write_text(f"from neuron_atlas.room import {imported}\n")
+        found = closure.code_of({"cmd": "python stages/run.py"}, tmp_path)
+        assert found == ["stages/run.py", f"{SOURCE}/{listed}"]
+
+
 def test_no_stage_reaches_the_public_names() -> None:
     front = {ROOT / SOURCE / "__init__.py", *(ROOT / SOURCE / "api").glob("*.py")}
     assert len(front) > 3
@@ -169,7 +187,7 @@ def test_rooms_themselves_run_no_code() -> None:
 def test_paths_on_the_command_line_are_deps_and_outs_and_the_other_way_round(name: str) -> None:
     deps = {d for d in STAGES[name]["deps"] if not closure.is_code(d)} - {"params.yaml"}
     assert package_data(name) <= deps
-    read = deps - package_data(name) - {GATE}
+    read = deps - package_data(name) - GATES
     written = {re.sub("^(metrics)/.*", r"\1", out) for out in outs(name)}
     assert set(words(name)) == read | written
 
@@ -203,10 +221,24 @@ def test_declared_params_are_what_the_script_reads(name: str) -> None:
 
 def test_every_section_is_a_stage_and_fits_its_schema() -> None:
     sections = set(params.read_yaml(ROOT / "params.yaml")) - {"languages"}
-    assert sections <= set(STAGES)
+    assert sections - {"scoring"} <= set(STAGES)  # which several stages read
     for name in sections:
-        params.load(name, script(name).Params, ROOT / "params.yaml")
+        params.load(name, SCHEMAS[name], ROOT / "params.yaml")
+    assert set(SCHEMAS) == sections
+    assert all(script(name).Params is SCHEMAS[name] for name in sections & set(STAGES))
     assert "params.yaml" in STAGES["check"]["deps"]
+
+
+def test_the_checks_come_first_and_everything_waits_for_them() -> None:
+    waits = {
+        name: {dep for dep in STAGES[name]["deps"] if dep.startswith("data/")} for name in STAGES
+    }
+    assert next(iter(STAGES)) == "check"
+    assert waits["check"] == set()
+    assert waits["model"] == {"data/check.json"}
+    assert waits["check_model"] == {"data/model/provenance.json"}
+    assert waits["facts"] == {"data/model", "data/check_model.json"}
+    assert all(waits[name] for name in STAGES if name != "check")
 
 
 def test_every_language_has_templates() -> None:
@@ -280,8 +312,10 @@ def write(file, text):
 
 for out in map(pathlib.Path, outs):
     write(out if out.suffix else out / "part", f"{out} {digest(set())}")
-    if out.name == "check.json":
+    if out.name in ("check.json", "check_model.json"):
         write(out, "passed")
+    if out.name == "model":
+        write(out / "provenance.json", "a model")
     for language in languages if not out.suffix else ():
         others = (languages | templates) - {language}
         write(out / language / "part", digest(others))
@@ -308,14 +342,20 @@ def runs(root: Path) -> set[str]:
     return set(json.loads(dvc(root, "status", "--json")))
 
 
+def planned(root: Path, *overrides: str) -> set[str]:
+    """Return the stages that `make plan` lists for a pipeline, with some parameters set."""
+    before = (root / "params.yaml").read_bytes()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of a package that DVC uses
+        *listed, last = plan.main(overrides, root)
+    assert last.startswith(f"at most {len(listed)} of ")
+    assert (root / "params.yaml").read_bytes() == before
+    return {line.split()[0] for line in listed}
+
+
 def dvc(root: Path, *arguments: str) -> str:
-    environment = {**os.environ, "DVC_NO_ANALYTICS": "1", "DVC_SITE_CACHE_DIR": str(root / ".site")}
-    command = [sys.executable, "-m", "dvc", *arguments]
-    done = subprocess.run(
-        command, cwd=root, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    alone = {"DVC_NO_ANALYTICS": "1", "DVC_SITE_CACHE_DIR": str(root / ".site")}
+    return run(root, "dvc", *arguments, **alone)
 
 
 def set_param(root: Path, section: str, key: str, value: object) -> None:
@@ -362,37 +402,54 @@ def below_sets(*languages: str) -> set[str]:
 
 
 def test_nothing_changed_nothing_runs(pipeline: Path) -> None:
+    assert planned(pipeline) == set()
     assert repro(pipeline) == set()
 
 
 def test_a_new_language_runs_its_cells_and_the_joins(pipeline: Path) -> None:
-    set_param(pipeline, "languages", "it", {})
     new = {"recall@it", "activations@it", "attributions@it"}
-    assert repro(pipeline) == {"check", "facts", "consistency"} | new | below_sets("it")
+    expected = {"check", "facts", "consistency"} | new | below_sets("it")
+    assert planned(pipeline, "+languages.it={}") == expected
+    set_param(pipeline, "languages", "it", {})
+    assert planned(pipeline) == expected
+    assert repro(pipeline) == expected
 
 
 def test_a_selection_parameter_starts_no_stage_that_extracts(pipeline: Path) -> None:
+    expected = {"check", "check_model"} | below_sets("en", "fr")
+    assert planned(pipeline, "relation_neurons.k=7") == expected
     set_param(pipeline, "relation_neurons", "k", 7)
-    assert repro(pipeline) == {"check"} | below_sets("en", "fr")
+    assert repro(pipeline) == expected
 
 
 def test_a_threshold_of_knowledge_neurons_attributes_nothing_again(pipeline: Path) -> None:
+    expected = {"check", "language_neurons", "knowledge", "report"}
+    assert planned(pipeline, "language_neurons.k=7") == expected
     set_param(pipeline, "language_neurons", "k", 7)
-    assert repro(pipeline) == {"check", "language_neurons", "knowledge", "report"}
+    assert repro(pipeline) == expected
 
 
 def test_the_code_of_the_report_runs_the_report_alone(pipeline: Path) -> None:
     for module in (pipeline / SOURCE / "report").glob("*.py"):
-        with module.open("a") as code:
-            code.write("# changed\n")
+        if module.name != "settings.py":
+            with module.open("a") as code:
+                code.write("# changed\n")
     assert runs(pipeline) == {"report"}
+
+
+def test_a_schema_is_checked_again_by_the_check(pipeline: Path) -> None:
+    with (pipeline / SOURCE / "report/settings.py").open("a") as code:
+        code.write("# changed\n")
+    assert runs(pipeline) == {"check", "report"}
 
 
 def test_the_code_of_a_room_runs_the_stages_that_list_it(pipeline: Path) -> None:
     with (pipeline / SOURCE / "interventions/arms.py").open("a") as code:
         code.write("# changed\n")
     every = (cells(name, "en", "fr") for name in ("interference", "transfer", "selection"))
-    assert runs(pipeline) == {"editing", "effects", "knowledge"}.union(*every)
+    changed = {"editing", "knowledge"}.union(*every)  # effects: its settings alone
+    assert runs(pipeline) == changed
+    assert planned(pipeline) == changed | {"effects", "report"}
 
 
 LEFT_BEHIND = [
@@ -419,5 +476,14 @@ def test_a_new_module_in_a_room_runs_the_stages_that_list_it(pipeline: Path) -> 
 def test_a_corrected_template_runs_its_language_and_the_joins(pipeline: Path) -> None:
     with (pipeline / "src/neuron_atlas/templates/fr.yaml").open("a") as text:
         text.write("# changed\n")
-    changed = {"facts", "recall@fr", "activations@fr", "attributions@fr", "consistency"}
+    every = {c for name in STAGES for c in cells(name, "en", "fr")}
+    assert planned(pipeline) == every - {"check", "model"}  # it does not look for the language
+    changed = {
+        "check_model",
+        "facts",
+        "recall@fr",
+        "activations@fr",
+        "attributions@fr",
+        "consistency",
+    }
     assert repro(pipeline) == changed | below_sets("fr")

@@ -1,5 +1,6 @@
 """The pipeline's own procedures, end to end on the planted model, give what was planted."""
 
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -75,21 +76,22 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def build(folder: Path, how: OverTemplates, out: Path) -> None:
-    relation_neurons_build.build(
-        {code: folder / "activations" / code for code in planted.LANGUAGES},
-        out,
-        relation_neurons_build.SetPlan(
-            k=planted.M,
-            templates=how,
-            min_facts=4,
-            massive=20.0,
-            exclude_massive=False,
-            n_permutations=5,
-            n_null_neurons=16,
-            n_draws=N_DRAWS,
-            seed=0,
-        ),
+    plan = relation_neurons_build.SetPlan(
+        k=planted.M,
+        templates=how,
+        min_facts=4,
+        massive=20.0,
+        exclude_massive=False,
+        n_permutations=5,
+        n_null_neurons=16,
+        n_draws=N_DRAWS,
+        seed=0,
     )
+    folders = {code: folder / "activations" / code for code in planted.LANGUAGES}
+    keys = {code: f"relation_neurons {code} {how}-" for code in planted.LANGUAGES}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)  # where scores are kept
+        relation_neurons_build.build(folders, out, plan, keys=keys)
 
 
 def test_every_source_finds_exactly_the_planted_sets(run: Run) -> None:
@@ -125,6 +127,26 @@ def test_the_overlap_is_the_shared_unit(run: Run) -> None:
     assert {pair for pair, n in shared.items() if n} == {("delta", "gamma")}
     assert shared["delta", "gamma"] == 1
     assert all(o["jaccard"] == 1 for o in found["language_overlap"])
+
+
+def test_scores_that_a_run_left_give_the_same_bytes(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("scored again")
+
+    monkeypatch.setattr(relation_neurons_build, "score_language", refuse)
+    build(run.folder, "min", tmp_path / "sets")
+    assert contents(tmp_path / "sets") == contents(run.folder / "sets")
+    shutil.rmtree(run.folder / ".work" / "relation_neurons xb min-")
+    with pytest.raises(AssertionError, match="scored again"):  # positive control
+        build(run.folder, "min", tmp_path / "again")
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    """Return the bytes of every file in a folder."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder): path.read_bytes() for path in files}
 
 
 def measure(run: Run, code: str, plan: list[arms.Arm]) -> pd.DataFrame:

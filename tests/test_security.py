@@ -14,10 +14,11 @@ import pytest
 from transformers import AutoConfig
 
 import check
-from neuron_atlas import checks
+from neuron_atlas.checks import rules
 from neuron_atlas.model import weights
 from neuron_atlas.model.language_model import LanguageModel
-from neuron_atlas.model.weights import ModelSource, fetch
+from neuron_atlas.model.settings import ModelSource, parse_source
+from neuron_atlas.model.weights import fetch
 from neuron_atlas.pipeline import params
 from neuron_atlas.report import page
 from neuron_atlas.sources import lre, mlama, text_files
@@ -428,12 +429,12 @@ ODD = ["en; touch x", "$(touch x)", "`x`", "a b", "../x", "a/b", "-rf", "en&", "
 )
 def test_a_language_that_the_shell_could_misread_is_refused(code: str) -> None:
     with pytest.raises(ValueError, match="languages: expected codes such as en or zh-Hans"):
-        checks.codes(["en", code])
+        rules.codes(["en", code])
 
 
 @pytest.mark.parametrize("code", ["en", "zh-Hans", "zh_TW", "pt-BR", "x1", "be-tarask"])
 def test_a_language_s_code_is_kept(code: str) -> None:
-    checks.codes([code])
+    rules.codes([code])
 
 
 @pytest.mark.parametrize("source", ["builtin", "jsonl"])
@@ -445,9 +446,10 @@ def test_the_gate_refuses_it_before_any_command_holds_it(
     (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match=re.escape("got ['en; touch x']; rename them")):
-        check.main(Path("data/model"), Path("data/check.json"))
+        check.main(Path("data/check.json"))
     stages = params.read_yaml(ROOT / "dvc.yaml")["stages"]
-    assert "data/check.json" in stages["facts"]["deps"]  # and every stage of a language needs facts
+    assert "data/check.json" in stages["model"]["deps"]
+    assert "data/model" in stages["facts"]["deps"]  # and every stage of a language needs facts
     assert "data/facts/${item.language}.parquet" in stages["recall"]["deps"]
 
 
@@ -482,7 +484,7 @@ def test_credentials_go_where_git_does_not_look() -> None:
 
 
 def test_a_hub_id_is_read_at_a_commit_only() -> None:
-    assert weights.parse_source("hub:a/b", "0" * 40) == ModelSource("hub", "a/b", "0" * 40)
+    assert parse_source("hub:a/b", "0" * 40) == ModelSource("hub", "a/b", "0" * 40)
     for revision in (None, "main", "v1.0", "0" * 39):
         with pytest.raises(ValueError, match="must be the 40-digit commit"):
-            weights.parse_source("hub:a/b", revision)
+            parse_source("hub:a/b", revision)

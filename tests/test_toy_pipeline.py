@@ -1,20 +1,20 @@
 """The real pipeline, run by DVC on a toy model: complete, repeatable, idle when nothing changed."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
-from neuron_atlas.model.language_model import LanguageModel
+from neuron_atlas.pipeline import checkpoints, stage_times
 from neuron_atlas.report import metrics
-from repository import LANGUAGES, copied, run
-from saved import save
+from repository import LANGUAGES, copied, ran, run, stages
 
 
 @pytest.fixture(scope="module")
-def repository(tmp_path_factory: pytest.TempPathFactory, toy_decoder: LanguageModel) -> Path:
-    model = save(toy_decoder, tmp_path_factory.mktemp("model") / "toy")
-    folder = copied(tmp_path_factory.mktemp("repository"), model)
+def repository(tmp_path_factory: pytest.TempPathFactory, toy_decoder_folder: Path) -> Path:
+    folder = copied(tmp_path_factory.mktemp("repository"), toy_decoder_folder)
     run(folder, "dvc", "repro")
     return folder
 
@@ -32,7 +32,10 @@ def test_the_results_are_complete(repository: Path) -> None:
     assert summary["attribution"]["completeness_median"] < 0.05
     assert set(summary["selection"]) >= {"amig", "zero_ig", "activation", "random"}
     assert (repository / "report" / "index.html").read_text(encoding="utf-8").count("<svg") >= 5
-    assert not (repository / ".work").exists() or not list((repository / ".work").iterdir())
+    assert (repository / ".work" / stage_times.FILE).exists()
+    kept = list((repository / ".work").glob("*/*"))
+    assert {file.name for file in kept} == {checkpoints.WHOLE}
+    assert {file.parent.name.split()[0] for file in kept} == {"relation_neurons", "transfer"}
 
 
 def test_nothing_runs_again(repository: Path) -> None:
@@ -41,19 +44,27 @@ def test_nothing_runs_again(repository: Path) -> None:
 
 
 def test_a_forced_run_gives_the_same_bytes(repository: Path) -> None:
+    """Every script also in a process of its own, where sets of words have another order."""
     lock = (repository / "dvc.lock").read_bytes()
-    assert "Running stage 'recall@en'" in run(repository, "dvc", "repro", "--force")
-    assert (repository / "dvc.lock").read_bytes() == lock
+    shutil.rmtree(repository / ".work")
+    every = list(YAML(typ="safe").load(lock)["stages"])
+    other = [name for name in every if name.endswith(("@fr", "@de"))]
+    one = [name for name in every if name not in other]
+    assert {name.split("@")[0] for name in one} == stages(repository, "dvc.yaml")
+    for names, cold in ((one, True), (other, False)):
+        again = ("dvc", "repro", "--force", "--single-item", *names)
+        assert ran(run(repository, *again, cold=cold)) == set(names)
+        assert (repository / "dvc.lock").read_bytes() == lock
 
 
 def test_an_experiment_with_other_sets_does_not_extract_again(repository: Path) -> None:
     run(repository, "git", "add", "-A")
     run(repository, "git", "commit", "-q", "-m", "Results")
     output = run(repository, "dvc", "exp", "run", "-n", "sets-of-six", "-S", "relation_neurons.k=6")
-    ran = {line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")}
-    assert {"check", "relation_neurons", "interference@en", "language_neurons", "report"} <= ran
+    again = ran(output)
+    assert {"check", "relation_neurons", "interference@en", "language_neurons", "report"} <= again
     slow = {"model", "facts@en", "recall@en", "activations@en", "attributions@en", "consistency"}
-    assert not ran & slow
+    assert not again & slow
     shown = run(repository, "dvc", "exp", "show", "--csv")
     assert "relation_neurons.k" in shown.splitlines()[0]
     assert "verdicts" in run(repository, "dvc", "metrics", "show", "--json")

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import cycle, islice
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -10,7 +11,14 @@ import torch
 from tokenizers import Tokenizer, decoders, pre_tokenizers, processors, trainers
 from tokenizers import models as tokenizer_models
 from torch import Tensor
-from transformers import BertConfig, BertForMaskedLM, LlamaConfig, LlamaForCausalLM, PreTrainedModel
+from transformers import (
+    AutoConfig,
+    BertConfig,
+    BertForMaskedLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedModel,
+)
 
 from neuron_atlas.builtin_facts import builtin
 from neuron_atlas.facts.fact_table import build
@@ -85,6 +93,16 @@ def encoder() -> LanguageModel:
     """Train a two-layer bert to fill every answer's masks."""
     config = BertConfig(**SMALL, initializer_range=0.06)  # learns faster than the usual 0.02
     return _trained(BertForMaskedLM, config, "bert", n_steps=120, rate=5e-3)
+
+
+def restored(folder: Path) -> LanguageModel:
+    """Return a model that was trained here and saved, as it was before."""
+    config = AutoConfig.from_pretrained(folder)
+    row = architecture(config.model_type)
+    network = (BertForMaskedLM if row.encoder else LlamaForCausalLM).from_pretrained(folder)
+    network.eval().requires_grad_(False)
+    words = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    return LanguageModel(network, words, row, MASK if row.encoder else None)
 
 
 def _trained(

@@ -80,13 +80,27 @@ def test_the_pooling_positions_differ(lm: LanguageModel) -> None:
     assert min((a - m).abs().max(), (a - s).abs().max(), (m - s).abs().max()) > 0.01
 
 
-@pytest.mark.parametrize("n_tokens", [1, 10, 4096])
+@pytest.mark.parametrize("n_tokens", [1, 10])  # by default all are one batch
 @pytest.mark.parametrize("pooling", POOLINGS)
 def test_batch_size_does_not_matter(lm: LanguageModel, pooling: Pooling, n_tokens: int) -> None:
     asked = readings(lm, pooling) * 3
     reference = extracted(lm, asked)
     found = extracted(lm, asked, n_tokens=n_tokens)
     torch.testing.assert_close(found, reference, rtol=0, atol=rounding(reference, tiny.DEPTH))
+
+
+@pytest.mark.parametrize("site", ["hidden", "up"])
+def test_the_last_layer_s_mlp_sees_only_the_positions_that_are_read(
+    decoder: LanguageModel, site: Site
+) -> None:
+    up = [(block.get_submodule(str(decoder.architecture.up)), False) for block in decoder.blocks]
+    down = decoder.blocks[-1].get_submodule(decoder.architecture.down)
+    asked = readings(decoder, "answer")
+    with hooks.record(up) as made, hooks.record([(down, False)]) as left:
+        extracted(decoder, asked, site=site)
+    assert len(made[decoder.n_layers - 1][0]) == len(asked)
+    assert made[0].shape[:2].numel() >= sum(len(r.ids) for r in asked)  # positive control
+    assert not left
 
 
 def test_an_encoder_is_read_at_the_mask_before_the_closing_specials() -> None:

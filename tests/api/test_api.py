@@ -21,6 +21,7 @@ from tokenizers import Regex, normalizers
 import neuron_atlas as na
 import planted
 import tiny
+import warm
 from neuron_atlas.model.language_model import LanguageModel, site_modules
 from neuron_atlas.neurons.addresses import to_flat, to_neurons
 from neuron_atlas.pipeline import params, store
@@ -42,7 +43,7 @@ SPOKEN = {  # words of the page's prompt, as the planted model calls them
 
 
 def fresh(program: str) -> str:
-    """What a program prints in a new process, in which no type is checked as it runs."""
+    """What a program prints in a new process."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     done = subprocess.run(
         [sys.executable, "-c", program],
@@ -539,9 +540,15 @@ SAID = [
 
 
 @pytest.fixture(scope="module")
-def errors() -> list[tuple[str, str]]:
-    program = f"import sys; sys.path.insert(0, {str(ROOT / 'tests')!r})\n{MISUSE}"
-    return [(kind, text) for kind, text in json.loads(fresh(program).splitlines()[-1])]
+def errors(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, str]]:
+    """Kind and text of each error, in a process in which no type is checked as it runs."""
+    folder = tmp_path_factory.mktemp("misuse")
+    (folder / "misuse.py").write_text(MISUSE, encoding="utf-8")
+    places = os.pathsep.join(str(ROOT / name) for name in ("src", "tests"))
+    environment = {**os.environ, "PYTHONPATH": places}
+    done = warm.run(["python", "misuse.py"], folder, environment)
+    assert done.returncode == 0, done.stderr
+    return [(kind, text) for kind, text in json.loads(done.stdout.splitlines()[-1])]
 
 
 @pytest.mark.parametrize("number", range(len(SAID)))

@@ -79,6 +79,22 @@ def test_only_what_reduce_returns_is_kept(decoder: LanguageModel) -> None:
     assert torch.equal(last[2], whole[2][:, -1])
 
 
+def test_a_recording_may_end_the_run(lm: LanguageModel) -> None:
+    modules, ended = site_modules(lm, "hidden"), False
+    with hooks.record(modules) as whole:
+        logits(lm)
+    with hooks.record([(lm.blocks[-1], False)]) as above:
+        with hooks.record(modules, stop=True) as values:
+            logits(lm)
+            ended = True
+        assert not ended
+        assert not above
+        logits(lm)
+    assert above  # positive control
+    assert all(torch.equal(values[i], whole[i]) for i in range(lm.n_layers))
+    assert n_hooks(lm) == 0
+
+
 def test_hooks_are_gone_afterwards_also_after_an_error(decoder: LanguageModel) -> None:
     modules = site_modules(decoder, "hidden")
     with hooks.record(modules):

@@ -13,7 +13,8 @@ from tokenizers import Tokenizer
 import tiny
 from neuron_atlas.model import language_model, weights
 from neuron_atlas.model.language_model import LanguageModel
-from neuron_atlas.model.weights import ModelSource, fetch, parse_source
+from neuron_atlas.model.settings import ModelSource, parse_source
+from neuron_atlas.model.weights import fetch
 from neuron_atlas.pipeline import store
 from saved import save
 

@@ -1,5 +1,6 @@
 """A repository with the toy model's results, clones of it, servers, and the ledger of faults."""
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,8 @@ import pytest
 
 import servers
 from ledger import Ledger
-from neuron_atlas.model.language_model import LanguageModel
+from once import once
 from repository import FEWER, Clone, cloned, copied, run
-from saved import save
 
 LEDGER = pytest.StashKey[Ledger]()
 
@@ -64,16 +64,22 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def origin(tmp_path_factory: pytest.TempPathFactory, toy_decoder: LanguageModel) -> Path:
+def origin(tmp_path_factory: pytest.TempPathFactory, toy_decoder_folder: Path) -> Path:
     """A repository in which the toy pipeline has run, with everything committed.
 
-    Tests take a `clone` of it and leave it as it is.
+    Tests take a `clone` of it and leave it as it is. The pipeline runs once per session; each
+    worker has a copy, since clones may share the copy's cache and add to it.
     """
-    model = save(toy_decoder, tmp_path_factory.mktemp("model") / "toy")
-    folder = copied(tmp_path_factory.mktemp("origin") / "repository", model, languages=FEWER)
-    run(folder, "dvc", "repro")
-    run(folder, "git", "add", "-A")
-    run(folder, "git", "commit", "-q", "-m", "Results")
+
+    def make(folder: Path) -> None:
+        copied(folder, toy_decoder_folder, languages=FEWER)
+        run(folder, "dvc", "repro")
+        run(folder, "git", "add", "-A")
+        run(folder, "git", "commit", "-q", "-m", "Results")
+
+    made = once(tmp_path_factory, "origin", make)
+    folder = tmp_path_factory.mktemp("origin") / "repository"
+    subprocess.run(["cp", "-a", made, folder], check=True)  # links between files stay links
     return folder
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from neuron_atlas.pipeline import checkpoints
 from repository import environment
 
 Clone = Callable[..., Path]  # the fixture `clone`
@@ -105,7 +106,11 @@ def removed(path: Path) -> dict[str, bytes]:
 
 
 def leftovers(folder: Path) -> list[str]:
-    """Return what a run that ended well has removed: unfinished files, and parts of its work."""
+    """Return what a run that ended well has removed: unfinished files, and groups of its work.
+
+    What it measured for a later run, with more languages, stays.
+    """
     unfinished = [*folder.glob("data/**/.*.part"), *folder.glob("plots/**/.*.part")]
     unfinished += [*folder.glob("metrics/**/.*.part"), *folder.glob("report/**/.*.part")]
-    return [str(path) for path in (*unfinished, *folder.glob(".work/*"))]
+    work = [path for path in folder.glob(".work/*/*") if path.name != checkpoints.WHOLE]
+    return [str(path) for path in (*unfinished, *work)]

@@ -28,7 +28,7 @@ from killing import (
     workspace,
 )
 from ledger import Ledger
-from neuron_atlas.pipeline import store
+from neuron_atlas.pipeline import checkpoints, store
 from repository import ran, run, tried
 
 KILLS, SEED = 20, 5
@@ -146,6 +146,37 @@ def test_parts_that_other_code_made_are_not_read(
         run(folder, *stage("attributions", "en"))
         assert contents(folder / out("attributions", "en")) == expected
         assert leftovers(folder) == []
+
+
+def test_what_transfer_measured_serves_until_an_input_changes(
+    origin: Path, tmp_path: Path, ledger: Ledger
+) -> None:
+    """What was falsified comes back in the result; code of another kind measures everything."""
+    folder = workspace(origin, tmp_path)
+    read = ("model", "recall", "activations", "relation_neurons", "transfer.parquet")
+    command = (
+        "env",
+        "PYTHONPATH=src",
+        "python",
+        "stages/transfer.py",
+        *(f"data/{name}" for name in read),
+    )
+    result = folder / "data" / "transfer.parquet"
+    expected = removed(result)
+    with ledger.attempt("a run after another, with what that one measured"):
+        run(folder, *command)
+        assert contents(result) == expected
+        assert leftovers(folder) == []
+        kept = sorted(folder.glob(f".work/transfer en */{checkpoints.WHOLE}"))[0]
+        table = store.read_table(kept)
+        store.write_table(kept, table.assign(effect=table["effect"] + POISON))
+        run(folder, *command)
+        poison = int((store.read_table(result)["effect"] > POISON / 2).sum())
+        assert poison == len(table) > 0
+        with (folder / "src/neuron_atlas/scoring/trees.py").open("a", encoding="utf-8") as file:
+            file.write("# changed\n")
+        run(folder, *command)
+        assert contents(result) == expected
 
 
 def test_a_half_written_list_of_results_is_mended(clone: Clone, ledger: Ledger) -> None:
