@@ -14,7 +14,7 @@ import flops
 import machine
 from attribution_peers import INCLUSIVE, MIDPOINT, STEPS
 from neuron_atlas.attributions import gradients
-from neuron_atlas.attributions.quadrature import Quadrature, radau
+from neuron_atlas.attributions.quadrature import OWN, Quadrature, radau
 from neuron_atlas.model import kernels
 from shapes import N_TOKENS, Shape, shape
 from timing import Benchmark, Comparison, Contender, Run, Timed, rounded
@@ -170,7 +170,7 @@ def _completeness(
 def _share_of_peak(
     get: Callable[[], Shape], ours: str, rule: Quadrature, timed: Mapping[str, Timed]
 ) -> dict[str, Any]:
-    own = sum(node != gradients.OWN for node in rule.nodes)  # all other nodes share one row
+    own = sum(node != OWN for node in rule.nodes)  # all other nodes share one row
     needed = flops.attribution(get().lm, N_TOKENS, own)
     return machine.share_of_peak(needed, timed[ours], timed["product"])
 
