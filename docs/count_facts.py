@@ -5,6 +5,7 @@ from pathlib import Path
 
 from neuron_atlas.builtin_facts import builtin
 from neuron_atlas.builtin_facts.choice import REFERENCE
+from neuron_atlas.builtin_facts.relations import DEFAULT
 from neuron_atlas.builtin_facts.world import RELATIONS
 from neuron_atlas.sources.limits import Limits
 from neuron_atlas.wording import templates
@@ -27,7 +28,7 @@ def counts() -> str:
         numbers = [str(found[code][name]["n_facts"]) for code in REFERENCE]
         texts = min(len(paraphrases[code][name]) for code in REFERENCE)
         answers = str(found["en"][name]["n_candidates"])
-        default = "yes" if name in builtin.DEFAULT else ""
+        default = "yes" if name in DEFAULT else ""
         lines.append([f"`{name}`", default, *numbers, answers, str(texts)])
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
