@@ -3,13 +3,14 @@
 from pathlib import Path
 
 from neuron_atlas.activations import extraction
+from neuron_atlas.activations.settings import Recording
 from neuron_atlas.model import language_model
 from neuron_atlas.pipeline import checkpoints, store
 from neuron_atlas.pipeline.command import run
 from neuron_atlas.pipeline.params import load
 from neuron_atlas.scoring import prompt_choice
 
-Params = extraction.Recording
+Params = Recording
 
 
 def main(model_folder: Path, recall_file: Path, out: Path, /) -> None:

@@ -11,6 +11,7 @@ from neuron_atlas.neurons import knowledge_sets, relation_sets
 from neuron_atlas.pipeline import checkpoints, store
 from neuron_atlas.pipeline.command import run
 from neuron_atlas.pipeline.params import load
+from neuron_atlas.scoring.settings import Scoring
 
 Params = settings.DegenerateNeurons
 
@@ -20,15 +21,19 @@ def main(
 ) -> None:
     """Write the pairs, the found sets, the claims with each detector's score, and `meta.json`."""
     params = load("degenerate_neurons", Params)
+    scoring = load("scoring", Scoring)
     stored, source = knowledge_sets.read_scores(scores), relation_sets.read_sets(sizes)
     recalled, lm = store.read_table(recall_file), language_model.load(model_folder)
     inputs = [Path(__file__), model_folder, recall_file]
     inputs += [path for folder in (scores, sizes) for path in sorted(folder.iterdir())]
     keys = [
-        checkpoints.key(f"{name} {language}", inputs, params.model_dump())
+        checkpoints.key(
+            f"{name} {language}", inputs, {**params.model_dump(), **scoring.model_dump()}
+        )
         for name in ("pairs", "claims")
     ]
-    prompts = FactPrompts(lm, recalled[recalled["fact"].isin(stored["fact"])])
+    facts = recalled[recalled["fact"].isin(stored["fact"])]
+    prompts = FactPrompts(lm, facts, tolerance=scoring.tolerance)
     graded = knowledge_sets.grade_neurons(stored, method=fact_checking.METHOD)
     found = search.find_sets(prompts, recalled, graded, source, params, key=keys[0])
     checked = fact_checking.check_facts(

@@ -3,12 +3,13 @@
 from pathlib import Path
 
 from neuron_atlas.findings import interference as findings
+from neuron_atlas.findings.settings import Effects
 from neuron_atlas.interventions.settings import Interference
 from neuron_atlas.pipeline import store
 from neuron_atlas.pipeline.command import run
 from neuron_atlas.pipeline.params import load, load_languages
 
-Params = findings.Effects
+Params = Effects
 
 
 def main(interference: Path, transfers: Path, sets: Path, out: Path, /) -> None:

@@ -9,9 +9,10 @@ from neuron_atlas.pipeline import store
 from neuron_atlas.pipeline.command import run
 from neuron_atlas.pipeline.params import Section, load, load_languages
 from neuron_atlas.sources import tables
+from neuron_atlas.sources.settings import Facts
 from neuron_atlas.sources.tables import LanguageFacts
 
-Params = tables.Facts
+Params = Facts
 
 
 class RecallParams(Section, extra="ignore"):

@@ -10,6 +10,7 @@ from neuron_atlas.neurons import relation_sets
 from neuron_atlas.pipeline import checkpoints, store
 from neuron_atlas.pipeline.command import run
 from neuron_atlas.pipeline.params import load
+from neuron_atlas.scoring.settings import Scoring
 
 Params = Interference
 
@@ -19,12 +20,16 @@ def main(
 ) -> None:
     """Write one row per (fact, arm): the change of the answer's log-probability."""
     params = load("interference", Params)
+    scoring = load("scoring", Scoring)
     plan = arms.interference_arms(language, relation_sets.read_sets(sets), params)
     inputs = [Path(__file__), model_folder, recall_file, values, *sorted(sets.iterdir())]
-    key = checkpoints.key(f"interference {language}", inputs, params.model_dump())
+    key = checkpoints.key(
+        f"interference {language}", inputs, {**params.model_dump(), **scoring.model_dump()}
+    )
     lm, recalled = language_model.load(model_folder), store.read_table(recall_file)
+    work = LanguageWork(values, key, size=8)
     store.write_table(
-        out, measure_held_out(lm, plan, recalled, params, LanguageWork(values, key, size=8))
+        out, measure_held_out(lm, plan, recalled, params, work, tolerance=scoring.tolerance)
     )
     checkpoints.done(key)
 

@@ -3,16 +3,17 @@
 from pathlib import Path
 
 from neuron_atlas.model import weights
+from neuron_atlas.model.settings import ModelChoice, parse_source
 from neuron_atlas.pipeline.command import run
 from neuron_atlas.pipeline.params import load
 
-Params = weights.ModelChoice
+Params = ModelChoice
 
 
 def main(out: Path, /) -> None:
     """Write the folder `out`."""
     params = load("model", Params)
-    source = weights.parse_source(params.source, params.revision)
+    source = parse_source(params.source, params.revision)
     weights.fetch(source, out, sha256=params.sha256, dtype=params.dtype)
 
 

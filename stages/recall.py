@@ -1,5 +1,6 @@
 """Ask the model every fact of one language."""
 
+from functools import partial
 from pathlib import Path
 
 from neuron_atlas.facts import fact_table
@@ -8,8 +9,9 @@ from neuron_atlas.pipeline import checkpoints, store
 from neuron_atlas.pipeline.command import run
 from neuron_atlas.pipeline.params import load
 from neuron_atlas.recall import answers
+from neuron_atlas.recall.settings import Asking
 
-Params = answers.Asking
+Params = Asking
 
 
 def main(model_folder: Path, facts_file: Path, out: Path, /) -> None:
@@ -20,7 +22,8 @@ def main(model_folder: Path, facts_file: Path, out: Path, /) -> None:
     lm = language_model.load(model_folder)
     inputs = [Path(__file__), model_folder, facts_file]
     key = checkpoints.key(f"recall {out.stem}", inputs, params.model_dump())
-    scored = checkpoints.in_parts(asked, lambda part: answers.score(lm, part), key=key, size=256)
+    score = partial(answers.score, lm, exact=params.exact_ranks)
+    scored = checkpoints.in_parts(asked, score, key=key, size=64)
     exact = language_model.in_float32(lm, model_folder)
     reference = None if exact is lm else exact
     scored = answers.with_reference(scored, reference, n=params.n_reference, seed=params.seed)

@@ -3,8 +3,9 @@
 from neuron_atlas.pipeline.command import run
 from neuron_atlas.pipeline.params import Section, load, load_languages
 from neuron_atlas.report import build, inputs
+from neuron_atlas.report.settings import PageSettings
 
-Params = build.PageSettings
+Params = PageSettings
 
 
 class FactParams(Section, extra="ignore"):

@@ -10,6 +10,7 @@ from neuron_atlas.pipeline import checkpoints, store
 from neuron_atlas.pipeline.command import run
 from neuron_atlas.pipeline.params import load
 from neuron_atlas.scoring import prompt_choice
+from neuron_atlas.scoring.settings import Scoring
 
 Params = Selection
 
@@ -19,6 +20,7 @@ def main(
 ) -> None:
     """Write one row per (fact, set, operation, prompt): the change of the answer."""
     params = load("selection", Params)
+    scoring = load("scoring", Scoring)
     stored = knowledge_sets.read_scores(scores)
     prompts = prompt_choice.attributed_prompts(
         store.read_table(recall_file), stored, language=language
@@ -30,9 +32,13 @@ def main(
     )
     inputs = [Path(__file__), model_folder, recall_file]
     inputs += [path for folder in (scores, sets) for path in sorted(folder.iterdir())]
-    key = checkpoints.key(f"selection {language}", inputs, params.model_dump())
-    effects = selection.run(language_model.load(model_folder), found, prompts, params, key=key)
-    store.write_table(out, effects)
+    key = checkpoints.key(
+        f"selection {language}", inputs, {**params.model_dump(), **scoring.model_dump()}
+    )
+    lm = language_model.load(model_folder)
+    store.write_table(
+        out, selection.run(lm, found, prompts, params, tolerance=scoring.tolerance, key=key)
+    )
     checkpoints.done(key)
 
 

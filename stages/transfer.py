@@ -1,34 +1,37 @@
 """Switch off every language's relation neurons, and ask every language's held-out facts."""
 
+from itertools import product
 from pathlib import Path
 
-from neuron_atlas.interventions import arms
 from neuron_atlas.interventions.interference import LanguageWork
 from neuron_atlas.interventions.settings import Interference
-from neuron_atlas.interventions.transfer import measure_languages
+from neuron_atlas.interventions.transfer import Pairs, measure_pairs, source_groups
 from neuron_atlas.model import language_model
 from neuron_atlas.neurons import relation_sets
 from neuron_atlas.neurons.relation_sets import POOLED
 from neuron_atlas.pipeline import checkpoints, store
 from neuron_atlas.pipeline.command import run
 from neuron_atlas.pipeline.params import load, load_languages
+from neuron_atlas.scoring.settings import Scoring
 
 
 def main(model_folder: Path, recall: Path, values: Path, sets: Path, out: Path, /) -> None:
     """Write one row per (language, fact, arm)."""
     params, languages = load("interference", Interference), load_languages()
+    scoring = load("scoring", Scoring)
     recalls = store.by_language(recall, languages, suffix=".parquet")
     folders = store.by_language(values, languages)
     found = {name: relation_sets.read_sets(sets / name) for name in (*languages, POOLED)}
-    works = {}
-    for language, file in recalls.items():
-        inputs = [Path(__file__), model_folder, file, folders[language], *sorted(sets.glob("*/*"))]
-        key = checkpoints.key(f"transfer {language}", inputs, params.model_dump())
-        works[language] = LanguageWork(folders[language], key, size=16)
-    plan, lm = arms.transfer_arms(found, params), language_model.load(model_folder)
-    store.write_table(out, measure_languages(lm, plan, recalls, params, works))
-    for work in works.values():
-        checkpoints.done(work.key)
+    settings, pairs = {**params.model_dump(), **scoring.model_dump()}, []
+    for target, sources in product(languages, source_groups(languages)):
+        inputs = [Path(__file__), model_folder, recalls[target], folders[target]]
+        inputs += [path for name in sources for path in sorted((sets / name).iterdir())]
+        key = checkpoints.key(f"transfer {target} {'+'.join(sources)}", inputs, settings)
+        work = LanguageWork(folders[target], key, size=16)
+        pairs.append(Pairs(target, sources, recalls[target], work))
+    lm = language_model.load(model_folder)
+    store.write_table(out, measure_pairs(lm, pairs, found, params, tolerance=scoring.tolerance))
+    checkpoints.keep_only("transfer", [one.work.key for one in pairs])
 
 
 if __name__ == "__main__":

@@ -4,21 +4,20 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from tqdm import tqdm
 
 from neuron_atlas.activations.files import INDEX, INDEX_COLUMNS, META, LayerWriter, Places
+from neuron_atlas.activations.settings import Pooling
 from neuron_atlas.model import hooks
-from neuron_atlas.model.language_model import LanguageModel, Site, site_modules
+from neuron_atlas.model.architectures import Site
+from neuron_atlas.model.language_model import LanguageModel, mlp_inputs, site_modules
 from neuron_atlas.model.tokens import tokenise
-from neuron_atlas.pipeline import store
-from neuron_atlas.pipeline.params import Section
+from neuron_atlas.pipeline import progress, store
 from neuron_atlas.scoring.packing import (
     UNEDITED,
     Row,
@@ -30,20 +29,9 @@ from neuron_atlas.scoring.packing import (
 )
 from neuron_atlas.scoring.trees import AnswerTree, Ints
 
-Pooling = Literal["answer", "mean", "subject"]
 N_TOKENS = 4096  # of a padded batch
 SEQUENCE = 192  # tokens of a sequence in which prompts share their beginning; a matter of speed
 NONE = np.empty(0, dtype=np.int64)
-
-
-class Recording(Section):
-    """Which values are recorded."""
-
-    site: Site
-    """Which values are neurons: `hidden`, or the raw projections `gate`, `up` or `down`."""
-    pooling: Pooling
-    """Where they are read: `answer` (the answer's position), `mean` (over the prompt) or `subject`
-    (over the subject's tokens)."""
 
 
 @dataclass(frozen=True)
@@ -109,14 +97,14 @@ def extract(
     """
     encoder, modules = lm.architecture.encoder, site_modules(lm, site)
     laid_out = [_block(r, encoder=encoder) for r in readings]
-    parts = [Segment(i, block, 0, (UNEDITED,)) for i, block in enumerate(laid_out)]
+    parts = [Segment(i, block, (0,), (UNEDITED,)) for i, block in enumerate(laid_out)]
     packable = share_prefixes(parts, shareable=not encoder, everywhere=False, target=SEQUENCE)
     for batch in batches(list(packable), n_tokens=n_tokens):
         places = np.array([part.owner for row in batch for part in row.segments])
         if skip is not None and skip(places):
             continue
         values = _run(lm, batch, readings, modules)
-        if not torch.isfinite(values).all():
+        if not all(map(torch.isfinite, values.aminmax())):  # NaN is passed on
             raise _not_finite(lm, batch, readings, modules)
         yield places, values.cpu()
 
@@ -131,11 +119,17 @@ def _run(
         for i, row in enumerate(batch)
         for part, at in prompt_places(row)
     ]
-    pool = _pool(where, lm.device)
     inputs = (x.to(lm.device) for x in (packed.ids, packed.positions, packed.visible))
-    with hooks.record(modules, pool) as values:
+    read, average = _pool(where, lm.device)
+    entrances = mlp_inputs(lm, -1)
+    at_end = average if entrances else lambda x: average(read(x))
+    with (
+        hooks.record(modules[:-1], lambda x: average(read(x))) as below,
+        hooks.edit_arguments(entrances, read),
+        hooks.record(modules[-1:], at_end, stop=True) as last,
+    ):
         lm.hidden(*inputs)
-    return torch.stack([values[i] for i in range(lm.n_layers)], 1)
+    return torch.stack([*(below[i] for i in range(lm.n_layers - 1)), last[0]], 1)
 
 
 def _not_finite(
@@ -171,20 +165,27 @@ def _block(asked: Reading, *, encoder: bool) -> AnswerTree:
     )
 
 
-def _pool(where: Sequence[Ints], device: torch.device) -> hooks.Change:
-    """Return what averages each prompt's positions, which count through the whole batch."""
+def _pool(where: Sequence[Ints], device: torch.device) -> tuple[hooks.Change, hooks.Change]:
+    """Return what reads the positions, which count through the whole batch, and what averages them.
+
+    The first makes [1, token, neuron] of [batch, position, neuron]; the second takes that to
+    [prompt, neuron].
+    """
     at = torch.from_numpy(np.concatenate(where)).to(device)
+
+    def read(x: Tensor) -> Tensor:
+        return x.flatten(0, 1)[at][None]
+
     if len(at) == len(where):
-        return lambda x: x.flatten(0, 1)[at]
+        return read, lambda x: x[0]
     owner = torch.tensor([i for i, w in enumerate(where) for _ in w], device=device)
     weight = torch.tensor([1 / len(w) for w in where for _ in w], device=device)
 
-    def run(x: Tensor) -> Tensor:
+    def average(x: Tensor) -> Tensor:
         total = torch.zeros(len(where), x.shape[-1], device=device)
-        values = x.flatten(0, 1)[at].float() * weight[:, None]
-        return total.index_add_(0, owner, values).to(x.dtype)
+        return total.index_add_(0, owner, x[0].float() * weight[:, None]).to(x.dtype)
 
-    return run
+    return read, average
 
 
 def save(
@@ -223,16 +224,16 @@ def _fill(
     n_tokens: int,
 ) -> None:
     """Write the values that the files lack."""
-    with tqdm(total=len(readings), unit="prompt", desc="extract") as bar:
+    with progress.bar("activations", total=len(readings)) as shown:
 
         def held(places: Places) -> bool:
             there = writer.holds(places)
-            bar.update(len(places) * there)
+            shown.update(len(places) * there)
             return there
 
         for places, values in extract(lm, readings, site=site, n_tokens=n_tokens, skip=held):
             writer.write(places, values)
-            bar.update(len(places))
+            shown.update(len(places))
 
 
 def _writer(

@@ -9,6 +9,7 @@ import torch
 
 from neuron_atlas.api.arguments import as_texts
 from neuron_atlas.builtin_facts import builtin
+from neuron_atlas.builtin_facts.relations import DEFAULT
 from neuron_atlas.facts import fact_table
 from neuron_atlas.model import language_model
 from neuron_atlas.model.language_model import LanguageModel
@@ -93,7 +94,7 @@ def built_in_facts(
     texts = templates.load(language)
     found, _ = builtin.build(
         language,
-        builtin.DEFAULT if relations is None else as_texts(relations, "relations", one=False),
+        DEFAULT if relations is None else as_texts(relations, "relations", one=False),
         limits=params.checked("built_in_facts", Limits, limits),
         development_share=development_share,
         seed=seed,

@@ -12,7 +12,8 @@ from neuron_atlas.activations import extraction
 from neuron_atlas.api.arguments import as_texts
 from neuron_atlas.attributions import gradients, quadrature
 from neuron_atlas.attributions.questions import Question
-from neuron_atlas.model.language_model import LanguageModel, Site
+from neuron_atlas.model.architectures import Site
+from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.scoring import log_probability, trees
 from neuron_atlas.scoring.candidates import CandidateTokens
 

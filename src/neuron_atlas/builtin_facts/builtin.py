@@ -6,26 +6,15 @@ from importlib.metadata import version
 from typing import Any
 
 from neuron_atlas.builtin_facts.choice import REFERENCE, KeptFacts, keep_facts, label
+from neuron_atlas.builtin_facts.relations import DEFAULT, check
 from neuron_atlas.builtin_facts.world import RELATIONS, Relation
 from neuron_atlas.facts import fact_table
 from neuron_atlas.facts.splits import SPLITS, Split, split_subjects
 from neuron_atlas.sources.limits import Limits
 from neuron_atlas.sources.raw import Origin
-from neuron_atlas.sources.tables import Facts, LanguageFacts, with_report
+from neuron_atlas.sources.settings import Facts
+from neuron_atlas.sources.tables import LanguageFacts, with_report
 from neuron_atlas.wording import templates
-
-DEFAULT = (
-    "capital",
-    "continent",
-    "official_language",
-    "currency",
-    "neighbour",
-    "internet_domain",
-    "country_of_city",
-    "currency_code",
-    "unit_symbol",
-    "number_after",
-)
 
 
 def build(
@@ -46,21 +35,6 @@ def build(
     found = {r: _facts(RELATIONS[r], s, language, splits) for r, s in chosen.items()}
     report = {r: _report(chosen[r], found[r]) for r in chosen}
     return [fact for rows in found.values() for fact in rows], report
-
-
-def check(relations: Sequence[str]) -> tuple[Relation, ...]:
-    """Return the named relations.
-
-    Raises:
-        ValueError: a name is unknown, repeated, or there is none.
-    """
-    unknown = sorted(set(relations) - set(RELATIONS))
-    if unknown or not relations or len(set(relations)) < len(relations):
-        raise ValueError(
-            f"relations must be different names out of {sorted(RELATIONS)}, got {list(relations)}"
-            + (f"; unknown: {unknown}" if unknown else "")
-        )
-    return tuple(RELATIONS[name] for name in relations)
 
 
 def _split(

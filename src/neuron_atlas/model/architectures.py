@@ -1,6 +1,9 @@
 """Where the model families keep their MLP neurons: one row of module paths per family."""
 
 from dataclasses import dataclass, replace
+from typing import Literal
+
+Site = Literal["hidden", "gate", "up", "down"]  # which values are neurons
 
 
 @dataclass(frozen=True)

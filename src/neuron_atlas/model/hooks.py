@@ -1,7 +1,7 @@
 """Record and edit neuron values; the only module that registers hooks."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, NamedTuple
 
 from jaxtyping import Float
@@ -20,9 +20,13 @@ class Call(NamedTuple):
     kwargs: dict[str, Any]
 
 
+class _Recorded(Exception):
+    """Ends a model's run once all values that were asked for are there."""
+
+
 @contextmanager
 def record(
-    modules: Modules, reduce: Callable[[Tensor], Tensor] | None = None
+    modules: Modules, reduce: Callable[[Tensor], Tensor] | None = None, *, stop: bool = False
 ) -> Iterator[dict[int, Tensor]]:
     """Yield a dict that fills with each layer's neuron values as the model runs.
 
@@ -30,6 +34,8 @@ def record(
         modules: A layer's module, and whether its input (else its output) holds the neurons.
         reduce: Applied to [batch, position, neuron] values at once, so that only what is needed
             stays in memory; by default the values are copied whole.
+        stop: Leave the `with` block as soon as every layer's values are there, in the middle of
+            the model's run.
 
     Raises:
         ValueError: as the model runs, if values are not [batch, position, neuron].
@@ -40,11 +46,13 @@ def record(
     def store(layer: int) -> Change:
         def change(x: Tensor) -> Tensor:
             values[layer] = keep(_checked(x.detach(), layer))
+            if stop and len(values) == len(modules):
+                raise _Recorded
             return x
 
         return change
 
-    with edit(modules, {i: store(i) for i in range(len(modules))}):
+    with suppress(_Recorded), edit(modules, {i: store(i) for i in range(len(modules))}):
         yield values
 
 

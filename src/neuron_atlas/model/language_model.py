@@ -1,9 +1,10 @@
 """Language models from a local folder: where their MLP neurons live, and how they read text."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, cast, get_args
+from typing import Any, NamedTuple, cast, get_args
 
 import torch
 from jaxtyping import Float, Int
@@ -19,10 +20,9 @@ from transformers import (
 from transformers.activations import ACT2FN
 
 from neuron_atlas.model import kernels
-from neuron_atlas.model.architectures import Architecture, architecture
+from neuron_atlas.model.architectures import Architecture, Site, architecture
+from neuron_atlas.pipeline import prepared
 from neuron_atlas.pipeline.store import read_json
-
-Site = Literal["hidden", "gate", "up", "down"]
 
 
 class Head(NamedTuple):
@@ -158,6 +158,15 @@ def site_modules(lm: LanguageModel, site: Site) -> list[tuple[nn.Module, bool]]:
     return [(block.get_submodule(str(paths[site])), site == "hidden") for block in lm.blocks]
 
 
+def mlp_inputs(lm: LanguageModel, layer: int) -> list[nn.Module]:
+    """Return the modules from whose inputs a layer's hidden units are made, position by position.
+
+    Empty for a family whose MLP begins with a module that `Architecture` does not name.
+    """
+    paths = (lm.architecture.gate, lm.architecture.up)
+    return [lm.blocks[layer].get_submodule(path) for path in paths if path is not None]
+
+
 def load(
     folder: Path, *, device: str | None = None, dtype: torch.dtype | None = None
 ) -> LanguageModel:
@@ -173,21 +182,42 @@ def load(
     Raises:
         ValueError: the folder or the architecture is not one this library can read.
     """
+    chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    kernels.choose_matrix_products()
+    ready: LanguageModel | None = prepared.take(_key(folder, chosen, dtype))
+    return ready or _read(folder, chosen, dtype)
+
+
+def _read(folder: Path, device: str, dtype: torch.dtype | None) -> LanguageModel:
     config_file = folder / "config.json"
     if not config_file.exists():
         raise ValueError(f"{config_file} does not exist; run `dvc repro model` or `dvc pull model`")
     row = architecture(str(read_json(config_file).get("model_type")))
-    kernels.choose_matrix_products()
     config = AutoConfig.from_pretrained(folder)
     auto = AutoModelForMaskedLM if row.encoder else AutoModelForCausalLM
     network = auto.from_pretrained(folder, dtype=dtype or config.dtype, use_safetensors=True)
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.no_padding()
     tokenizer.no_truncation()
-    chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    network = network.to(chosen).eval().requires_grad_(False)  # type: ignore[arg-type]
+    network = network.to(device).eval().requires_grad_(False)  # type: ignore[arg-type]
     kernels.choose_attention(network)
     return LanguageModel(network, tokenizer, row, _mask_id(tokenizer) if row.encoder else None)
+
+
+@prepared.maker
+def _prepare(folder: Path) -> None:
+    """Read a model for the processes that this one will fork; how it multiplies stays as it was."""
+    if (folder / "config.json").exists() and (folder / "tokenizer.json").exists():
+        precision = torch.get_float32_matmul_precision()
+        try:
+            kernels.choose_matrix_products()
+            prepared.keep(_key(folder, "cpu", None), lambda: _read(folder, "cpu", None))
+        finally:
+            torch.set_float32_matmul_precision(precision)
+
+
+def _key(folder: Path, device: str, dtype: torch.dtype | None) -> Hashable:
+    return ("model", folder.absolute(), prepared.identity(folder), device, dtype)
 
 
 def in_float32(lm: LanguageModel, folder: Path) -> LanguageModel:

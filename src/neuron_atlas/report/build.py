@@ -2,24 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
-
-from pydantic import Field
 
 from neuron_atlas.pipeline import store
-from neuron_atlas.pipeline.params import Count, Section
 from neuron_atlas.report import metrics as report_metrics
 from neuron_atlas.report import page, plot_data, plots
 from neuron_atlas.report.inputs import Results
-
-
-class PageSettings(Section):
-    """What the page shows."""
-
-    title: Annotated[str, Field(min_length=1)]
-    """Heading of the page."""
-    top_neurons: Count
-    """Neurons listed for each relation, best first."""
+from neuron_atlas.report.settings import PageSettings
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ STABILITY = (
     "template_jaccard",
     "template_jaccard_chance",
 )
-SECTIONS = ("interference", "cumulativity", "transfer")
+SECTIONS = ("interference", "cumulativity", "transfer", "normaliser")
 COMPARED = ("verdict", "effect", "low", "high")  # of a claim, between two runs
 KNOWLEDGE_SECTIONS = (
     "attribution",
@@ -56,7 +56,11 @@ def metrics(results: Results) -> dict[str, dict[str, Any]]:
         "summary": _summary(results, table),
         **{f"facts/{code}": _counts(report) for code, report in results.facts.items()},
         **{f"verdicts/{claim}": _compared(verdict) for claim, verdict in results.verdicts.items()},
-        "recall": {"by_language": _nested(table), "rankc": _rankc(results.consistency)},
+        "recall": {
+            "by_language": _nested(table),
+            "rankc": _by_pair(results.consistency, "rankc"),
+            "rankc_error": _by_pair(results.consistency, "rankc_error"),
+        },
         "relation_neurons": _relation_neurons(results.relation_neurons),
         "interference": _interference(results),
         "knowledge": {
@@ -173,10 +177,11 @@ def _by_name(table: pd.DataFrame, keys: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def _rankc(consistency: Mapping[str, Any]) -> dict[str, float]:
+def _by_pair(consistency: Mapping[str, Any], key: str) -> dict[str, float]:
+    """Return the mean over relations of each pair of languages."""
     pairs = defaultdict(list)
     for entry in consistency["languages"]:
-        pairs[f"{entry['a']}-{entry['b']}"].append(entry["rankc"])
+        pairs[f"{entry['a']}-{entry['b']}"].append(entry[key])
     return {pair: sum(values) / len(values) for pair, values in pairs.items()}
 
 

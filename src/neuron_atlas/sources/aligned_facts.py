@@ -4,29 +4,17 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Annotated, Any
+from typing import Any
 
 import pandas as pd
-from pydantic import Field
 
 from neuron_atlas.facts.fact_table import Fact
 from neuron_atlas.facts.splits import SPLITS, Split, split_subjects
 from neuron_atlas.sources.alignment import Aligned
-from neuron_atlas.sources.limits import Limits, Triple, candidates_of, restrict, within_limits
+from neuron_atlas.sources.limits import Triple, candidates_of, restrict, within_limits
+from neuron_atlas.sources.settings import FactPlan
 
 FactKey = tuple[str, str]  # relation, subject
-
-
-class FactPlan(Limits):
-    """How many facts are kept, and how their subjects are dealt."""
-
-    min_per_relation: Annotated[int, Field(ge=4)]
-    """Smallest number of facts per relation; a relation is left out where it has fewer. Not of
-    `builtin`."""
-    development_share: Annotated[float, Field(ge=0, lt=1)]
-    """Share of the subjects kept for demonstrations; the rest is halved."""
-    seed: int
-    """Seed of the choice of facts and of the split of subjects."""
 
 
 @dataclass(frozen=True)

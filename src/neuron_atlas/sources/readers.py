@@ -2,52 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
-
-from pydantic import Field
+from typing import Any
 
 from neuron_atlas.facts.fact_table import OPENING
-from neuron_atlas.pipeline.params import Section
 from neuron_atlas.pipeline.slots import OBJECT
 from neuron_atlas.sources import lre, mlama, own
 from neuron_atlas.sources.raw import Origin, Raw
+from neuron_atlas.sources.settings import FactSource, require_files, required_hub
 from neuron_atlas.wording import templates
 
-SourceName = Literal["builtin", "mlama", "lre", "jsonl", "csv", "hub"]
 FILES: Mapping[str, Any] = {"mlama": mlama, "lre": lre, "jsonl": own, "csv": own}
-
-
-AsPath = Annotated[Path, Field(strict=False)]  # params.yaml has it as text
-
-
-class Hub(Section):
-    """A data set of the Hugging Face hub, at a commit, and which of its columns are what."""
-
-    dataset: str
-    """Name, `owner/name`."""
-    revision: str
-    """The 40 hexadecimal digits of a commit."""
-    subset: str | None
-    """The configuration's name; `null` for the only one."""
-    split: str
-    """The split's name."""
-    columns: dict[str, str]
-    """The data set's column for each of ours: `relation`, `language`, `subject`, `object` and
-    others; see `data/raw/README.md`."""
-
-
-class FactSource(Section):
-    """Where facts come from."""
-
-    source: SourceName
-    """`builtin` (CLDR and GeoNames, from installed packages), `mlama`, `lre`, `jsonl`, `csv` or
-    `hub`."""
-    path: AsPath
-    """The folder, archive or file that is read; not of `builtin` and `hub`."""
-    templates: AsPath
-    """Folder of templates: `<language>.yaml`, or mParaRel's patterns."""
-    hub: Hub | None
-    """The data set, of `hub`: `dataset`, `revision`, `subset`, `split` and `columns`."""
 
 
 def read_source(
@@ -64,8 +28,7 @@ def read_source(
         ValueError: something cannot be read; the message names the file and the line.
     """
     found = {}
-    if not source.templates.exists():
-        raise ValueError(f"facts.templates {source.templates} does not exist; name a folder")
+    require_files(source)
     for code in languages:
         raw = _read(source, code, relations)
         names = sorted(set(raw.table["relation"]) | set(raw.templates))
@@ -82,22 +45,12 @@ def read_source(
 
 def _read(source: FactSource, code: str, relations: Sequence[str] | None) -> Raw:
     if source.source != "hub":
-        if not source.path.exists():
-            raise ValueError(
-                f"facts.path {source.path} does not exist, and facts.source {source.source} is "
-                "read from there; data/raw/README.md says how to bring the data in"
-            )
-        if FILES[source.source] is own and source.path.suffix != f".{source.source}":
-            raise ValueError(
-                f"facts.path {source.path} must end in .{source.source}, as facts.source is "
-                f"{source.source}; correct the one or the other"
-            )
         raw: Raw = FILES[source.source].read(source.path, code, relations)
         return raw
 
     from neuron_atlas.sources import hub as hub_reader  # here, since `datasets` imports slowly
 
-    hub = _required(source.hub)
+    hub = required_hub(source)
     return hub_reader.read(
         hub.dataset,
         hub.revision,
@@ -116,22 +69,13 @@ def origin(source: FactSource, languages: Sequence[str]) -> Origin:
     if source.source != "hub":
         found: Origin = FILES[source.source].origin(source.path)
         return found
-    hub = _required(source.hub)
+    hub = required_hub(source)
     return Origin(
         name=hub.dataset,
         version=hub.revision,
         licence="see the data set's card",
         reference=f"https://huggingface.co/datasets/{hub.dataset}",
     )
-
-
-def _required(hub: Hub | None) -> Hub:
-    if hub is None:
-        raise ValueError(
-            "facts.source is hub, but facts.hub is null; set facts.hub.dataset, revision, split "
-            "and columns"
-        )
-    return hub
 
 
 def extra_templates(

@@ -3,27 +3,23 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import pandas as pd
-from pydantic import Field
 from tokenizers import Tokenizer
 
 from neuron_atlas.facts import fact_table
 from neuron_atlas.facts.fact_table import solved
 from neuron_atlas.pipeline import store
-from neuron_atlas.pipeline.params import Count
 from neuron_atlas.pipeline.slots import OBJECT, SUBJECT
 from neuron_atlas.sources import aligned_facts, readers
-from neuron_atlas.sources.aligned_facts import FactPlan, FactSets
+from neuron_atlas.sources.aligned_facts import FactSets
 from neuron_atlas.sources.alignment import align
 from neuron_atlas.sources.raw import Origin, Raw
-from neuron_atlas.sources.readers import FactSource
+from neuron_atlas.sources.settings import Facts
 from neuron_atlas.wording import prompts
 from neuron_atlas.wording.prompts import Prompts
 from neuron_atlas.wording.templates import stand_ins
-
-Allowed = Literal["label_is_id", "same_label", "copy", "mixed_scripts"]
 
 
 @dataclass(frozen=True)
@@ -58,24 +54,6 @@ def with_report(
     relations = {name: {**row, "example": examples.get(name)} for name, row in counts.items()}
     about = {"source": asdict(origin), "templates": templates.as_posix()}
     return LanguageFacts(table, {**about, "relations": relations})
-
-
-class Facts(FactSource, FactPlan):
-    """Where facts come from, and which of them and of their templates are used."""
-
-    relations: Annotated[list[str], Field(min_length=1)] | None
-    """Names of the relations; `null` takes all of the source's, or ten of the built-in ones."""
-    paraphrases: Count
-    """Templates per relation, in their order."""
-    min_languages: Count | Literal["all"]
-    """Languages in which each fact must be present, or `all`. Does not apply to `builtin`."""
-    max_answer_tokens: Count | None
-    """Largest number of tokens per answer; `null` keeps all. Does not apply to `builtin`."""
-    allow: list[Allowed]
-    """Reasons of the cleaning that are counted but drop no fact. Does not apply to `builtin`."""
-    stand_in: bool
-    """Whether one of our templates is used if the source has none that a decoder can be asked with.
-    Does not apply to `builtin`."""
 
 
 def make(

@@ -34,9 +34,10 @@ class Templates:
         """
         short = sorted(r for r, texts in self.templates.items() if len(texts) < n)
         if short:
+            most = min(map(len, self.templates.values()))
             raise ValueError(
                 f"{self.name} has fewer than {n} paraphrases of {short}; lower facts.paraphrases "
-                "or write more templates"
+                f"to {most} or write more templates"
             )
         return {relation: texts[:n] for relation, texts in self.templates.items()}
 

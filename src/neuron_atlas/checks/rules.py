@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from neuron_atlas.model.architectures import Architecture
+
 _CODE = re.compile(r"[A-Za-z0-9]+([_-][A-Za-z0-9]+)*")
 
 
@@ -48,17 +50,17 @@ def languages(chosen: Sequence[str], available: Sequence[str], folder: Path) -> 
         )
 
 
-def size(k: int, provenance: Mapping[str, Any]) -> None:
+def size(k: int, *, n_layers: int, n_neurons: int) -> None:
     """Require a set of `k` neurons to leave at least as many others for its random controls.
 
     Raises:
         ValueError: `k` is not in [1, half of the neurons].
     """
-    most = int(provenance["n_layers"]) * int(provenance["n_neurons"]) // 2
+    most = n_layers * n_neurons // 2
     if not 1 <= k <= most:
         raise ValueError(
             f"relation_neurons.k must be in [1, {most}], half of the neurons of "
-            f"{provenance['n_layers']} layers of {provenance['n_neurons']}, got {k}"
+            f"{n_layers} layers of {n_neurons}, got {k}"
         )
 
 
@@ -72,16 +74,17 @@ def relations(names: Sequence[str]) -> None:
         raise ValueError(f"facts.relations needs at least two relations to compare, got {names}")
 
 
-def site(name: str, architecture: Mapping[str, Any]) -> None:
+def site(name: str, model_type: str, architecture: Architecture) -> None:
     """Require the model's MLP to have the site: a fused one has neither `gate` nor `up`.
 
     Raises:
         ValueError: the MLP has no module whose output is the site.
     """
-    if name in ("gate", "up") and architecture[name] is None:
-        others = [s for s in ("gate", "up") if s != name and architecture[s] is not None]
+    modules = {"gate": architecture.gate, "up": architecture.up}
+    if name in modules and modules[name] is None:
+        others = [other for other, module in modules.items() if module is not None]
         raise ValueError(
-            f"activations.site {name!r}: the MLP of {architecture['model_type']} has no {name}; "
+            f"activations.site {name!r}: the MLP of {model_type} has no {name}; "
             f"use {', '.join(['hidden', *others])} or down"
         )
 

@@ -1,0 +1,58 @@
+"""Check params.yaml as far as it can be known before the model and the facts are there."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from neuron_atlas.builtin_facts import relations
+from neuron_atlas.checks import against_model, rules, sections
+from neuron_atlas.model import preview
+from neuron_atlas.model.settings import parse_source, require_sha256
+from neuron_atlas.pipeline import params
+from neuron_atlas.pipeline.params import PARAMS
+from neuron_atlas.sources.settings import Facts, require_files
+from neuron_atlas.wording import templates
+
+
+def check(path: Path = PARAMS) -> None:
+    """Check every section alone, against the others, and against what is known of the model.
+
+    Raises:
+        ValueError: a value is refused; the message names its key and what would be accepted.
+    """
+    languages = params.load_languages(path)
+    rules.codes(languages)
+    values = sections.load(path)
+    model, facts, activations = (values[name] for name in ("model", "facts", "activations"))
+    require_sha256(model["sha256"])
+    known = preview.look(parse_source(model["source"], model["revision"]))
+    _check_facts(facts, languages)
+    require_files(params.load("facts", Facts, path))
+    rules.replaced(
+        "interference",
+        value=values["interference"]["value"],
+        positions=values["interference"]["positions"],
+        pooling=activations["pooling"],
+    )
+    rules.demonstrations(values["recall"]["shots"], facts)
+    rules.stored(values)
+    against_model.check(
+        known,
+        site=activations["site"],
+        k=values["relation_neurons"]["k"],
+        source=facts["source"],
+        folder=facts["templates"],
+    )
+
+
+def _check_facts(section: Mapping[str, Any], languages: Sequence[str]) -> None:
+    """Check templates and relations as far as they are known before any data are read."""
+    if section["relations"] is not None:
+        rules.relations(section["relations"])
+    folder = section["templates"]
+    rules.templates(templates.lint(folder, encoder=True))  # as if any text could be asked
+    if section["source"] == "builtin":
+        rules.languages(languages, templates.languages(folder), folder)
+        relations.check(section["relations"] or relations.DEFAULT, name="facts.relations")
+        for code in languages:
+            templates.load(code, folder, encoder=True).first(section["paraphrases"])

@@ -1,0 +1,114 @@
+"""The section `facts` of params.yaml."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from neuron_atlas.pipeline.params import Count, Section
+from neuron_atlas.sources.limits import Limits
+
+SourceName = Literal["builtin", "mlama", "lre", "jsonl", "csv", "hub"]
+Allowed = Literal["label_is_id", "same_label", "copy", "mixed_scripts"]
+AsPath = Annotated[Path, Field(strict=False)]  # params.yaml has it as text
+
+
+class Hub(Section):
+    """A data set of the Hugging Face hub, at a commit, and which of its columns are what."""
+
+    dataset: str
+    """Name, `owner/name`."""
+    revision: str
+    """The 40 hexadecimal digits of a commit."""
+    subset: str | None
+    """The configuration's name; `null` for the only one."""
+    split: str
+    """The split's name."""
+    columns: dict[str, str]
+    """The data set's column for each of ours: `relation`, `language`, `subject`, `object` and
+    others; see `data/raw/README.md`."""
+
+
+class FactSource(Section):
+    """Where facts come from."""
+
+    source: SourceName
+    """`builtin` (CLDR and GeoNames, from installed packages), `mlama`, `lre`, `jsonl`, `csv` or
+    `hub`."""
+    path: AsPath
+    """The folder, archive or file that is read; not of `builtin` and `hub`."""
+    templates: AsPath
+    """Folder of templates: `<language>.yaml`, or mParaRel's patterns."""
+    hub: Hub | None
+    """The data set, of `hub`: `dataset`, `revision`, `subset`, `split` and `columns`."""
+
+
+class FactPlan(Limits):
+    """How many facts are kept, and how their subjects are dealt."""
+
+    min_per_relation: Annotated[int, Field(ge=4)]
+    """Smallest number of facts per relation; a relation is left out where it has fewer. Not of
+    `builtin`."""
+    development_share: Annotated[float, Field(ge=0, lt=1)]
+    """Share of the subjects kept for demonstrations; the rest is halved."""
+    seed: int
+    """Seed of the choice of facts and of the split of subjects."""
+
+
+class Facts(FactSource, FactPlan):
+    """Where facts come from, and which of them and of their templates are used."""
+
+    relations: Annotated[list[str], Field(min_length=1)] | None
+    """Names of the relations; `null` takes all of the source's, or ten of the built-in ones."""
+    paraphrases: Count
+    """Templates per relation, in their order."""
+    min_languages: Count | Literal["all"]
+    """Languages in which each fact must be present, or `all`. Does not apply to `builtin`."""
+    max_answer_tokens: Count | None
+    """Largest number of tokens per answer; `null` keeps all. Does not apply to `builtin`."""
+    allow: list[Allowed]
+    """Reasons of the cleaning that are counted but drop no fact. Does not apply to `builtin`."""
+    stand_in: bool
+    """Whether one of our templates is used if the source has none that a decoder can be asked with.
+    Does not apply to `builtin`."""
+
+
+def require_files(source: FactSource) -> None:
+    """Require what the facts are read from to be there, as far as no file has to be opened.
+
+    Raises:
+        ValueError: the folder of templates or the data are not there.
+    """
+    if not source.templates.exists():
+        raise ValueError(f"facts.templates {source.templates} does not exist; name a folder")
+    if source.source == "hub":
+        required_hub(source)
+    elif source.source != "builtin":
+        _require_path(source)
+
+
+def _require_path(source: FactSource) -> None:
+    if not source.path.exists():
+        raise ValueError(
+            f"facts.path {source.path} does not exist, and facts.source {source.source} is "
+            "read from there; data/raw/README.md says how to bring the data in"
+        )
+    if source.source in ("jsonl", "csv") and source.path.suffix != f".{source.source}":
+        raise ValueError(
+            f"facts.path {source.path} must end in .{source.source}, as facts.source is "
+            f"{source.source}; correct the one or the other"
+        )
+
+
+def required_hub(source: FactSource) -> Hub:
+    """Return the data set of the hub.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if source.hub is None:
+        raise ValueError(
+            "facts.source is hub, but facts.hub is null; set facts.hub.dataset, revision, split "
+            "and columns"
+        )
+    return source.hub
