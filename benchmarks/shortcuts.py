@@ -6,7 +6,7 @@ attributions, of the largest score).
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from neuron_atlas.attributions.questions import question_of
 from neuron_atlas.attributions.screening import Screen
 from neuron_atlas.model import language_model
 from neuron_atlas.model.language_model import LanguageModel
+from neuron_atlas.model.tokens import Text
 from neuron_atlas.pipeline import store
 from neuron_atlas.scoring import ablation, prompt_choice
 from neuron_atlas.scoring.ablation import Intervention
@@ -42,10 +43,7 @@ def normalisers(lm: LanguageModel, recalled: pd.DataFrame, tolerance: float) -> 
     edits = ablation.edits_of(sets, torch.zeros(1, lm.n_layers, lm.n_neurons))
     tokens = CandidateTokens(lm)
     rows = store.records(prompt_choice.held_out(recalled, max_facts=1, seed=0))[:N_FACTS]
-    asked = [
-        query(lm, r["prompt"], tokens.answers(r["prompt"], r["separator"], r["candidate_labels"]))
-        for r in rows
-    ]
+    asked = [query(lm, row["prompt"], _as_asked(tokens, row)) for row in rows]
     intervention = Intervention(lm, edits, tolerance=tolerance)
 
     def run() -> np.ndarray:
@@ -53,6 +51,13 @@ def normalisers(lm: LanguageModel, recalled: pd.DataFrame, tolerance: float) -> 
         return np.concatenate([one.values.ravel() for one in found])
 
     return run
+
+
+def _as_asked(tokens: CandidateTokens, row: Mapping[str, Any]) -> list[Text]:
+    """Return right answers whole and the others' first tokens, as the stage `interference` asks."""
+    texts = tokens.answers(row["prompt"], row["separator"], row["candidate_labels"])
+    right = np.isin(row["candidates"], row["objects"])
+    return [text if ok else text[:1] for text, ok in zip(texts, right, strict=True)]
 
 
 def candidates(lm: LanguageModel, recalled: pd.DataFrame, exact: int | None) -> Run:
