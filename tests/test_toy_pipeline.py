@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from neuron_atlas.pipeline import checkpoints, stage_times
+from neuron_atlas.pipeline import stage_times
+from neuron_atlas.pipeline.work_folder import WHOLE
 from neuron_atlas.report import metrics
 from repository import LANGUAGES, copied, ran, run, stages
 
@@ -34,7 +35,7 @@ def test_the_results_are_complete(repository: Path) -> None:
     assert (repository / "report" / "index.html").read_text(encoding="utf-8").count("<svg") >= 5
     assert (repository / ".work" / stage_times.FILE).exists()
     kept = list((repository / ".work").glob("*/*"))
-    assert {file.name for file in kept} == {checkpoints.WHOLE}
+    assert {file.name for file in kept} == {WHOLE}
     assert {file.parent.name.split()[0] for file in kept} == {"relation_neurons", "transfer"}
 
 

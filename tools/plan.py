@@ -26,6 +26,7 @@ from dvc.utils.hydra import apply_overrides
 
 from neuron_atlas.checks import parameters
 from neuron_atlas.pipeline import params, stage_times
+from neuron_atlas.pipeline.work_folder import FOLDER
 
 PARAMS = "params.yaml"
 DESCRIBED = ("dvc.yaml", "dvc.lock", PARAMS)
@@ -200,7 +201,7 @@ def main(overrides: Sequence[str], root: Path = Path()) -> list[str]:
         described(root, Path(folder), overrides) as repo,
     ):
         parameters.check(Path(folder) / PARAMS)
-        seconds = stage_times.recorded(root / stage_times.FOLDER)
+        seconds = stage_times.recorded(root / FOLDER)
         return list(table(plan(repo, changed), seconds, len(repo.index.stages)))
 
 

@@ -18,6 +18,7 @@ from neuron_atlas.interventions.transfer import Pairs
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.neurons.relation_sets import POOLED, RelationSets
 from neuron_atlas.pipeline import checkpoints, store
+from neuron_atlas.pipeline.work_folder import WHOLE
 from neuron_atlas.scoring import prompt_choice
 
 HOW = Interference(
@@ -128,4 +129,4 @@ def test_what_no_pair_uses_is_deleted(
     pairs = product(("xa", "xb"), ("xa", "xb", POOLED))
     assert kept == {f"transfer {target} {source}" for target, source in pairs}
     for folder in (tmp_path / "work/.work").iterdir():
-        assert [file.name for file in folder.iterdir()] == [checkpoints.WHOLE]
+        assert [file.name for file in folder.iterdir()] == [WHOLE]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from neuron_atlas.pipeline import checkpoints
+from neuron_atlas.pipeline.work_folder import WHOLE
 from repository import environment
 
 Clone = Callable[..., Path]  # the fixture `clone`
@@ -112,5 +112,5 @@ def leftovers(folder: Path) -> list[str]:
     """
     unfinished = [*folder.glob("data/**/.*.part"), *folder.glob("plots/**/.*.part")]
     unfinished += [*folder.glob("metrics/**/.*.part"), *folder.glob("report/**/.*.part")]
-    work = [path for path in folder.glob(".work/*/*") if path.name != checkpoints.WHOLE]
+    work = [path for path in folder.glob(".work/*/*") if path.name != WHOLE]
     return [str(path) for path in (*unfinished, *work)]

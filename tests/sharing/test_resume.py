@@ -28,7 +28,7 @@ from killing import (
     workspace,
 )
 from ledger import Ledger
-from neuron_atlas.pipeline import checkpoints, store
+from neuron_atlas.pipeline import store, work_folder
 from repository import ran, run, tried
 
 KILLS, SEED = 20, 5
@@ -167,7 +167,7 @@ def test_what_transfer_measured_serves_until_an_input_changes(
         run(folder, *command)
         assert contents(result) == expected
         assert leftovers(folder) == []
-        kept = sorted(folder.glob(f".work/transfer en */{checkpoints.WHOLE}"))[0]
+        kept = sorted(folder.glob(f".work/transfer en */{work_folder.WHOLE}"))[0]
         table = store.read_table(kept)
         store.write_table(kept, table.assign(effect=table["effect"] + POISON))
         run(folder, *command)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from neuron_atlas.launching import dvc_run, progress
 from neuron_atlas.pipeline import script, stage_times
+from neuron_atlas.pipeline.work_folder import unfinished
 
 SWITCH = "NEURON_ATLAS_WARM"
 GPUS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
@@ -48,18 +49,12 @@ def _recorded(run: dvc_run.Run | None) -> Iterator[None]:
         return
     if run is not None:
         print(progress.line(stage, str(run)), file=sys.stderr, flush=True)  # noqa: T201
-    begin, parts = time.monotonic(), _parts()
+    begin, parts = time.monotonic(), unfinished()
     yield
     seconds = time.monotonic() - begin
-    if parts - _parts():
+    if parts - unfinished():
         seconds = max(seconds, stage_times.recorded().get(stage, 0.0))
     stage_times.record(stage, seconds, run=str(run or ""))
-
-
-def _parts() -> set[str]:
-    """Return the folders of finished parts; see `checkpoints`."""
-    folder = stage_times.FOLDER
-    return {path.name for path in folder.glob("*/")} if folder.exists() else set()
 
 
 def _forked(words: Sequence[str], run: dvc_run.Run | None) -> int | None:

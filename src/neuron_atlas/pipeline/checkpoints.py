@@ -16,12 +16,11 @@ import pandas as pd
 
 from neuron_atlas.pipeline import progress
 from neuron_atlas.pipeline.store import read_table, write_table
+from neuron_atlas.pipeline.work_folder import FOLDER, WHOLE
 
-FOLDER = Path(".work")
 CODE = Path(__file__).parents[1]
 T = TypeVar("T")
 KEPT_EVERY = 5.0  # seconds that finished groups may wait to be written
-WHOLE = "whole"  # the file of a remembered result
 
 
 def key(name: str, inputs: Sequence[Path], settings: Mapping[str, object]) -> str:

@@ -10,7 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-FOLDER = Path(".work")
+from neuron_atlas.pipeline.work_folder import FOLDER
+
 FILE = "stage_times.json"
 
 
