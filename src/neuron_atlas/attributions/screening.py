@@ -8,7 +8,7 @@ from torch import Tensor
 
 from neuron_atlas.attributions.quadrature import Quadrature
 
-MIDDLE = 4.0  # times `share`: paths below it get the middle rule
+FULL_FROM = 4.0  # times `share`: paths above it get the full rule
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Screen:
 
     Attributes:
         share: Of the prompt's first-order change over all paths; a path with less keeps the
-            gradient at its end, one with up to `MIDDLE` times it gets the rule `middle`.
+            gradient at its end, one with up to `FULL_FROM` times it gets the rule `middle`.
         middle: The rule between the end alone and the full rule.
     """
 
@@ -36,4 +36,4 @@ class Screen:
             change: The first-order change of each path, in any unit.
         """
         part = change / change.sum((1, 2), keepdim=True).clamp_min(torch.finfo(change.dtype).tiny)
-        return (part > self.share).long() + (part > MIDDLE * self.share).long()
+        return (part > self.share).long() + (part > FULL_FROM * self.share).long()

@@ -23,7 +23,7 @@ from neuron_atlas.pipeline import store
 from neuron_atlas.scoring.candidates import CandidateTokens
 
 SAMPLE = 6  # prompts on which the number of evaluations is measured
-MIDDLE = 2  # evaluations of paths that matter a little
+MIDDLE_STEPS = 2  # evaluations of paths that matter a little
 PROMPT_COLUMNS = ["fact", "relation", "subject", "template", "correct"]
 
 
@@ -133,7 +133,7 @@ def _screen(plan: AttributionPlan) -> Screen | None:
     """Return which paths are integrated; None if all are, alike."""
     if not plan.screen:
         return None
-    return Screen(plan.screen, RULES[plan.rule](min(MIDDLE, len(plan.quadrature.nodes))))
+    return Screen(plan.screen, RULES[plan.rule](min(MIDDLE_STEPS, len(plan.quadrature.nodes))))
 
 
 def _sizes(clean: clean_pass.CleanPass) -> clean_pass.PointScores:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from neuron_atlas.pipeline import stage_times
@@ -32,12 +33,10 @@ def line(stage: str, run: str) -> str:
 def _to_run(stage: str, done: Collection[str]) -> set[str]:
     from neuron_atlas.launching import forecast  # parses YAML, which takes as long as a small stage
 
-    try:
+    # A repository that is not as expected has no forecast; DVC says what is wrong.
+    with suppress(Exception):
         return forecast.to_run(stage, done)
-    except (
-        Exception
-    ):  # a repository that is not as expected has no forecast; DVC says what is wrong
-        return set()
+    return set()
 
 
 def _left(stages: set[str], done: Mapping[str, stage_times.StageTime]) -> str:

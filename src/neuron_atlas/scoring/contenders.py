@@ -18,7 +18,11 @@ from transformers import DynamicCache
 
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.model.tokens import Text
-from neuron_atlas.scoring.log_probability import edge_log_probabilities, log_probabilities
+from neuron_atlas.scoring.log_probability import (
+    edge_log_probabilities,
+    log_probabilities,
+    read_rows,
+)
 from neuron_atlas.scoring.packing import (
     UNEDITED,
     Row,
@@ -29,6 +33,7 @@ from neuron_atlas.scoring.packing import (
     split_arms,
 )
 from neuron_atlas.scoring.trees import Ints, Query, answer_trees
+from neuron_atlas.scoring.vocabulary import token_logits
 
 Right = Bool[np.ndarray, "_"]
 
@@ -203,12 +208,10 @@ def _log_probabilities(
     source: Int[Tensor, " edge"],
     token: Int[Tensor, " edge"],
 ) -> Float[np.ndarray, " edge"]:
-    read, row = torch.unique(source.to(lm.device), return_inverse=True)
-    last = lm.before_head(hidden.flatten(0, 1)[read])
-    each = torch.arange(len(read), device=lm.device)
-    found, _ = edge_log_probabilities(
-        lm.head, last, row, token.to(lm.device), clean=each, tolerance=0.0
-    )
+    _, row, last = read_rows(lm, hidden, source)
+    logits = token_logits(lm.head, last[row], token.to(lm.device))
+    each = torch.arange(len(last), device=lm.device)
+    found, _ = edge_log_probabilities(lm.head, last, row, logits, clean=each, tolerance=0.0)
     values: Float[np.ndarray, " edge"] = found.cpu().numpy()
     return values
 

@@ -153,11 +153,20 @@ def _run(lm: LanguageModel, packed: Packed, intervene: Intervene | None) -> Run:
         hidden = lm.hidden(
             packed.ids.to(device), packed.positions.to(device), packed.visible.to(device)
         )
-    read, row = torch.unique(packed.source.to(device), return_inverse=True)
+    read, row, last = read_rows(lm, hidden, packed.source)
     clean = torch.zeros_like(read)
     clean[row] = torch.searchsorted(read, packed.clean.to(device))
-    last = lm.before_head(hidden.flatten(0, 1)[read])
     return Run(last, clean, row, packed.token.to(device))
+
+
+def read_rows(
+    lm: LanguageModel,
+    hidden: Float[Tensor, "batch position d_model"],
+    source: Int[Tensor, " edge"],
+) -> tuple[Int[Tensor, " row"], Int[Tensor, " edge"], Float[Tensor, "row d_model"]]:
+    """Return the flat positions that are read, each edge's row among them, and the head's input."""
+    read, row = torch.unique(source.to(lm.device), return_inverse=True)
+    return read, row, lm.before_head(hidden.flatten(0, 1)[read])
 
 
 class Edges(NamedTuple):
@@ -194,13 +203,14 @@ def _edges(lm: LanguageModel, runs: Sequence[Run], tolerance: float | None) -> E
     first = np.cumsum([0, *(len(run.hidden) for run in runs)]).tolist()
     hidden, token = (torch.cat(x) for x in zip(*((r.hidden, r.token) for r in runs), strict=True))
     row = torch.cat([run.row + start for run, start in zip(runs, first[:-1], strict=True)])
-    given_type = among_siblings(lm.head, hidden, row, token)
+    logits = token_logits(lm.head, hidden[row], token)
+    given_type = among_siblings(logits, row, n_rows=len(hidden))
     if tolerance is None:
         nothing = np.full(len(row), np.nan)
         return Edges(nothing, given_type.cpu().numpy(), nothing)
     clean = torch.cat([run.clean + start for run, start in zip(runs, first[:-1], strict=True)])
     asked, found = edge_log_probabilities(
-        lm.head, hidden, row, token, clean=clean, tolerance=tolerance
+        lm.head, hidden, row, logits, clean=clean, tolerance=tolerance
     )
     return Edges(*(x.cpu().numpy() for x in (asked, given_type, found.error[row])))
 
@@ -209,32 +219,34 @@ def edge_log_probabilities(
     head: Head,
     hidden: Float[Tensor, "row d_model"],
     row: Int[Tensor, " edge"],
-    token: Int[Tensor, " edge"],
+    logits: Float[Tensor, " edge"],
     *,
     clean: Int[Tensor, " row"],
     tolerance: float,
 ) -> tuple[Float[Tensor, " edge"], Normalisers]:
     """Return log p(token | row) for each edge, in nats, in float64, and the rows' normalisers.
 
-    The logits of the given tokens are exact products in float32. The normaliser over the vocabulary
-    is relative to the row's largest such logit, so that bfloat16 errs by about 0.001 nats.
+    The logits of the edges' tokens are exact products in float32 (`vocabulary.token_logits`). The
+    normaliser over the vocabulary is relative to the row's largest such logit, so that bfloat16
+    errs by about 0.001 nats.
     """
-    asked = token_logits(head, hidden[row], token)
-    offset = torch.full((len(hidden),), -torch.inf, device=hidden.device)
-    offset = offset.scatter_reduce(0, row, asked, "amax").to(hidden.dtype)
+    offset = _highest(logits, row, n_rows=len(hidden)).to(hidden.dtype)
     found = nearby(head, hidden, offset, clean, tolerance=tolerance)
-    return asked.double() - found.values[row].double(), found
+    return logits.double() - found.values[row].double(), found
 
 
 def among_siblings(
-    head: Head,
-    hidden: Float[Tensor, "row d_model"],
-    row: Int[Tensor, " edge"],
-    token: Int[Tensor, " edge"],
+    logits: Float[Tensor, " edge"], row: Int[Tensor, " edge"], *, n_rows: int
 ) -> Float[Tensor, " edge"]:
     """Return log p(token | row, one of the tokens asked of this row), in nats, in float64."""
-    asked = token_logits(head, hidden[row], token).double()
-    highest = torch.full((len(hidden),), -torch.inf, dtype=asked.dtype, device=asked.device)
-    highest = highest.scatter_reduce(0, row, asked, "amax")
-    total = torch.zeros_like(highest).index_add_(0, row, (asked - highest[row]).exp())
-    return asked - highest[row] - total.log()[row]
+    exact = logits.double()
+    above = exact - _highest(exact, row, n_rows=n_rows)[row]
+    total = torch.zeros(n_rows, dtype=above.dtype, device=above.device)
+    return above - total.index_add_(0, row, above.exp()).log()[row]
+
+
+def _highest(
+    logits: Float[Tensor, " edge"], row: Int[Tensor, " edge"], *, n_rows: int
+) -> Float[Tensor, " row"]:
+    lowest = torch.full((n_rows,), -torch.inf, dtype=logits.dtype, device=logits.device)
+    return lowest.scatter_reduce(0, row, logits, "amax")

@@ -5,6 +5,7 @@ exactly; the many unlikely ones, the tail, are carried along by their mean and t
 error is audited on some rows of each group, and a group that errs too much is summed in full.
 """
 
+from math import log
 from typing import NamedTuple
 
 import torch
@@ -151,8 +152,7 @@ def shifted(row: CleanRow, hidden: Float[Tensor, "row d_model"]) -> Float[Tensor
     mean in place of the tail's.
     """
     move = hidden.float() - row.hidden
-    spread = (move @ (row.sample - row.sample.mean(0)).T).logsumexp(1)
-    spread -= torch.tensor(float(len(row.sample)), device=spread.device).log()
+    spread = (move @ (row.sample - row.sample.mean(0)).T).logsumexp(1) - log(len(row.sample))
     tail = row.log_normaliser + row.log_mass + move @ row.mean + spread
     likely = (hidden.float() @ row.likely.T).add_(row.bias).logsumexp(1)
     return torch.logaddexp(likely, tail)
