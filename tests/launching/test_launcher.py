@@ -49,7 +49,8 @@ from neuron_atlas.pipeline.command import run
 
 def main() -> None:
     Path("begun").write_text(str(os.getpid()))
-    time.sleep(600)
+    for _ in range(6000):  # one sleep would hide an interrupt that comes just before it
+        time.sleep(0.1)
     Path("ended").write_text("")
 
 run(main)

@@ -224,6 +224,32 @@ def test_groups_of_another_size_are_not_taken_for_these(tmp_path: Path) -> None:
         assert worker.seen == seen
 
 
+def test_groups_may_have_sizes_of_their_own(tmp_path: Path) -> None:
+    seen: list[list[int]] = []
+
+    def run(group: pd.DataFrame) -> pd.DataFrame:
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+        seen.append(group["x"].tolist())
+        return pd.DataFrame({"y": group["x"].to_numpy() ** 2})
+
+    sizes = [1, 4, 2]
+    with pytest.raises(KeyboardInterrupt):
+        checkpoints.in_parts(ITEMS, run, key="w-1", size=sizes, folder=tmp_path)
+    assert seen == [[0], [1, 2, 3, 4]]
+    for now, n_left in ((sizes, 2), ([1, 2, 4], 7)):  # other groups are not taken for these
+        rest = Worker()
+        done = checkpoints.in_parts(ITEMS, rest, key="w-1", size=now, folder=tmp_path)
+        assert done["y"].tolist() == [0, 1, 4, 9, 16, 25, 36]
+        assert rest.seen == n_left
+
+
+@pytest.mark.parametrize("sizes", [[4, 2], [4, 4]])
+def test_groups_that_are_not_all_the_items_are_refused(tmp_path: Path, sizes: list[int]) -> None:
+    with pytest.raises(ValueError, match=r"groups of 7 items in all, got [68]"):
+        checkpoints.in_parts(ITEMS, Worker(), key="w-1", size=sizes, folder=tmp_path)
+
+
 def test_parts_of_other_keys_do_not_pile_up(tmp_path: Path) -> None:
     for key in ("w en-1", "w en-2", "w fr-1", "w en-3"):
         with pytest.raises(KeyboardInterrupt):

@@ -118,6 +118,16 @@ def test_languages_must_be_a_mapping(tmp_path: Path, text: str) -> None:
         params.load_languages(path)
 
 
+def test_the_seed_is_a_whole_number(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text("seed: 12\n")
+    assert params.load_seed(path) == 12
+    for text in ("x: 1", "seed:", "seed: -1", "seed: 1.0", "seed: true", "seed: one", "seed: [1]"):
+        path.write_text(text)
+        with pytest.raises(ValueError, match="seed must be a whole number from 0, such as 0, got"):
+            params.load_seed(path)
+
+
 def changed_lines(folder: Path, *overrides: str) -> tuple[list[str], list[str]]:
     """Return the lines of the real params.yaml that `dvc exp run -S` takes out and puts in."""
     copy = folder / "params.yaml"

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -16,6 +17,7 @@ from neuron_atlas.launching import messages, surroundings
 from neuron_atlas.launching.dvc_run import Run
 
 SERVER = "neuron_atlas.launching.fork_server"
+AWAKE_EVERY = 0.5  # seconds
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
@@ -35,6 +37,8 @@ def status_of(words: Sequence[str], run: Run) -> int | None:
         return None
     connection, process = asked
     with connection, _forwarding(process):
+        while not select.select([connection], [], [], AWAKE_EVERY)[0]:
+            pass  # a signal that came just before one waits is handled only when one wakes
         message, _ = messages.receive(connection)
         return int(message["status"])
 

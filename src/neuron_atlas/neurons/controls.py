@@ -1,9 +1,14 @@
 """Matched random controls of sets of neurons, and the outliers that are left out of both."""
 
+from dataclasses import dataclass, replace
+
 import numpy as np
-from jaxtyping import Bool, Float, Int, Int64
+from jaxtyping import Bool, Float, Int, Int64, UInt64
 
 from neuron_atlas.neurons.addresses import Neuron, check_set
+from neuron_atlas.pipeline.streams import Name, code
+
+LAST = np.uint64(2**64 - 1)  # the key of a candidate that is taken
 
 
 def massive(
@@ -32,52 +37,32 @@ def massive(
     return np.asarray(size_max > factor * np.array(typical)[:, None])
 
 
-def size_bins(
-    size: Float[np.ndarray, "layer neuron"], n_bins: int
-) -> Int64[np.ndarray, "layer neuron"]:
-    """Cut each layer's neurons into `n_bins` quantile bins of activation size.
-
-    Args:
-        size: Activation size, such as the mean |activation| over prompts.
-        n_bins: Bins per layer.
-
-    Returns:
-        Bin in [0, n_bins), 0 the smallest; bins differ by at most one neuron, index breaks ties.
-
-    Raises:
-        ValueError: `n_bins` is not in [1, neuron], or a size is negative or not finite.
-    """
-    n_neurons = size.shape[1]
-    if not 1 <= n_bins <= n_neurons:
-        raise ValueError(
-            f"n_bins must be in [1, {n_neurons}] for {n_neurons} neurons, got {n_bins}"
-        )
-    _check_size(size)
-    ranks = size.argsort(axis=1, kind="stable").argsort(axis=1, kind="stable")
-    return np.asarray(ranks * n_bins // n_neurons)
-
-
 def matched_random(
     chosen: Int[np.ndarray, " k"],
-    size: Float[np.ndarray, "layer neuron"],
+    strength: Float[np.ndarray, "layer neuron"],
     *,
-    rng: np.random.Generator,
+    names: tuple[Name, ...],
+    seed: int,
     n_draws: int,
-    n_bins: int = 10,
+    n_nearest: int = 20,
     exclude: Int[np.ndarray, " excluded"] | None = None,
 ) -> Int64[np.ndarray, "{n_draws} k"]:
-    """Draw random sets that match the chosen neurons in layer and activation size.
+    """Draw random sets that match the chosen neurons one by one in layer and in a quantity.
 
-    Column j of a draw comes from the layer and the `size_bins` bin of `chosen[j]`; where that bin
-    runs out, from the nearest bins of the layer. The random sets of Liu et al. 2025 (arXiv
-    2502.17355) match neither; one bin matches the layer alone.
+    Column j of a draw is one of the `n_nearest` neurons of the layer of `chosen[j]` whose logarithm
+    of `strength` is nearest to its own; ties go by index, and only zeros are near to a zero. A
+    neuron's candidates stand in an order that depends on the seed, the names, the draw and this
+    neuron alone. The first that no earlier column has is drawn, from further neighbours where the
+    nearest run out. So another neuron in `chosen` changes its own column, and others only where
+    candidates are shared. The random sets of Liu et al. 2025 (arXiv 2502.17355) match neither.
 
     Args:
         chosen: The set to match.
-        size: Activation size of every neuron, such as the mean |activation| over prompts.
-        rng: Source of the draws.
-        n_draws: Sets to draw.
-        n_bins: Quantile bins per layer.
+        strength: The quantity to match, >= 0, such as the mean |activation| over prompts.
+        names: What the draws are for, as in `streams.stream`.
+        seed: The seed.
+        n_draws: Sets to draw; a draw is the same however many there are.
+        n_nearest: Candidates of each neuron; the layer's size matches the layer alone.
         exclude: Other neurons never to draw, such as `massive` ones; repeats do not matter.
 
     Returns:
@@ -87,48 +72,108 @@ def matched_random(
         ValueError: a layer has too few neurons left, an argument is out of range, or `chosen`
             repeats a neuron.
     """
-    if n_draws < 1:
-        raise ValueError(f"n_draws must be at least 1, got {n_draws}")
+    for name, value in (("n_draws", n_draws), ("n_nearest", n_nearest)):
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}")
+    _check_size(strength)
+    check_set(chosen, strength.size)
     barred = np.unique(np.concatenate([chosen, [] if exclude is None else exclude]).astype(int))
-    check_set(chosen, size.size)
-    check_set(barred, size.size)
-    bins = size_bins(size, n_bins)
-    wanted, layer_of = bins.flat[chosen], chosen // size.shape[1]
-    bins.flat[barred] = -1  # in no bin, so never drawn
+    check_set(barred, strength.size)
+    free, width = np.ones(strength.shape, dtype=np.bool_), strength.shape[1]
+    free.flat[barred] = False
+    key, logs = code(seed, *names), np.log(np.maximum(strength, np.finfo(np.float64).tiny))
     drawn = np.empty((n_draws, len(chosen)), dtype=np.int64)
-    for layer in np.unique(layer_of).tolist():
-        pools = [layer * size.shape[1] + np.flatnonzero(bins[layer] == b) for b in range(n_bins)]
-        columns = np.flatnonzero(layer_of == layer)
-        source = _sources(wanted[columns], np.array([len(p) for p in pools]), layer=layer)
-        for b in np.unique(source).tolist():
-            shuffled = rng.permuted(np.tile(pools[b], (n_draws, 1)), axis=1)
-            drawn[:, columns[source == b]] = shuffled[:, : (source == b).sum()]
+    for layer in np.unique(chosen // width).tolist():
+        columns, pool = np.flatnonzero(chosen // width == layer), np.flatnonzero(free[layer])
+        _require_enough(layer, n_left=len(pool), n_chosen=len(columns))
+        distance = np.abs(logs[layer, pool] - logs[layer, chosen[columns] % width, None])
+        orders = _RandomOrders(key, chosen[columns], pool + layer * width)
+        drawn[:, columns] = orders.candidates[_one_by_one(distance, orders, n_draws, n_nearest)]
     return drawn
 
 
-def _sources(
-    wanted: Int[np.ndarray, " k"], free: Int[np.ndarray, " bin"], *, layer: int
-) -> Int[np.ndarray, " k"]:
-    """Return the bin to draw each neuron from: its own while that lasts, then the nearest left."""
-    if free.sum() < len(wanted):
+@dataclass(frozen=True)
+class _RandomOrders:
+    """Keys by which each chosen neuron's candidates are sorted in each draw.
+
+    Attributes:
+        code: Stands for the seed and the purpose.
+        owners: The chosen neurons, flat indices.
+        candidates: Flat indices.
+    """
+
+    code: np.uint64
+    owners: Int[np.ndarray, " column"]
+    candidates: Int[np.ndarray, " candidate"]
+
+    def keys(
+        self, places: Int[np.ndarray, "column some"], draws: Int[np.ndarray, " draw"]
+    ) -> UInt64[np.ndarray, "draw column some"]:
+        """Return the keys of some candidates of each chosen neuron, by place."""
+        owner = _mixed(self.code ^ _mixed(self.owners.astype(np.uint64)))
+        each = _mixed(owner ^ _mixed(draws.astype(np.uint64))[:, None])
+        return _mixed(each[:, :, None] ^ _mixed(self.candidates.astype(np.uint64))[places])
+
+    def of(self, column: int) -> "_RandomOrders":
+        """Return those of one chosen neuron."""
+        return replace(self, owners=self.owners[column : column + 1])
+
+
+def _one_by_one(
+    distance: Float[np.ndarray, "column candidate"],
+    orders: _RandomOrders,
+    n_draws: int,
+    n_nearest: int,
+) -> Int64[np.ndarray, "draw column"]:
+    """Draw a candidate for each column in turn, none twice in a draw; return their places."""
+    n_columns, n_candidates = distance.shape
+    near = _nearest(distance, min(n_nearest, n_candidates))
+    keys, rows = orders.keys(near, np.arange(n_draws)), np.arange(n_draws)
+    taken = np.zeros((n_draws, n_candidates), dtype=np.bool_)
+    drawn = np.empty((n_draws, n_columns), dtype=np.int64)
+    for column, places in enumerate(near):
+        used = taken[:, places]
+        drawn[:, column] = places[np.where(used, LAST, keys[:, column]).argmin(1)]
+        for draw in np.flatnonzero(used.all(1)).tolist():
+            left = np.flatnonzero(~taken[draw])
+            near_left = left[_nearest(distance[column, left][None], min(n_nearest, len(left)))]
+            first = orders.of(column).keys(near_left, np.array([draw])).argmin()
+            drawn[draw, column] = near_left.flat[first]
+        taken[rows, drawn[:, column]] = True
+    return drawn
+
+
+def _nearest(
+    distance: Float[np.ndarray, "column candidate"], n: int
+) -> Int64[np.ndarray, "column {n}"]:
+    """Return the places of the `n` smallest distances of each row; of equal ones, the first."""
+    limits = np.partition(distance, n - 1, axis=1)[:, n - 1 : n]
+    inside, tied = distance < limits, distance == limits
+    wanted = n - inside.sum(1, keepdims=True)
+    kept = inside | (tied & (tied.cumsum(1) <= wanted))
+    return np.nonzero(kept)[1].reshape(len(distance), n)
+
+
+def _mixed(x: UInt64[np.ndarray, "*shape"]) -> UInt64[np.ndarray, "*shape"]:
+    """Scatter 64-bit numbers: the finaliser of SplitMix64 (Steele et al. 2014, OOPSLA)."""
+    x = x + np.uint64(0x9E3779B97F4A7C15)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.asarray(x ^ (x >> np.uint64(31)))
+
+
+def _require_enough(layer: int, *, n_left: int, n_chosen: int) -> None:
+    if n_left < n_chosen:
         raise ValueError(
-            f"layer {layer} has {free.sum()} neurons left to match {len(wanted)} chosen ones; "
+            f"layer {layer} has {n_left} neurons left to match {n_chosen} chosen ones; "
             "choose or exclude fewer neurons"
         )
-    own = np.minimum(np.bincount(wanted, minlength=len(free)), free)
-    source, left = wanted.copy(), free - own
-    for b in range(len(free)):
-        for i in np.flatnonzero(wanted == b)[own[b] :]:
-            near = np.flatnonzero(left)
-            source[i] = near[np.abs(near - b).argmin()]
-            left[source[i]] -= 1
-    return source
 
 
 def _check_size(size: Float[np.ndarray, "layer neuron"]) -> None:
     if (bad := ~(np.isfinite(size) & (size >= 0))).any():
         layer, index = np.argwhere(bad)[0].tolist()
         raise ValueError(
-            f"activation sizes must be finite and >= 0, got {size[layer, index]} at "
+            f"sizes and strengths must be finite and >= 0, got {size[layer, index]} at "
             f"{Neuron(layer, index)}; take the absolute value before averaging"
         )

@@ -5,6 +5,7 @@ same on every machine. Time only decides how many finished groups are written to
 """
 
 import hashlib
+import itertools
 import math
 import shutil
 import time
@@ -71,11 +72,11 @@ def in_parts(
     run: Callable[[pd.DataFrame], pd.DataFrame],
     *,
     key: str,
-    size: int,
+    size: int | Sequence[int],
     folder: Path = FOLDER,
     clock: Callable[[], float] = time.monotonic,
 ) -> pd.DataFrame:
-    """Apply `run` to `items` in groups of `size`, keeping their tables until `done` is called.
+    """Apply `run` to `items` in groups, keeping their tables until `done` is called.
 
     Groups that an earlier run with the same key finished are read, not computed. A kill costs the
     group in flight and at most `KEPT_EVERY` seconds before it; an error or Ctrl-C costs the group
@@ -85,8 +86,9 @@ def in_parts(
         items: What to work on, one row per item; each group is a run of consecutive rows.
         run: Turns one group into one table.
         key: Names the work; see `key`.
-        size: Items per group, at least 1. Results can depend on it in their last digits, so choose
-            it once for all machines: so small that a group takes a slow one a few seconds.
+        size: Items per group, at least 1; or those of each group in turn. Results can depend on it
+            in their last digits, so choose it once for all machines: so small that a group takes a
+            slow one a few seconds.
         folder: Where tables are kept. It must lie outside the stage's outputs, because DVC deletes
             those before it runs the stage.
         clock: Tells the seconds.
@@ -96,16 +98,37 @@ def in_parts(
     """
     if items.empty:
         return run(items)
-    kept = _KeptGroups(parts_folder(key, folder=folder), size, clock)
+    kept = _KeptGroups(parts_folder(key, folder=folder), _label(size), clock)
     try:
         with progress.bar(_name(key), total=len(items), done=kept.n_items) as shown:
-            for start in range(kept.n_items, len(items), size):
-                group = items.iloc[start : start + size]
-                kept.add(run(group), n_items=len(group))
-                shown.update(len(group))
+            for start, end in itertools.pairwise(_edges(size, len(items))):
+                if start >= kept.n_found:
+                    kept.add(run(items.iloc[start:end]), n_items=end - start)
+                    shown.update(end - start)
     finally:
         kept.write()
     return pd.concat([read_table(file) for file in kept.files], ignore_index=True)
+
+
+def _edges(size: int | Sequence[int], n_items: int) -> list[int]:
+    """Return where groups begin and end.
+
+    Raises:
+        ValueError: the sizes given do not add up to the number of items.
+    """
+    if isinstance(size, int):
+        return [*range(0, n_items, size), n_items]
+    edges = list(itertools.accumulate(size, initial=0))
+    if edges[-1] != n_items:
+        raise ValueError(f"expected groups of {n_items} items in all, got {edges[-1]}")
+    return edges
+
+
+def _label(size: int | Sequence[int]) -> str:
+    """Return what tells the files of these groups from those of others."""
+    if isinstance(size, int):
+        return str(size)
+    return hashlib.sha256(repr(list(size)).encode()).hexdigest()[:8]
 
 
 class _KeptGroups:
@@ -114,18 +137,20 @@ class _KeptGroups:
     Attributes:
         files: The files, in the order of the items; each holds the tables of one group or more.
         n_items: Items in the files.
+        n_found: Items in the files that an earlier run left.
     """
 
-    def __init__(self, folder: Path, size: int, clock: Callable[[], float]) -> None:
-        """Find the files that an earlier run left of groups of the same size."""
-        self._folder, self._size, self._clock = folder, size, clock
+    def __init__(self, folder: Path, label: str, clock: Callable[[], float]) -> None:
+        """Find the files that an earlier run left of the same groups, which share a label."""
+        self._folder, self._label, self._clock = folder, label, clock
         self._waiting: list[pd.DataFrame] = []
         self._n_waiting = 0
         self._written = -math.inf  # so that the first group is written at once
         self.files: list[Path] = []
         self.n_items = 0
-        while found := sorted(folder.glob(f"{self.n_items:06d}-*-{size}.parquet")):
+        while found := sorted(folder.glob(f"{self.n_items:06d}-*-{label}.parquet")):
             self._count(found[0], int(found[0].stem.split("-")[1]))
+        self.n_found = self.n_items
 
     def add(self, table: pd.DataFrame, *, n_items: int) -> None:
         """Take the table of the next group, and write all that wait if it is time."""
@@ -138,7 +163,7 @@ class _KeptGroups:
         """Write the tables that wait to one file."""
         if not self._waiting:
             return
-        name = f"{self.n_items:06d}-{self._n_waiting}-{self._size}.parquet"
+        name = f"{self.n_items:06d}-{self._n_waiting}-{self._label}.parquet"
         write_table(self._folder / name, pd.concat(self._waiting, ignore_index=True))
         self._count(self._folder / name, self._n_waiting)
         self._waiting, self._n_waiting, self._written = [], 0, self._clock()

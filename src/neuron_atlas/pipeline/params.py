@@ -80,6 +80,18 @@ def load_languages(path: Path = PARAMS) -> tuple[str, ...]:
     return TypeAdapter(tuple[str, ...]).validate_python(tuple(languages))
 
 
+def load_seed(path: Path = PARAMS) -> int:
+    """Return the seed of `path`, from which every random draw of every stage follows.
+
+    Raises:
+        ValueError: `seed` is absent, or not a whole number from 0.
+    """
+    seed = read_yaml(path).get("seed")
+    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+        raise ValueError(f"{path}: seed must be a whole number from 0, such as 0, got {seed!r}")
+    return seed
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read a YAML file whose top level is a mapping, by the same rules as DVC.
 
