@@ -6,7 +6,7 @@ arm says, so all arms of a prompt share one forward pass over it.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -33,18 +33,27 @@ class Edits:
             of arm.
         kind: Which table of `value` each arm uses.
         scale: Share of its own value that an edited neuron keeps: 0 overwrites it, 2 doubles it.
+        gain: How far each arm goes from a neuron's own value to what it becomes: 1 all the way.
     """
 
     chosen: Bool[Tensor, "arm layer neuron"]
     value: Float[Tensor, "kind layer neuron"]
     kind: Int[Tensor, " arm"]
     scale: Float[Tensor, " kind"]
+    gain: Float[Tensor, " arm"]
 
     @property
     def layers(self) -> list[int]:
         """Layers that at least one arm edits."""
         touched: list[int] = self.chosen.any(2).any(0).nonzero().flatten().tolist()
         return touched
+
+    def some(self, arms: Sequence[int]) -> "Edits":
+        """Return some of the arms, in the given order."""
+        index = torch.tensor(list(arms), dtype=torch.long)
+        return replace(
+            self, chosen=self.chosen[index], kind=self.kind[index], gain=self.gain[index]
+        )
 
 
 def edits_of(
@@ -53,6 +62,7 @@ def edits_of(
     kind: Sequence[int] | None = None,
     *,
     scale: Sequence[float] | None = None,
+    gain: Sequence[float] | None = None,
 ) -> Edits:
     """Make one arm of each set of flat neuron indices (layer * n_neurons + index).
 
@@ -61,9 +71,11 @@ def edits_of(
         value: Tables of replacement values: zeros, means, means over other relations, ...
         kind: The table that each arm uses; by default the first.
         scale: Of each table, the share of its own value that an edited neuron keeps; by default 0.
+        gain: Of each arm, how far it goes: a neuron's change is multiplied by it; by default 1.
 
     Raises:
-        ValueError: an index or a kind is out of range, or a replacement value is not finite.
+        ValueError: an index or a kind is out of range, or a replacement value or a gain is not
+            finite.
     """
     kinds = list(kind) if kind is not None else [0] * len(sets)
     size = value[0].numel()
@@ -81,7 +93,22 @@ def edits_of(
     kept = torch.tensor(list(scale) if scale is not None else [0.0] * len(value))
     if len(kept) != len(value) or not torch.isfinite(kept).all():
         raise ValueError(f"expected {len(value)} finite scales, one per table, got {kept.tolist()}")
-    return Edits(chosen.view(len(sets), *value.shape[1:]), value, torch.tensor(kinds), kept)
+    far = torch.tensor(list(gain) if gain is not None else [1.0] * len(sets))
+    if len(far) != len(sets) or not torch.isfinite(far).all():
+        raise ValueError(f"expected {len(sets)} finite gains, one per arm, got {far.tolist()}")
+    return Edits(chosen.view(len(sets), *value.shape[1:]), value, torch.tensor(kinds), kept, far)
+
+
+def joined(parts: Sequence[Edits]) -> Edits:
+    """Return the arms of several edits one after another."""
+    first = np.cumsum([0, *(len(part.value) for part in parts)]).tolist()
+    return Edits(
+        chosen=torch.cat([part.chosen for part in parts]),
+        value=torch.cat([part.value for part in parts]),
+        kind=torch.cat([part.kind + n for part, n in zip(parts, first[:-1], strict=True)]),
+        scale=torch.cat([part.scale for part in parts]),
+        gain=torch.cat([part.gain for part in parts]),
+    )
 
 
 @dataclass(frozen=True)
@@ -143,6 +170,8 @@ def row_edits(lm: LanguageModel, edits: Edits, *, site: Site = "hidden") -> Inte
     kind = torch.cat([edits.kind, torch.zeros(1, dtype=torch.long)]).to(lm.device)
     value = edits.value.to(lm.device, lm.dtype)
     scale, scaled = edits.scale.to(lm.device, lm.dtype), bool(edits.scale.any())
+    gain = torch.cat([edits.gain, torch.ones(1)]).to(lm.device, lm.dtype)
+    partial = bool((edits.gain != 1).any())
     layers = edits.layers
     assert UNEDITED == -1
 
@@ -153,6 +182,8 @@ def row_edits(lm: LanguageModel, edits: Edits, *, site: Site = "hidden") -> Inte
                 new = value[0, layer] if len(value) == 1 else value[kind[arm], layer]
                 if scaled:
                     new = torch.addcmul(new, scale[kind[arm]][..., None], x)
+                if partial:
+                    new = torch.lerp(x, new.expand_as(x), gain[arm][..., None])
                 return torch.where(chosen[arm, layer], new, x)
 
             return run

@@ -2,7 +2,9 @@
 
 log P(answer) never exceeds log P of the answer's beginning, so a candidate whose beginning has lost
 already needs no more. The prompts run once; their keys and values are kept while the contenders'
-next tokens are asked, round by round.
+next tokens are asked, round by round. A round of few tokens costs as much as one of many, so the
+last contenders are scored to their ends together. A candidate that others continue stands for
+itself and none of them (`beginnings`): it is known once they are scored too.
 """
 
 from collections import Counter
@@ -18,6 +20,7 @@ from transformers import DynamicCache
 
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.model.tokens import Text
+from neuron_atlas.scoring.beginnings import beginnings, without_continuations
 from neuron_atlas.scoring.log_probability import (
     edge_log_probabilities,
     log_probabilities,
@@ -36,14 +39,17 @@ from neuron_atlas.scoring.trees import Ints, Query, answer_trees
 from neuron_atlas.scoring.vocabulary import token_logits
 
 Right = Bool[np.ndarray, "_"]
+FEW = 64  # tokens that are run together rather than in rounds
+SPARE = 4  # candidates that are run with them: the next to contend once some have lost
 
 
 class Contenders(NamedTuple):
     """The candidates of one prompt.
 
     Attributes:
-        values: Log-probability of each candidate, nats; an upper bound of it where not `complete`.
-        complete: Whether all tokens of the candidate were scored.
+        values: Log-probability of each candidate and none that continues it, nats; an upper bound
+            of it where not `complete`. From an encoder, of each candidate.
+        complete: Whether all tokens of the candidate and of those that continue it were scored.
     """
 
     values: Float[np.ndarray, " candidate"]
@@ -76,7 +82,11 @@ def score_contenders(
     """
     if lm.architecture.encoder or exact is None:
         every = log_probabilities(lm, queries, n_tokens=n_tokens, sequence=sequence)
-        return [Contenders(v[0], np.ones(len(v[0]), dtype=np.bool_)) for v in every]
+        alone = [
+            v[0] if lm.architecture.encoder else without_continuations(v[0], q.answers)
+            for v, q in zip(every, queries, strict=True)
+        ]
+        return [Contenders(v, np.ones(len(v), dtype=np.bool_)) for v in alone]
     states = [_State(q.answers, ok, exact) for q, ok in zip(queries, right, strict=True)]
     begun = [Query(q.prompt, tuple((a[0],) for a in q.answers)) for q in queries]
     laid_out = [tree for q in begun for tree in answer_trees(lm, q)]
@@ -85,7 +95,7 @@ def score_contenders(
     rows = share_prefixes(parts, shareable=True, everywhere=False, target=sequence)
     for batch in batches(list(rows), n_tokens=n_tokens):
         _score(lm, batch, states)
-    return [Contenders(s.values, s.complete) for s in states]
+    return [Contenders(s.alone, s.settled) for s in states]
 
 
 def _score(lm: LanguageModel, batch: Sequence[Row], states: Sequence["_State"]) -> None:
@@ -104,7 +114,7 @@ def _score(lm: LanguageModel, batch: Sequence[Row], states: Sequence["_State"]) 
     for prompt, values in zip(prompts, _split(first, begun), strict=True):
         prompt.state.refine((), values)
     while wanted := [(p, b) for p in prompts for b in p.state.wanted()]:
-        _refine(lm, wanted, cache, n_rows=len(batch))
+        _refine(lm, _to_the_end_if_few(wanted), cache, n_rows=len(batch))
 
 
 class _Prompt(NamedTuple):
@@ -119,6 +129,18 @@ class _Prompt(NamedTuple):
     places: dict[Text, Ints]
 
 
+def _to_the_end_if_few(wanted: Sequence[tuple[_Prompt, Text]]) -> Sequence[tuple[_Prompt, Text]]:
+    """Return all that contenders and `SPARE` more have left, if it is few tokens; else `wanted`."""
+    prompts = {id(p): p for p, _ in wanted}.values()
+    left = [
+        (p, longer)
+        for p in prompts
+        for beginning in p.state.wanted(spare=SPARE)
+        for longer in p.state.longer(beginning)
+    ]
+    return left if len(left) <= FEW else wanted
+
+
 class _State:
     """What is known of one prompt's candidates: how many of their tokens, and the sum of these."""
 
@@ -127,16 +149,38 @@ class _State:
         self._length = np.array([len(a) for a in answers])
         self._depth = np.zeros(len(answers), dtype=np.int64)
         self.values: Float[np.ndarray, " candidate"] = np.zeros(len(answers))
+        self._pairs = np.array(beginnings(answers), dtype=np.int64).reshape(-1, 2)
 
     @property
     def complete(self) -> Bool[np.ndarray, " candidate"]:
         """Whether all of a candidate's tokens are scored."""
         return np.asarray(self._depth == self._length)
 
-    def wanted(self) -> list[Text]:
-        """Return the beginnings after which a contender's next token is to be asked."""
-        contends = self.values >= self.values[self._right].max()
-        contends[np.argsort(-self.values, kind="stable")[: self._exact]] = True
+    @property
+    def alone(self) -> Float[np.ndarray, " candidate"]:
+        """Of each candidate and none that continues it, the log-probability or its upper bound."""
+        return without_continuations(self.values, self._answers, self.complete)
+
+    @property
+    def settled(self) -> Bool[np.ndarray, " candidate"]:
+        """Whether a candidate is complete, and with it those that continue it."""
+        settled, (short, long) = self.complete.copy(), self._pairs.T
+        settled[short[~self.complete[long]]] = False
+        return settled
+
+    def wanted(self, *, spare: int = 0) -> list[Text]:
+        """Return the beginnings after which a contender's next token is to be asked.
+
+        With `spare`, so many more candidates are contenders if there are any at all.
+        """
+        alone = self.alone
+        contends = alone >= alone[self._right].max()
+        order = np.argsort(-alone, kind="stable")
+        contends[order[: self._exact]] = True
+        short, long = self._pairs.T
+        contends[long[contends[short]]] = True  # to know what is left of the shorter one
+        if (contends & ~self.complete).any():
+            contends[order[: int(contends.sum()) + spare]] = True
         places = np.flatnonzero(contends & ~self.complete).tolist()
         return list(dict.fromkeys(self._answers[i][: self._depth[i]] for i in places))
 
@@ -144,6 +188,11 @@ class _State:
         """Return the tokens that candidates have next after a beginning, each once."""
         n = len(beginning)
         return list(dict.fromkeys(self._answers[i][n] for i in self._after(beginning)))
+
+    def longer(self, beginning: Text) -> list[Text]:
+        """Return a beginning and all that go on from it, each after those that it goes on from."""
+        n, after = len(beginning), [self._answers[i] for i in self._after(beginning)]
+        return list(dict.fromkeys(a[:end] for a in after for end in range(n, len(a))))
 
     def refine(self, beginning: Text, values: Float[np.ndarray, " token"]) -> None:
         """Take the log-probabilities of the tokens that follow a beginning."""
@@ -154,11 +203,7 @@ class _State:
 
     def _after(self, beginning: Text) -> list[int]:
         n = len(beginning)
-        return [
-            i
-            for i, a in enumerate(self._answers)
-            if self._depth[i] == n < len(a) and a[:n] == beginning
-        ]
+        return [i for i, a in enumerate(self._answers) if n < len(a) and a[:n] == beginning]
 
 
 def _refine(
@@ -170,7 +215,8 @@ def _refine(
 ) -> None:
     """Run the last tokens of the wanted beginnings, ask what follows them, and enter it.
 
-    What stands before these tokens was run in earlier rounds and is in the cache.
+    What stands before these tokens was run in earlier rounds and is in the cache, or it is itself
+    wanted and comes before them.
     """
     n_before, column = cache.get_seq_length(), _columns([p.row for p, _ in wanted])
     width = max(column) + 1

@@ -9,42 +9,29 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from neuron_atlas.facts import roles
+
 KEY = ["language", "measured", "template"]
 
 
-def known_prompts(recalled: pd.DataFrame) -> pd.DataFrame:
-    """Return the prompts of the facts that the model knows, all paraphrases of each.
+def answered_prompts(recalled: pd.DataFrame) -> pd.DataFrame:
+    """Return all paraphrases of the facts that were answered right in at least one.
 
     Raises:
-        ValueError: the model knows no fact.
+        ValueError: no prompt was answered right.
     """
-    known = recalled[recalled["known"]].reset_index(drop=True)
-    if known.empty:
+    right = recalled.groupby("fact")["correct"].transform("any")
+    found = recalled[right].reset_index(drop=True)
+    if found.empty:
         raise ValueError(
-            f"the model knows none of {recalled['fact'].nunique()} facts; nothing to extract. "
+            f"none of {recalled['fact'].nunique()} facts is answered right; nothing to record. "
             "See the recall table; try recall.shots, other relations or another model"
         )
-    return known
-
-
-def held_out(recalled: pd.DataFrame, *, max_facts: int, seed: int) -> pd.DataFrame:
-    """Choose the facts to measure: known, held-out, at most `max_facts` per relation.
-
-    Each comes in one of the paraphrases that were answered right; which one rotates over facts.
-    """
-    usable = recalled[recalled["known"] & recalled["correct"] & (recalled["split"] == "held_out")]
-    chosen: list[pd.DataFrame] = []
-    for _relation, rows in usable.groupby("relation", sort=True):
-        facts = np.random.default_rng(seed).permutation(np.sort(rows["fact"].unique()))
-        for i, fact in enumerate(facts[:max_facts]):
-            ways = rows[rows["fact"] == fact].sort_values("template")
-            chosen.append(ways.iloc[[i % len(ways)]])
-    picked: pd.DataFrame = pd.concat([usable.iloc[:0], *chosen], ignore_index=True)
-    return picked
+    return found
 
 
 def first_known(recalled: pd.DataFrame, *, max_facts: int | None) -> pd.DataFrame:
-    """Return all paraphrases of the first known facts, at most `max_facts` per relation.
+    """Return the first known facts in all selecting templates, at most `max_facts` per relation.
 
     The order is that of all asked facts, known or not, alternating between the halves of the
     subjects: the same in every language, so that the languages' facts are mostly the same ones.
@@ -64,14 +51,14 @@ def first_known(recalled: pd.DataFrame, *, max_facts: int | None) -> pd.DataFram
         )
     first = known if max_facts is None else known.groupby("relation").head(max_facts)
     number = pd.Series(np.arange(len(first)), index=first["fact"])
-    kept = recalled[recalled["fact"].isin(number.index)]
+    kept = recalled[roles.selecting_templates(recalled) & recalled["fact"].isin(number.index)]
     order = kept.assign(number=kept["fact"].map(number)).sort_values(["number", "template"])
     order = order.assign(checked=~order.duplicated("fact"))
     return order.drop(columns="number").reset_index(drop=True)
 
 
 def measured_prompts(recalled: pd.DataFrame, facts: Sequence[str]) -> pd.DataFrame:
-    """Return one prompt per fact: a paraphrase that was answered right, rotating over the facts.
+    """Return one prompt per fact: a selecting template answered right, rotating over the facts.
 
     Wrong answers are left out: what the model does not know cannot be found in it. Which ones are
     right is known before anything is changed, so the choice does not depend on an effect.
@@ -83,7 +70,8 @@ def measured_prompts(recalled: pd.DataFrame, facts: Sequence[str]) -> pd.DataFra
     Returns:
         Rows of `recalled` in the order of `facts`; a fact without a right answer is left out.
     """
-    right = recalled[recalled["correct"] & recalled["fact"].isin(list(facts))]
+    usable = recalled["correct"] & roles.selecting_templates(recalled)
+    right = recalled[usable & recalled["fact"].isin(list(facts))]
     ways = dict(list(right.sort_values("template").groupby("fact")))
     chosen = [ways[f].iloc[[i % len(ways[f])]] for i, f in enumerate(facts) if f in ways]
     return pd.concat([recalled.iloc[:0], *chosen], ignore_index=True)
@@ -113,7 +101,9 @@ def other_paraphrases(scores: pd.DataFrame, prompts: pd.DataFrame) -> pd.DataFra
     return scores[~shown | single]
 
 
-def unrelated(prompts: pd.DataFrame, fact: Mapping[str, Any], *, n: int, seed: int) -> list[str]:
+def unrelated(
+    prompts: pd.DataFrame, fact: Mapping[str, Any], *, n: int, rng: np.random.Generator
+) -> list[str]:
     """Draw at most `n` facts of other relations, with another subject and no answer in common.
 
     Chen et al. 2024 (arXiv 2308.13198, section 4.2) take any other facts; those of the same
@@ -123,7 +113,7 @@ def unrelated(prompts: pd.DataFrame, fact: Mapping[str, Any], *, n: int, seed: i
         prompts: The facts to draw from: `fact`, `relation`, `subject`, `objects`.
         fact: The fact they must not be related to.
         n: How many.
-        seed: Of the draw; with the fact's name it fixes the draw.
+        rng: Source of the draw.
 
     Raises:
         ValueError: there is no such fact.
@@ -136,5 +126,4 @@ def unrelated(prompts: pd.DataFrame, fact: Mapping[str, Any], *, n: int, seed: i
             f"fact {fact['fact']!r}: no known fact of another relation, subject and answer to "
             "compare it with; add relations or raise attributions.max_facts"
         )
-    rng = np.random.default_rng([seed, *str(fact["fact"]).encode()])
     return [free[i] for i in rng.permutation(len(free))[:n].tolist()]

@@ -71,6 +71,27 @@ def _largest(head: Head, hidden: Tensor) -> Float[Tensor, " row"]:
     return torch.stack(found).amax(0).to(hidden.dtype)
 
 
+def most_probable(head: Head, hidden: Float[Tensor, "row d_model"]) -> Int[Tensor, " row"]:
+    """Return the token with the largest logit of each row, the first of equals.
+
+    Logits are as precise as the model, so in bfloat16 near-equal ones may be equal.
+    """
+    return torch.cat([_most_probable(head, rows) for rows in torch.split(hidden, N_ROWS)])
+
+
+def _most_probable(head: Head, hidden: Tensor) -> Tensor:
+    best = torch.full((len(hidden),), -torch.inf, device=hidden.device)
+    token = torch.zeros(len(hidden), dtype=torch.long, device=hidden.device)
+    for part, logits in _parts(head, hidden, hidden.new_zeros(len(hidden))):
+        value, place = logits.max(1)
+        better = value > best
+        best, token = (
+            torch.where(better, value, best),
+            torch.where(better, place + part.start, token),
+        )
+    return token
+
+
 def log_probability(
     head: Head,
     hidden: Float[Tensor, "row d_model"],
