@@ -189,6 +189,8 @@ def prompt_table() -> pd.DataFrame:
             "relation": ["r", "r", "q", "q"],
             "subject": ["1", "2", "1", "2"],
             "split": "held_out",
+            "answer_split": "held_out",
+            "template_role": "select",
             "template": [0, 1, 0, 1],
             "correct": [True, True, False, True],
             "known": [True, True, False, True],
@@ -292,11 +294,11 @@ def test_a_failed_extraction_leaves_no_result(tmp_path: Path) -> None:
     assert not out.parent.exists()
 
 
-def test_only_known_facts_are_extracted() -> None:
+def test_only_facts_that_are_answered_right_are_recorded() -> None:
     table = prompt_table()
-    assert prompt_choice.known_prompts(table)["fact"].tolist() == ["r:1", "r:2", "q:2"]
-    with pytest.raises(ValueError, match="the model knows none of 4 facts"):
-        prompt_choice.known_prompts(table.assign(known=False))
+    assert prompt_choice.answered_prompts(table)["fact"].tolist() == ["r:1", "r:2", "q:2"]
+    with pytest.raises(ValueError, match="none of 4 facts is answered right"):
+        prompt_choice.answered_prompts(table.assign(correct=False))
 
 
 def test_an_index_without_its_columns_is_an_error(tmp_path: Path) -> None:

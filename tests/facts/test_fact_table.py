@@ -23,6 +23,7 @@ PARIS = fact_table.Fact(
     candidates=("paris", "rome"),
     candidate_labels=("Paris", "Rome"),
     split="held_out",
+    answer_split="held_out",
 )
 ROME = replace(
     PARIS, subject="IT", subject_label="Italy", objects=("rome",), object_labels=("Rome",)
@@ -88,6 +89,8 @@ def test_a_relation_without_templates_is_named() -> None:
         ("subject_label", " ", "subject_label must be text"),
         ("subject_start", 3, "expected the subject 'France'"),
         ("split", "test", "split must be one of"),
+        ("answer_split", "test", "answer_split must be one of"),
+        ("template_role", "test,", "template_role must be one of"),
         ("separator", "  ", "separator must be"),
         ("candidates", ["rome", "oslo"], "not among the candidates"),
         ("candidates", ["paris"], "must align"),
@@ -106,6 +109,14 @@ def test_a_broken_row_is_refused(
 def test_a_fact_written_twice_is_refused(table: pd.DataFrame) -> None:
     with pytest.raises(ValueError, match="'capital:FR', template 0 comes twice"):
         fact_table.validate(pd.concat([table, table.head(1)]), "x")
+
+
+def test_an_answer_on_both_sides_is_refused() -> None:
+    same = replace(PARIS, subject="MC", subject_label="Monaco")
+    fact_table.build([PARIS, same], TEMPLATES, separator=" ")
+    torn = replace(same, answer_split="identification")
+    with pytest.raises(ValueError, match=r"relation 'capital': answers of one side .*\['paris'\]"):
+        fact_table.build([PARIS, torn], TEMPLATES, separator=" ")
 
 
 def test_missing_columns_and_empty_tables_are_refused(table: pd.DataFrame) -> None:

@@ -100,9 +100,9 @@ def prepared(
     section = read_yaml(ROOT / "params.yaml")["facts"] | {
         "templates": str(ROOT / "src/neuron_atlas/templates"),
         "max_majority_share": 1.0,
-        "seed": 0,
     }
-    content = {"languages": {code: {} for code in languages}, "recall": {"shots": 2}}
+    content = {"languages": {code: {} for code in languages}, "seed": 0}
+    content |= {"recall": {"shots": 2}}
     content |= {"facts": section | changes}
     YAML(typ="safe").dump(content, root / "params.yaml")
     store.write_json(root / "model/provenance.json", {"architecture": {"encoder": encoder}})

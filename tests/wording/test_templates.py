@@ -51,6 +51,24 @@ def test_hardly_a_prompt_is_the_same_in_two_languages() -> None:
         assert len(texts[one] & texts[two]) <= 0.1 * len(texts[one]), (one, two)  # "Capital:"
 
 
+def test_templates_of_one_number_end_alike_in_each_language() -> None:
+    assert templates.unlike_endings() == []
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"), [("The domain of {subject} is .", "mark"), ("Domain of {subject}:", "colon")]
+)
+def test_an_ending_that_gives_the_relation_away_is_named(
+    tmp_path: Path, text: str, kind: str
+) -> None:
+    content = {"capital": GOOD, "continent": GOOD, "domain": [GOOD[0], text, GOOD[2]]}
+    write(tmp_path, GOOD, templates=content)
+    (found,) = templates.unlike_endings(tmp_path)
+    assert found.startswith(f"{tmp_path / 'en.yaml'}: domain, paraphrase 2: ends in a {kind}, but")
+    write(tmp_path, GOOD, templates=content | {"domain": GOOD})
+    assert templates.unlike_endings(tmp_path) == []
+
+
 def test_a_good_file_loads(tmp_path: Path) -> None:
     write(tmp_path, GOOD)
     assert templates.load("en", tmp_path).templates == {"capital": tuple(GOOD)}

@@ -17,7 +17,16 @@ from torch import Tensor
 from neuron_atlas.pipeline import store
 
 INDEX, META = "index.parquet", "meta.json"
-INDEX_COLUMNS = ["fact", "relation", "subject", "split", "template", "correct"]
+INDEX_COLUMNS = [
+    "fact",
+    "relation",
+    "subject",
+    "split",
+    "answer_split",
+    "template",
+    "template_role",
+    "correct",
+]
 
 
 def read_index(folder: Path) -> pd.DataFrame:

@@ -9,7 +9,8 @@ from neuron_atlas.builtin_facts.choice import REFERENCE, KeptFacts, keep_facts, 
 from neuron_atlas.builtin_facts.relations import DEFAULT, check
 from neuron_atlas.builtin_facts.world import RELATIONS, Relation
 from neuron_atlas.facts import fact_table
-from neuron_atlas.facts.splits import SPLITS, Split, split_subjects
+from neuron_atlas.facts.answer_sides import Deal, deal
+from neuron_atlas.facts.split_counts import count_splits
 from neuron_atlas.sources.limits import Limits
 from neuron_atlas.sources.raw import Origin
 from neuron_atlas.sources.settings import Facts
@@ -31,35 +32,38 @@ def build(
         ValueError: a relation is unknown, or CLDR lacks `language` or one of the labels in it.
     """
     chosen = {r.name: keep_facts(r, limits) for r in check(relations)}
-    splits = _split(chosen, development_share=development_share, seed=seed)
-    found = {r: _facts(RELATIONS[r], s, language, splits) for r, s in chosen.items()}
+    dealt = _deal(chosen, development_share=development_share, seed=seed)
+    found = {
+        r: _facts(RELATIONS[r], s, language, dealt[RELATIONS[r].subject]) for r, s in chosen.items()
+    }
     report = {r: _report(chosen[r], found[r]) for r in chosen}
     return [fact for rows in found.values() for fact in rows], report
 
 
-def _split(
+def _deal(
     chosen: Mapping[str, KeptFacts], *, development_share: float, seed: int
-) -> dict[tuple[str, str], Split]:
-    """Return the split of each (domain, subject), which holds in all relations."""
-    found: dict[tuple[str, str], Split] = {}
-    for domain in sorted({RELATIONS[name].subject for name in chosen}):
-        subjects = {
-            name: [t.subject for t in kept.triples]
-            for name, kept in chosen.items()
-            if RELATIONS[name].subject == domain
-        }
-        dealt = split_subjects(
-            subjects, domain=domain, development_share=development_share, seed=seed
+) -> dict[str, Deal]:
+    """Return by domain the splits of its subjects, which hold in all relations and languages."""
+    return {
+        domain: deal(
+            {
+                name: {t.subject: t.objects for t in kept.triples}
+                for name, kept in chosen.items()
+                if RELATIONS[name].subject == domain
+            },
+            domain=domain,
+            development_share=development_share,
+            seed=seed,
         )
-        found |= {(domain, subject): split for subject, split in dealt.items()}
-    return found
+        for domain in sorted({RELATIONS[name].subject for name in chosen})
+    }
 
 
 def _facts(
     relation: Relation,
     kept: KeptFacts,
     language: str,
-    splits: Mapping[tuple[str, str], Split],
+    dealt: Deal,
 ) -> list[fact_table.Fact]:
     labels = dict(
         zip(
@@ -78,7 +82,8 @@ def _facts(
             object_labels=tuple(labels[o] for o in triple.objects),
             candidates=kept.candidates,
             candidate_labels=tuple(labels.values()),
-            split=splits[relation.subject, triple.subject],
+            split=dealt.splits[triple.subject],
+            answer_split=dealt.answer_split(relation.name, triple.objects),
         )
         for triple, subject in zip(kept.triples, subjects, strict=True)
     ]
@@ -104,7 +109,7 @@ def _report(kept: KeptFacts, rows: Sequence[fact_table.Fact]) -> dict[str, Any]:
         "n_facts": len(rows),
         "n_candidates": len(kept.candidates),
         "dropped": dict(kept.dropped),
-        "n_split": {split: sum(f.split == split for f in rows) for split in SPLITS},
+        **count_splits(rows),
         "majority_share": max(every.values(), default=0) / max(1, len(rows)),
         "majority_baseline": max(tested.values(), default=0) / max(1, tested.total()),
     }
@@ -120,12 +125,15 @@ def origin() -> Origin:
     )
 
 
-def make(facts: Facts, languages: Sequence[str]) -> Iterator[tuple[str, LanguageFacts]]:
+def make(
+    facts: Facts, languages: Sequence[str], *, seed: int
+) -> Iterator[tuple[str, LanguageFacts]]:
     """Yield each language's facts.
 
     Args:
         facts: Which relations (None takes `DEFAULT`), how many facts and templates.
         languages: Codes that have templates.
+        seed: The seed.
 
     Raises:
         ValueError: a language or relation is unknown, or has too few templates.
@@ -139,7 +147,7 @@ def make(facts: Facts, languages: Sequence[str]) -> Iterator[tuple[str, Language
             names,
             limits=facts,
             development_share=facts.development_share,
-            seed=facts.seed,
+            seed=seed,
         )
         table = fact_table.build(found, texts.first(facts.paraphrases), separator=texts.separator)
         used = {name: {**n_used, **counts[name]} for name in names}

@@ -8,6 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from neuron_atlas.facts.answer_sides import ANSWER_SPLITS, SIDES, AnswerSplit
+from neuron_atlas.facts.roles import TEMPLATE_ROLES, template_role
 from neuron_atlas.facts.splits import SPLITS, Split
 from neuron_atlas.pipeline import store
 from neuron_atlas.pipeline.slots import OBJECT, SUBJECT
@@ -15,8 +17,9 @@ from neuron_atlas.pipeline.slots import OBJECT, SUBJECT
 COLUMNS = (
     "fact", "relation", "subject", "subject_label", "objects", "object_labels", "answer",
     "template", "prompt", "separator", "subject_start", "subject_end", "candidates",
-    "candidate_labels", "split",
+    "candidate_labels", "split", "answer_split", "template_role",
 )  # fmt: skip
+CHOICES = {"split": SPLITS, "answer_split": ANSWER_SPLITS, "template_role": TEMPLATE_ROLES}
 LISTS = ("objects", "object_labels", "candidates", "candidate_labels")
 OPENING = tuple("+.«„“‘「『（([\"'")  # an answer follows these without a space
 
@@ -36,6 +39,7 @@ class Fact:
     candidates: tuple[str, ...]
     candidate_labels: tuple[str, ...]
     split: Split
+    answer_split: AnswerSplit
 
     @property
     def id(self) -> str:
@@ -67,9 +71,9 @@ def build(
     if missing:
         raise ValueError(f"no templates for the relations {missing}; there are {sorted(templates)}")
     rows = [
-        _row(fact, number, template, separator)
+        _row(fact, number, templates[fact.relation], separator)
         for fact in facts
-        for number, template in enumerate(templates[fact.relation])
+        for number in range(len(templates[fact.relation]))
     ]
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     for column in LISTS:
@@ -83,8 +87,8 @@ def _listed(values: pd.Series) -> list[list[str]]:
     return [known.setdefault(id(value), list(value)) for value in values]
 
 
-def _row(fact: Fact, number: int, template: str, separator: str) -> dict[str, object]:
-    text, gap = _asked(template, separator)
+def _row(fact: Fact, number: int, templates: Sequence[str], separator: str) -> dict[str, object]:
+    text, gap = _asked(templates[number], separator)
     start = text.index(SUBJECT)
     return {
         "fact": fact.id,
@@ -102,6 +106,8 @@ def _row(fact: Fact, number: int, template: str, separator: str) -> dict[str, ob
         "candidates": fact.candidates,
         "candidate_labels": fact.candidate_labels,
         "split": fact.split,
+        "answer_split": fact.answer_split,
+        "template_role": template_role(number, len(templates)),
     }
 
 
@@ -150,7 +156,30 @@ def validate(table: pd.DataFrame, where: str | Path) -> pd.DataFrame:
             raise ValueError(
                 f"{where}: fact {record['fact']!r}, template {record['template']}: {problem}"
             )
+    _require_sides(table, where)
     return table
+
+
+def _require_sides(table: pd.DataFrame, where: str | Path) -> None:
+    """Require the facts of the two sides to share no answer of their relation.
+
+    Raises:
+        ValueError: they do; the message names the relation and the answers.
+    """
+    for relation, rows in table.drop_duplicates("fact").groupby("relation", sort=False):
+        one, two = (
+            {
+                thing
+                for things in rows.loc[rows["answer_split"] == side, "objects"]
+                for thing in things
+            }
+            for side in SIDES
+        )
+        if one & two:
+            raise ValueError(
+                f"{where}: relation {relation!r}: answers of one side must not be of the other, "
+                f"but {sorted(one & two)} are of facts with answer_split of either"
+            )
 
 
 def read_facts(path: Path) -> pd.DataFrame:
@@ -186,8 +215,9 @@ def _texts(row: Mapping[str, Any]) -> str | None:
         return f"the answer must have one place in the prompt, got {row['prompt']!r}"
     if row["separator"] not in ("", " "):
         return f"separator must be '' or ' ', got {row['separator']!r}"
-    if row["split"] not in SPLITS:
-        return f"split must be one of {SPLITS}, got {row['split']!r}"
+    for column, known in CHOICES.items():
+        if row[column] not in known:
+            return f"{column} must be one of {known}, got {row[column]!r}"
     return None
 
 

@@ -7,9 +7,11 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
-from neuron_atlas.facts.fact_table import solved as solved_prompts
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.pipeline.store import records
+from neuron_atlas.pipeline.streams import stream
+from neuron_atlas.recall.demonstrations import put_before
+from neuron_atlas.scoring.beginnings import beginnings
 from neuron_atlas.scoring.candidates import CandidateTokens
 from neuron_atlas.scoring.contenders import score_contenders
 from neuron_atlas.scoring.trees import query
@@ -69,58 +71,29 @@ def judge(
 
 
 def with_demonstrations(facts: pd.DataFrame, *, shots: int, seed: int) -> pd.DataFrame:
-    """Put `shots` solved development facts of the same relation and template before each prompt.
+    """Return the evaluated facts, each prompt after `shots` solved development facts.
 
-    Development subjects are never evaluated, so no evaluated answer is shown. The two halves of the
-    subjects see different demonstrations, so a result that holds on both is not due to them. Where
-    a relation has fewer than 2 * `shots` development facts, both halves see the same ones.
+    The two halves of the subjects see different demonstrations where a relation has enough
+    development facts, so a result that holds on both is not due to them; see `put_before`.
 
     Returns:
-        The evaluated facts (identification and held-out) by relation and template, so that prompts
-        that begin alike are neighbours; prompts and subject spans moved by the demonstrations.
+        The identification and held-out facts by relation, template and half, with `context`
+        ("none") and `answer_shown`, whether a demonstration shows a right answer.
 
     Raises:
         ValueError: a relation has fewer development facts than `shots`.
     """
     evaluated = facts[facts["split"] != "development"]
-    evaluated = evaluated.sort_values(
-        ["relation", "template", "split"], kind="stable", ignore_index=True
-    )
+    order = ["relation", "template", "split"]
+    evaluated = evaluated.sort_values(order, kind="stable", ignore_index=True)
+    evaluated = evaluated.assign(context="none", answer_shown=False)
     if shots == 0:
         return evaluated
-    solved = facts[facts["split"] == "development"]
-    contexts = {
-        key: _context(solved, key, shots=shots, seed=seed)
-        for key in sorted(set(context_keys(evaluated)))
-    }
-    context = pd.Series(
-        [contexts[key] for key in context_keys(evaluated)], index=evaluated.index, dtype=object
-    )
-    return evaluated.assign(
-        prompt=context + evaluated["prompt"],
-        subject_start=evaluated["subject_start"] + context.str.len(),
-        subject_end=evaluated["subject_end"] + context.str.len(),
-    )
-
-
-def context_keys(facts: pd.DataFrame) -> list[tuple[str, int, str]]:
-    """Return what each row's demonstrations depend on: relation, template and half."""
-    return list(zip(facts["relation"], facts["template"], facts["split"], strict=True))
-
-
-def _context(solved: pd.DataFrame, key: tuple[str, int, str], *, shots: int, seed: int) -> str:
-    relation, template, split = key
-    pool = solved[(solved["relation"] == relation) & (solved["template"] == template)]
-    if len(pool) < shots:
-        raise ValueError(
-            f"recall.shots is {shots}, but relation {relation!r} has only {len(pool)} development "
-            "facts; lower recall.shots or raise facts.development_share"
-        )
-    order = np.random.default_rng([seed, template]).permutation(len(pool))
-    first = shots if split == "held_out" and len(pool) >= 2 * shots else 0
-    lines = pool.iloc[order[first : first + shots]]
-    texts = solved_prompts(lines["prompt"], lines["separator"], lines["answer"])
-    return "".join(f"{text}\n" for text in texts)
+    shown = [
+        put_before(rows, facts, shots=shots, turn=(int(half == "held_out"), 2), seed=seed)
+        for half, rows in evaluated.groupby("split", sort=True)
+    ]
+    return pd.concat(shown).sort_index().drop(columns="demonstrations")
 
 
 def score(lm: LanguageModel, facts: pd.DataFrame, *, exact: int | None = None) -> pd.DataFrame:
@@ -132,8 +105,9 @@ def score(lm: LanguageModel, facts: pd.DataFrame, *, exact: int | None = None) -
         exact: As in `contenders.score_contenders`.
 
     Returns:
-        `facts` with `log_probabilities` (of the candidates, nats; an upper bound where not
-        `complete`), `complete`, `log_probability`, `rank`, `predicted` (a candidate's id) and
+        `facts` with `log_probabilities` (of the candidates as in `contenders.Contenders`, nats; an
+        upper bound where not `complete`), `complete`, `n_beginnings` (pairs of a candidate and the
+        next one that continues it), `log_probability`, `rank`, `predicted` (a candidate's id) and
         `correct`.
     """
     tokens, rows = CandidateTokens(lm), records(facts)
@@ -147,6 +121,7 @@ def score(lm: LanguageModel, facts: pd.DataFrame, *, exact: int | None = None) -
     lists: dict[str, Any] = {
         "log_probabilities": [one.values.astype(np.float32) for one in found],
         "complete": [one.complete for one in found],
+        "n_beginnings": [len(beginnings(one.answers)) for one in asked],
     }
     return facts.assign(
         **lists,
@@ -171,7 +146,7 @@ def with_reference(
     It measures what the stored precision costs. A `reference` of None says that the scores are
     float32's own.
     """
-    chosen = np.random.default_rng(seed).permutation(len(scored))[:n]
+    chosen = stream(seed, "recall", "reference").permutation(len(scored))[:n]
     some = scored.iloc[np.sort(chosen)]
     exact = some if reference is None else score(reference, some, exact=1)
     return scored.assign(reference=exact["log_probability"].reindex(scored.index))

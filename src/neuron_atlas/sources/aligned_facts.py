@@ -8,8 +8,9 @@ from typing import Any
 
 import pandas as pd
 
+from neuron_atlas.facts.answer_sides import Deal, deal
 from neuron_atlas.facts.fact_table import Fact
-from neuron_atlas.facts.splits import SPLITS, Split, split_subjects
+from neuron_atlas.facts.split_counts import count_splits
 from neuron_atlas.sources.alignment import Aligned
 from neuron_atlas.sources.limits import Triple, candidates_of, restrict, within_limits
 from neuron_atlas.sources.settings import FactPlan
@@ -40,7 +41,7 @@ class FactSets:
     counts: Mapping[str, Mapping[str, Any]]
 
 
-def build(aligned: Aligned, plan: FactPlan, *, shots: int) -> FactSets:
+def build(aligned: Aligned, plan: FactPlan, *, shots: int, seed: int) -> FactSets:
     """Keep the facts that the limits allow, the same in every language that has them.
 
     A fact is a relation and a subject with all its objects. An object counts as right if any
@@ -52,23 +53,27 @@ def build(aligned: Aligned, plan: FactPlan, *, shots: int) -> FactSets:
         aligned: The triples that enough languages have.
         plan: How many are kept.
         shots: Development facts that a relation needs in a language, for demonstrations.
+        seed: The seed.
 
     Raises:
         ValueError: no relation has enough facts.
     """
-    kept = facts_to_keep(aligned.tables, plan)
+    kept = facts_to_keep(aligned.tables, plan, seed=seed)
     used = {name: one for name, one in kept.items() if len(one.triples) >= plan.min_per_relation}
     subjects = {name: [t.subject for t in one.triples] for name, one in used.items()}
-    splits = split_subjects(
-        subjects, domain="subject", development_share=plan.development_share, seed=plan.seed
-    )
     truths = _truths(aligned.read.values(), subjects)
+    dealt = deal(
+        {name: _answers_of(name, one, truths) for name, one in used.items()},
+        domain="subject",
+        development_share=plan.development_share,
+        seed=seed,
+    )
     facts, counts = {}, {}
     for code, table in aligned.tables.items():
         found, unanswered = {}, {}
         for name, one in used.items():
             labels = labels_of(table, aligned.read[code], name)
-            found[name] = _facts(name, one, labels, truths, splits)
+            found[name] = _facts(name, one, labels, truths, dealt)
             here = sum(t.subject in labels.triples for t in one.triples)
             unanswered[name] = here - len(found[name])
         large = {name: rows for name, rows in found.items() if _is_enough(rows, plan, shots=shots)}
@@ -82,7 +87,9 @@ def build(aligned: Aligned, plan: FactPlan, *, shots: int) -> FactSets:
     return FactSets(facts, counts)
 
 
-def facts_to_keep(tables: Mapping[str, pd.DataFrame], plan: FactPlan) -> dict[str, KeptRelation]:
+def facts_to_keep(
+    tables: Mapping[str, pd.DataFrame], plan: FactPlan, *, seed: int
+) -> dict[str, KeptRelation]:
     """Return the facts to keep by relation, drawn in the order of a hash of relation and subject.
 
     Raises:
@@ -92,7 +99,7 @@ def facts_to_keep(tables: Mapping[str, pd.DataFrame], plan: FactPlan) -> dict[st
     every = pd.concat([t[columns] for t in tables.values()], ignore_index=True).drop_duplicates()
     kept = {}
     for relation, rows in every.groupby("relation", sort=True):
-        triples = _triples(str(relation), rows, plan.seed)
+        triples = _triples(str(relation), rows, seed)
         chosen = within_limits(triples, plan)
         names = candidates_of(chosen, plan.max_candidates)
         kept[str(relation)] = KeptRelation(tuple(chosen), names, len(triples) - len(chosen))
@@ -133,6 +140,18 @@ def _truths(
             if (relation, subject) in wanted:
                 found[relation, subject].add(thing)
     return found
+
+
+def _answers_of(
+    relation: str, kept: KeptRelation, truths: Mapping[FactKey, set[str]]
+) -> dict[str, list[str]]:
+    """Return each subject's right candidates in any language, but for those that share a name."""
+    return {
+        t.subject: [
+            c for c in kept.candidates if c in t.objects or c in truths[relation, t.subject]
+        ]
+        for t in kept.triples
+    }
 
 
 @dataclass(frozen=True)
@@ -183,7 +202,7 @@ def _facts(
     kept: KeptRelation,
     labels: Labels,
     truths: Mapping[FactKey, set[str]],
-    splits: Mapping[str, Split],
+    dealt: Deal,
 ) -> list[Fact]:
     """Return the kept facts that one language has and can answer with a candidate."""
     candidates = restrict(kept.candidates, labels.objects)
@@ -202,7 +221,8 @@ def _facts(
                     object_labels=tuple(labels.objects[o] for o in objects),
                     candidates=candidates,
                     candidate_labels=names,
-                    split=splits[triple.subject],
+                    split=dealt.splits[triple.subject],
+                    answer_split=dealt.answer_split(relation, objects),
                 )
             )
     return found
@@ -257,7 +277,7 @@ def count_facts(facts: Sequence[Fact]) -> dict[str, Any]:
     return {
         "n_facts": len(facts),
         "n_candidates": len(facts[0].candidates) if facts else 0,
-        "n_split": {split: sum(f.split == split for f in facts) for split in SPLITS},
+        **count_splits(facts),
         "majority_share": max(every.values(), default=0) / max(1, len(facts)),
         "majority_baseline": max(tested.values(), default=0) / max(1, tested.total()),
     }

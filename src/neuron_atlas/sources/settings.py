@@ -51,8 +51,6 @@ class FactPlan(Limits):
     `builtin`."""
     development_share: Annotated[float, Field(ge=0, lt=1)]
     """Share of the subjects kept for demonstrations; the rest is halved."""
-    seed: int
-    """Seed of the choice of facts and of the split of subjects."""
 
 
 class Facts(FactSource, FactPlan):

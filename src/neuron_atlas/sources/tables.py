@@ -57,13 +57,14 @@ def with_report(
 
 
 def make(
-    facts: Facts, languages: Sequence[str], *, shots: int, model_folder: Path
+    facts: Facts, languages: Sequence[str], *, seed: int, shots: int, model_folder: Path
 ) -> Iterator[tuple[str, LanguageFacts]]:
     """Yield each language's facts, those that can be asked of the model in `model_folder`.
 
     Args:
         facts: Where from, and how many.
         languages: Codes; each must be one of the source's.
+        seed: The seed.
         shots: Development facts that each relation needs, for demonstrations.
         model_folder: Holds the tokenizer, which answers are counted with.
 
@@ -81,7 +82,7 @@ def make(
         allowed=facts.allow,
     )
     origin = readers.origin(facts, languages)
-    found = aligned_facts.build(aligned, facts, shots=shots)
+    found = aligned_facts.build(aligned, facts, shots=shots, seed=seed)
     del raw, aligned
     _require_comparison(found, asked)
     for code in languages:

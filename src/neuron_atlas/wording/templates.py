@@ -1,5 +1,6 @@
 """Read and check prompt templates: one YAML file per language, which a native speaker can edit."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,6 +132,37 @@ def problems(
     for relation, texts in relations.items():
         found += _paraphrases(f"{path}: {relation}", texts, at_least=at_least, encoder=encoder)
     return found
+
+
+def unlike_endings(folder: Path = FOLDER) -> list[str]:
+    """Return the templates that end otherwise than most of their number do in their language.
+
+    Where a relation's templates alone end in "." a neuron that responds to "." seems to respond to
+    the relation. So all relations' first templates, second templates and so on end alike: in a
+    letter, in a colon, or in another mark.
+    """
+    found = []
+    for code in languages(folder):
+        texts = load(code, folder, at_least=1, encoder=True).templates
+        for number in range(max(map(len, texts.values()))):
+            kinds = {r: _ending(t[number]) for r, t in texts.items() if len(t) > number}
+            usual = Counter(kinds.values()).most_common(1)[0][0]
+            path = folder / f"{code}.yaml"
+            found += [
+                f"{path}: {relation}, paraphrase {number + 1}: ends in a {kind}, "
+                f"but most of its number end in a {usual}: {texts[relation][number]!r}"
+                for relation, kind in kinds.items()
+                if kind != usual
+            ]
+    return found
+
+
+def _ending(text: str) -> str:
+    """Return the kind of the last character before the answer."""
+    last = text.partition(OBJECT)[0].rstrip()[-1:]
+    if last.isalnum() or last == "}":
+        return "letter"
+    return "colon" if last in ":：" else "mark"
 
 
 def _header(content: Mapping[str, Any]) -> str | None:
