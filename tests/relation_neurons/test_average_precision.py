@@ -5,7 +5,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import kstest
 from sklearn.metrics import average_precision_score
 from torch import Tensor
 
@@ -170,31 +169,6 @@ def test_rank_is_a_sorted_permutation(seed: int) -> None:
     assert rows == sorted(rows)
 
 
-def test_permutation_null_is_the_null_of_independent_labels() -> None:
-    rng = np.random.default_rng(0)
-    values, groups = toy(3, n_prompts=80, n_neurons=5)
-    planted = values.clone()
-    planted[groups[0], 0] += 3
-    null = average_precision.permutation_null(planted, groups, n_permutations=300, rng=rng)
-    fresh = torch.from_numpy(rng.normal(size=(80, 1500)))  # neurons that never saw the labels
-    independent = average_precision.average_precision(fresh, groups)
-    assert null.shape == (300, 4, 5)
-    assert null.mean().item() == pytest.approx(independent.mean().item(), abs=0.003)
-    assert kstest(null[:, 0, 0], independent[0]).pvalue > 0.01
-    observed = average_precision.average_precision(planted, groups)
-    assert observed[0, 0] > null[:, 0, 0].max()  # positive control: the planted neuron is found
-
-
-def test_permutation_null_keeps_a_perfect_neuron_and_its_seed() -> None:
-    values, groups = toy(4, n_levels=3)
-    ignore = groups.roll(1, dims=0)
-    draw = lambda seed: average_precision.permutation_null(  # noqa: E731
-        values, groups, n_permutations=2, rng=np.random.default_rng(seed), ignore=ignore
-    )
-    assert torch.equal(draw(1), draw(1))
-    assert not torch.equal(draw(1), draw(2))
-
-
 @pytest.mark.parametrize(
     ("groups", "ignore", "message"),
     [
@@ -224,7 +198,3 @@ def test_bad_values_and_sizes_are_refused() -> None:
         average_precision.rank(values)
     with pytest.raises(ValueError, match="at least one template"):
         average_precision.template_robust(values[:0], "min")
-    with pytest.raises(ValueError, match="n_permutations"):
-        average_precision.permutation_null(
-            values, HALF, n_permutations=0, rng=np.random.default_rng(0)
-        )

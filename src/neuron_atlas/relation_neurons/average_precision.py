@@ -2,7 +2,6 @@
 
 from typing import Literal
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float64, Int, Real
 from torch import Tensor
@@ -68,42 +67,6 @@ def standardised_gap(
     rounding = values.shape[0] * torch.finfo(torch.float64).eps * mean_square
     varies = variance > rounding
     return torch.where(varies, (positive - negative) / variance.where(varies, 1).sqrt(), 0)
-
-
-def permutation_null(
-    values: Real[Tensor, "prompt neuron"],
-    groups: Bool[Tensor, "group prompt"],
-    *,
-    n_permutations: int,
-    rng: np.random.Generator,
-    ignore: Bool[Tensor, "group prompt"] | None = None,
-) -> Float64[Tensor, "permutation group neuron"]:
-    """Return the AP of every neuron when the prompts' labels are shuffled.
-
-    A shuffle moves all groups' labels together, so their sizes and overlaps stay. Prompts are
-    shuffled individually: where they share a fact or a template, the true null is wider.
-
-    Args:
-        values: Values of a subsample of neurons: without ties, all have the same null.
-        groups: Positive prompts of each group.
-        n_permutations: Shuffles.
-        rng: Source of the shuffles.
-        ignore: Prompts neither positive nor negative for a group; they move with its labels.
-
-    Raises:
-        ValueError: `n_permutations` is below 1; otherwise as in `average_precision`.
-    """
-    if n_permutations < 1:
-        raise ValueError(f"n_permutations must be at least 1, got {n_permutations}")
-    ignore = _checked_ignore(values, groups, ignore)
-    n_prompts = values.shape[0]
-    shuffles = rng.permuted(np.tile(np.arange(n_prompts), (n_permutations, 1)), axis=1)
-    order = torch.from_numpy(shuffles).to(groups.device)
-    shuffled, skipped = (
-        mask[:, order].transpose(0, 1).reshape(-1, n_prompts) for mask in (groups, ignore)
-    )
-    scores = average_precision(values, shuffled, ignore=skipped)
-    return scores.reshape(n_permutations, groups.shape[0], -1)
 
 
 def template_robust(

@@ -1,7 +1,7 @@
 """From recorded activations of all languages to the sets of relation neurons and their summary."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,132 +9,149 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float64
 from safetensors.torch import save_file
 from torch import Tensor
 
 from neuron_atlas.activations import files
 from neuron_atlas.neurons import controls
-from neuron_atlas.neurons.relation_sets import POOLED, SETS, SIZE, SetsByRelation
+from neuron_atlas.neurons.relation_sets import (
+    NO_SIBLINGS,
+    POOLED,
+    SELECTORS,
+    SETS,
+    SIZE,
+    SetsByRelation,
+)
 from neuron_atlas.pipeline import checkpoints, store
-from neuron_atlas.relation_neurons import best_sets, score_files
+from neuron_atlas.relation_neurons import best_sets, best_units, score_files, set_overlaps
+from neuron_atlas.relation_neurons.casting import Language
 from neuron_atlas.relation_neurons.pooling import pool
-from neuron_atlas.relation_neurons.scores import ScoredSource, Size, eligible, score_language
+from neuron_atlas.relation_neurons.scores import (
+    Scored,
+    ScoredSource,
+    part,
+    score_language,
+)
 from neuron_atlas.relation_neurons.settings import SetPlan
-
-ALONE = "the language has no other relation to compare it with"
 
 
 @dataclass(frozen=True)
 class SelectedSource:
-    """What one source contributes: its sets, as arrays and as a table, and their summaries."""
+    """What one source contributes: its sets, as arrays and as tables, and their summaries."""
 
     sets: SetsByRelation
     table: pd.DataFrame
+    apart: pd.DataFrame
+    selectors: pd.DataFrame
     rows: list[dict[str, Any]]
-    size: np.ndarray
+    siblings: list[dict[str, Any]]
+    size: Float64[np.ndarray, "layer neuron"]
     massive: Bool[Tensor, "layer neuron"]
     banned: Bool[Tensor, "layer neuron"]
 
 
 def build(
-    folders: Mapping[str, Path], out: Path, plan: SetPlan, *, keys: Mapping[str, str]
+    given: Mapping[str, Language], out: Path, plan: SetPlan, *, seed: int, keys: Mapping[str, str]
 ) -> None:
     """Write `summary.json` and, for each language and all pooled, its sets to the folder `out`.
 
     Args:
-        folders: Each language's activations.
+        given: What is scored in each language; see `casting.languages`.
         out: The folder to make.
         plan: Sizes of sets and of what they are compared with.
-        keys: Of each language, what its scores depend on: the activations and `SetPlan.of_scores`.
-            Scores that an earlier run left under the same key are read; see
+        seed: Of the random controls.
+        keys: Of each language, what its scores depend on: the activations, what is scored, and
+            `SetPlan.of_scores`. Scores that an earlier run left under the same key are read; see
             `checkpoints.remembered`.
 
     Raises:
-        ValueError: no language has two relations with enough known facts, or `k` is too large.
+        ValueError: `k` is too large.
     """
-    meta = files.read_meta(next(iter(folders.values())))
-    skipped: list[dict[str, Any]] = []
-    found: dict[str, ScoredSource] = {}
-    for language, folder in folders.items():
-        relations, left_out = _usable(language, folder, min_facts=plan.min_facts)
-        skipped += left_out
-        if relations:
-            found[language] = checkpoints.remembered(
-                keys[language],
-                partial(_scored, language, folder, relations, int(meta["n_layers"]), plan),
-                write=score_files.write,
-                read=score_files.read,
-            )
-    if not found:
-        raise ValueError(
-            f"no language of {list(folders)} has two relations with {plan.min_facts} known facts "
-            "in each half; lower relation_neurons.min_facts"
+    meta = files.read_meta(next(iter(given.values())).folder)
+    found = {
+        language: checkpoints.remembered(
+            keys[language],
+            partial(_scored, one, int(meta["n_layers"]), plan),
+            write=score_files.write,
+            read=score_files.read,
         )
-    found[POOLED] = _pooled(list(found.values()))
-    parts = {source: _source(source, one, plan) for source, one in found.items()}
+        for language, one in given.items()
+        if one.eligible.relations
+    }
+    found[POOLED] = _pooled([one.scored for one in found.values()], plan)
+    parts = {source: _source(source, one, plan, seed) for source, one in found.items()}
     with store.whole(out) as folder:
-        _write(folder, parts, list(folders))
+        _write(folder, parts, list(given))
         about = {"site": meta["site"], "pooling": meta["pooling"]}
-        summary = {"k": plan.k, **about, "skipped": skipped}
-        summary |= _summary(parts, found[POOLED], list(folders))
+        summary = {"k": plan.k, **about, "skipped": _skipped(given)}
+        summary |= _summary(parts, found[POOLED].scored, list(given))
         store.write_json(folder / "summary.json", summary)
 
 
-def _usable(
-    language: str, folder: Path, *, min_facts: int
-) -> tuple[list[str], list[dict[str, Any]]]:
-    """Return the language's relations that can be compared with others, and why the rest cannot."""
-    relations, short = eligible(files.read_index(folder), min_facts=min_facts)
-    skipped = []
-    if len(relations) < 2:
-        skipped = [_skip(language, r, n, ALONE) for r, n in relations.items()]
-        relations = {}
-    reason = f"fewer than {min_facts} known facts in a half of the subjects"
-    skipped += [_skip(language, r, n, reason) for r, n in short.items()]
-    return list(relations), skipped
+def _skipped(given: Mapping[str, Language]) -> list[dict[str, Any]]:
+    return [
+        {"source": language, **left._asdict()}
+        for language, one in given.items()
+        for left in one.eligible.left_out
+    ]
 
 
-def _scored(
-    language: str, folder: Path, relations: list[str], n_layers: int, plan: SetPlan
-) -> ScoredSource:
-    return score_language(
-        folder,
-        relations,
-        how=plan.templates,
-        n_layers=n_layers,
-        n_permutations=plan.n_permutations,
-        n_null_neurons=plan.n_null_neurons,
-        rng=np.random.default_rng([plan.seed, *language.encode()]),
+def _scored(one: Language, n_layers: int, plan: SetPlan) -> ScoredSource:
+    """Score a language, and keep of its chimeras those that are pooled."""
+    found = score_language(
+        one.folder, one.cast, one.eligible.n_facts, how=plan.templates, n_layers=n_layers
     )
+    names = [unit.name for unit in one.cast.chimeras]
+    null = best_units.null(found.chimeras, names, k=plan.k, exclude=_banned(found, plan))
+    shared = [found.chimeras.names.index(unit.name) for unit in one.cast.shared]
+    return ScoredSource(replace(found, chimeras=part(found.chimeras, shared)), null)
 
 
-def _source(source: str, one: ScoredSource, plan: SetPlan) -> SelectedSource:
+def _pooled(found: Sequence[Scored], plan: SetPlan) -> ScoredSource:
+    scored = pool(found)
+    names = scored.chimeras.names
+    null = best_units.null(scored.chimeras, names, k=plan.k, exclude=_banned(scored, plan))
+    return ScoredSource(scored, null)
+
+
+def _massive(scored: Scored, plan: SetPlan) -> Bool[Tensor, "layer neuron"]:
+    largest = scored.size.largest.double().numpy()
+    return torch.from_numpy(controls.massive(largest, plan.massive))
+
+
+def _banned(scored: Scored, plan: SetPlan) -> Bool[Tensor, "layer neuron"]:
+    massive = _massive(scored, plan)
+    return massive if plan.exclude_massive else torch.zeros_like(massive)
+
+
+def _source(source: str, one: ScoredSource, plan: SetPlan, seed: int) -> SelectedSource:
     """Select one source's sets; nothing here depends on which other languages there are."""
-    size = one.size.mean.double().numpy()
-    massive = torch.from_numpy(controls.massive(one.size.largest.double().numpy(), plan.massive))
-    banned = massive if plan.exclude_massive else torch.zeros_like(massive)
-    sets = best_sets.select(one.scored, k=plan.k, exclude=banned)
+    scored = one.scored
+    massive, banned = _massive(scored, plan), _banned(scored, plan)
+    sets = best_sets.select(scored, k=plan.k, exclude=banned)
+    apart = best_sets.without_siblings(scored, k=plan.k, exclude=banned)
     rows = best_sets.describe(
-        one.scored,
+        scored,
         sets,
+        one.null,
         source=source,
-        size=size,
         massive=massive,
         exclude=banned,
         n_draws=plan.n_draws,
-        rng=np.random.default_rng([plan.seed, 1, *source.encode()]),
+        seed=seed,
     )
-    table = best_sets.table(one.scored, sets, source=source, massive=massive)
-    return SelectedSource(sets, table, rows, size, massive, banned)
-
-
-def _pooled(found: list[ScoredSource]) -> ScoredSource:
-    size = Size(
-        torch.stack([f.size.mean for f in found]).mean(0),
-        torch.stack([f.size.largest for f in found]).amax(0),
+    return SelectedSource(
+        sets,
+        best_sets.table(scored.relations, sets, source=source, massive=massive),
+        best_sets.table(scored.no_siblings, apart, source=source, massive=massive),
+        best_sets.by_other_selectors(scored, k=plan.k, exclude=banned),
+        rows,
+        best_sets.siblings_apart(scored, sets, apart, source=source),
+        scored.size.mean.double().numpy(),
+        massive,
+        banned,
     )
-    return ScoredSource(pool([f.scored for f in found]), size)
 
 
 def _write(folder: Path, parts: Mapping[str, SelectedSource], languages: list[str]) -> None:
@@ -147,6 +164,10 @@ def _write(folder: Path, parts: Mapping[str, SelectedSource], languages: list[st
         part = parts.get(source)
         table = part.table if part else empty.table.iloc[:0]
         store.write_table(folder / source / SETS, table)
+        other = part.apart if part else empty.apart.iloc[:0]
+        store.write_table(folder / source / NO_SIBLINGS, other)
+        others = part.selectors if part else empty.selectors.iloc[:0]
+        store.write_table(folder / source / SELECTORS, others)
         shown = part or empty
         tensors = {"size": torch.from_numpy(shown.size).float(), "banned": shown.banned}
         with store.atomic(folder / source / SIZE) as temporary:
@@ -154,21 +175,22 @@ def _write(folder: Path, parts: Mapping[str, SelectedSource], languages: list[st
 
 
 def _summary(
-    parts: Mapping[str, SelectedSource], pooled: ScoredSource, languages: list[str]
+    parts: Mapping[str, SelectedSource], pooled: Scored, languages: list[str]
 ) -> dict[str, Any]:
     n_layers, n_neurons = pooled.size.mean.shape
+    rows = [row for part in parts.values() for row in part.rows]
     own = {name: part.sets for name, part in parts.items() if name != POOLED}
     return {
         "n_layers": n_layers,
         "n_neurons": n_neurons,
-        "relations": list(pooled.scored.relations),
+        "relations": list(pooled.relations.names),
         "languages": languages,
         "n_massive": int(parts[POOLED].massive.sum()),
-        "sets": [row for part in parts.values() for row in part.rows],
-        "overlap": best_sets.overlaps(parts[POOLED].sets, n_layers=n_layers, n_neurons=n_neurons),
-        "language_overlap": best_sets.language_overlaps(own, n_layers * n_neurons),
+        "sets": rows,
+        "like_chimeras": best_sets.like_chimeras(rows),
+        "siblings": [row for part in parts.values() for row in part.siblings],
+        "overlap": set_overlaps.overlaps(
+            parts[POOLED].sets, n_layers=n_layers, n_neurons=n_neurons
+        ),
+        "language_overlap": set_overlaps.language_overlaps(own, n_layers * n_neurons),
     }
-
-
-def _skip(language: str, relation: str, n_facts: int, reason: str) -> dict[str, Any]:
-    return {"source": language, "relation": relation, "n_facts": n_facts, "reason": reason}

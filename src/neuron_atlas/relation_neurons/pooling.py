@@ -1,84 +1,95 @@
 """Scores over all languages together: each relation's mean over the languages that know it."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
-from neuron_atlas.relation_neurons.scores import Scored
+from neuron_atlas.relation_neurons.gaps import Gaps
+from neuron_atlas.relation_neurons.scores import Counts, Scored, Size, UnitScores
 
 
 def pool(languages: Sequence[Scored]) -> Scored:
     """Average each relation's scores over the languages that have enough facts of it.
 
     Scores are averaged, and prompts are not mixed, so that a language's own level of activation is
-    not taken for a relation's.
+    not taken for a relation's. A chimera is pooled as a relation is: its blocks are the same in all
+    languages, and it is a mean over those that can score them all. Those are fewer as a rule, so
+    that a pooled chimera's score is the less smoothed and its best are higher: the null is strict.
     """
-    relations = sorted({r for s in languages for r in s.relations})
-    means = [_mean([_one_relation(s, r) for s in languages if r in s.relations]) for r in relations]
-    width = min(len(one.null) for one in means)
+    relations = pool_units([one.relations for one in languages])
     return Scored(
-        relations=tuple(relations),
-        score=torch.stack([one.score for one in means]),
-        held_out=torch.stack([one.held_out for one in means]),
-        gap=torch.stack([one.gap for one in means]),
-        held_out_gap=torch.stack([one.held_out_gap for one in means]),
-        by_template=tuple(one.by_template for one in means),
-        null=np.stack([one.null[:width] for one in means]),
-        n_facts={r: one.n_facts for r, one in zip(relations, means, strict=True)},
-        prevalence=np.array([one.prevalence for one in means]),
-    )
-
-
-@dataclass(frozen=True)
-class _OneRelation:
-    """What `Scored` holds of one relation."""
-
-    score: Float[Tensor, "layer neuron"]
-    held_out: Float[Tensor, "layer neuron"]
-    gap: Float[Tensor, "layer neuron"]
-    held_out_gap: Float[Tensor, "layer neuron"]
-    by_template: dict[int, Float[Tensor, "score_gap layer neuron"]]
-    null: Float[np.ndarray, " sample"]
-    n_facts: tuple[int, int]
-    prevalence: float
-
-
-def _one_relation(scored: Scored, relation: str) -> _OneRelation:
-    i = scored.relations.index(relation)
-    return _OneRelation(
-        score=scored.score[i],
-        held_out=scored.held_out[i],
-        gap=scored.gap[i],
-        held_out_gap=scored.held_out_gap[i],
-        by_template=scored.by_template[i],
-        null=scored.null[i],
-        n_facts=scored.n_facts[relation],
-        prevalence=float(scored.prevalence[i]),
-    )
-
-
-def _mean(languages: Sequence[_OneRelation]) -> _OneRelation:
-    """Average one relation over languages: the templates that all have, the facts of all."""
-
-    def mean(parts: list[Tensor]) -> Tensor:
-        return torch.stack(parts).mean(0)
-
-    everywhere = sorted(set.intersection(*(set(one.by_template) for one in languages)))
-    n_null = min(len(one.null) for one in languages)
-    return _OneRelation(
-        score=mean([one.score for one in languages]),
-        held_out=mean([one.held_out for one in languages]),
-        gap=mean([one.gap for one in languages]),
-        held_out_gap=mean([one.held_out_gap for one in languages]),
-        by_template={t: mean([one.by_template[t] for one in languages]) for t in everywhere},
-        null=np.asarray(np.mean([one.null[:n_null] for one in languages], axis=0)),
-        n_facts=(
-            sum(one.n_facts[0] for one in languages),
-            sum(one.n_facts[1] for one in languages),
+        relations=relations,
+        gaps=_gaps(languages, relations.names),
+        probe=_probe(languages, relations.names),
+        counts={name: _counts(languages, name) for name in relations.names},
+        no_siblings=pool_units([one.no_siblings for one in languages]),
+        chimeras=pool_units([one.chimeras for one in languages]),
+        size=Size(
+            torch.stack([one.size.mean for one in languages]).mean(0),
+            torch.stack([one.size.largest for one in languages]).amax(0),
         ),
-        prevalence=float(np.mean([one.prevalence for one in languages])),
+    )
+
+
+def pool_units(languages: Sequence[UnitScores]) -> UnitScores:
+    """Average each unit over the languages that have it: the templates that all of them have."""
+    names = tuple(sorted({name for one in languages for name in one.names}))
+    found = [
+        [(one, one.names.index(name)) for one in languages if name in one.names] for name in names
+    ]
+    empty = languages[0].score[:0]
+
+    def mean(of: Callable[[UnitScores], Tensor]) -> Tensor:
+        means = [torch.stack([of(one)[i] for one, i in rows]).nanmean(0) for rows in found]
+        return torch.stack(means) if means else empty
+
+    return UnitScores(
+        names=names,
+        score=mean(lambda one: one.score),
+        held_out=mean(lambda one: one.held_out),
+        testing=mean(lambda one: one.testing),
+        by_template=tuple(_everywhere([one.by_template[i] for one, i in rows]) for rows in found),
+    )
+
+
+def _everywhere(by_template: Sequence[dict[int, Tensor]]) -> dict[int, Tensor]:
+    shared = sorted(set.intersection(*(set(one) for one in by_template)))
+    return {t: torch.stack([one[t] for one in by_template]).mean(0) for t in shared}
+
+
+def _gaps(languages: Sequence[Scored], names: Sequence[str]) -> Gaps:
+    found = [
+        [(one.gaps, one.relations.names.index(name)) for one in languages if name in one.counts]
+        for name in names
+    ]
+
+    def mean(of: Callable[[Gaps], Tensor]) -> Tensor:
+        return torch.stack([torch.stack([of(g)[i] for g, i in rows]).mean(0) for rows in found])
+
+    return Gaps(
+        mean(lambda g: g.identification),
+        mean(lambda g: g.held_out),
+        tuple(_everywhere([g.by_template[i] for g, i in rows]) for rows in found),
+    )
+
+
+def _probe(languages: Sequence[Scored], names: Sequence[str]) -> Tensor:
+    found = [
+        [one.probe[one.relations.names.index(name)] for one in languages if name in one.counts]
+        for name in names
+    ]
+    return torch.stack([torch.stack(rows).mean(0) for rows in found])
+
+
+def _counts(languages: Sequence[Scored], name: str) -> Counts:
+    """Return the facts of all languages, and the templates that any of them used."""
+    found = [one.counts[name] for one in languages if name in one.counts]
+    return Counts(
+        identification=sum(one.identification for one in found),
+        held_out=sum(one.held_out for one in found),
+        prevalence=float(np.mean([one.prevalence for one in found])),
+        templates=tuple(sorted({t for one in found for t in one.templates})),
+        held_out_templates=tuple(sorted({t for one in found for t in one.held_out_templates})),
     )

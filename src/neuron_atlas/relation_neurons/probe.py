@@ -1,0 +1,68 @@
+"""A linear probe of the relation on all neurons at once: the usual rival of single detectors."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float64, Int
+from sklearn.linear_model import LogisticRegression
+from torch import Tensor
+
+from neuron_atlas.activations import files
+
+STRENGTH = 1.0  # scikit-learn's C: inverse of the L2 penalty
+RANK = 1e-10  # of the largest eigenvalue: directions below it are rounding
+
+
+def weights(
+    folder: Path,
+    rows: Int[np.ndarray, " prompt"],
+    relation: Sequence[str],
+    *,
+    n_layers: int,
+) -> Float[Tensor, "relation layer neuron"]:
+    """Return each neuron's weight for each relation in a multinomial logistic regression.
+
+    Values are standardised, neuron by neuron; a constant one has weight 0. The penalty is the same
+    in all directions, so that the regression is fitted on the prompts' coordinates in the span of
+    their own values, of which there are as many as prompts, and not on the neurons: the weights are
+    the same, and one layer is in memory at a time.
+
+    Args:
+        folder: One language's activations.
+        rows: The prompts to fit, rows of the activation files.
+        relation: Of each prompt.
+        n_layers: Layers of the model.
+
+    Returns:
+        Weights per standard deviation, relations in alphabetical order; they sum to 0 over them.
+    """
+    gram = np.zeros((len(rows), len(rows)))
+    for layer in range(n_layers):
+        values = _standardised(files.read_layer(folder, layer)[rows])
+        gram += values @ values.T
+    spread, directions = np.linalg.eigh(gram)
+    kept = spread > RANK * spread.max()
+    scale, basis = np.sqrt(spread[kept]), directions[:, kept]
+    per_prompt = _coefficients(basis * scale, relation) @ (basis / scale).T
+    found = [
+        per_prompt @ _standardised(files.read_layer(folder, layer)[rows])
+        for layer in range(n_layers)
+    ]
+    return torch.from_numpy(np.stack(found, axis=1)).float()
+
+
+def _coefficients(
+    coordinates: Float64[np.ndarray, "prompt direction"], relation: Sequence[str]
+) -> Float64[np.ndarray, "relation direction"]:
+    """Fit the regression; two relations have one coefficient, of opposite sign for the first."""
+    model = LogisticRegression(C=STRENGTH, tol=1e-7, max_iter=1000).fit(coordinates, relation)
+    found = np.asarray(model.coef_, dtype=np.float64)
+    return found if len(found) > 1 else np.concatenate([-found, found])
+
+
+def _standardised(values: Float[Tensor, "prompt neuron"]) -> Float64[np.ndarray, "prompt neuron"]:
+    wide = values.double().numpy()
+    deviation = wide.std(axis=0)
+    return np.asarray((wide - wide.mean(axis=0)) / np.where(deviation > 0, deviation, np.inf))
