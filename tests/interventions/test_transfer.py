@@ -22,7 +22,16 @@ from neuron_atlas.pipeline.work_folder import WHOLE
 from neuron_atlas.scoring import prompt_choice
 
 HOW = Interference(
-    value="zero", positions="answer", max_facts=2, n_draws=2, n_dose_draws=2, doses=[0.5], seed=0
+    value="zero",
+    positions="answer",
+    max_facts=2,
+    max_seen=0,
+    n_draws=2,
+    n_across_draws=2,
+    n_dose_draws=2,
+    doses=[0.5],
+    pushes=[],
+    n_others=2,
 )
 CODES = tuple(f"l{i}" for i in range(10))
 
@@ -49,7 +58,7 @@ def inputs(planted_model: LanguageModel, tmp_path_factory: pytest.TempPathFactor
     for code in planted.LANGUAGES:
         table = planted_scores.recalled(planted_model, code)
         store.write_table(folder / f"{code}.parquet", table)
-        prompts, place = prompt_choice.known_prompts(table), folder / "work" / code
+        prompts, place = prompt_choice.answered_prompts(table), folder / "work" / code
         extraction.save(
             planted_model, prompts, folder / code, site="hidden", pooling="answer", place=place
         )
@@ -78,19 +87,17 @@ class Measuring:
         """Return the bytes of the table of all pairs."""
         found, self.asked = sets(languages), []
 
-        def spy(
-            lm: LanguageModel, arms: Any, recalled: Any, how: Any, work: Any, **more: Any
-        ) -> Any:
-            self.asked.append((work.values.name, *dict.fromkeys(arm.source for arm in arms)))
-            return measure(lm, arms, recalled, how, work, **more)
+        def spy(lm: LanguageModel, one: Pairs, *rest: Any, **more: Any) -> Any:
+            self.asked.append((one.work.language, *one.sources))
+            return measure(lm, one, *rest, **more)
 
-        measure = transfer.measure_held_out
+        measure = transfer._measured
         self._folder.mkdir(exist_ok=True)
         with patch.context() as now:
             now.chdir(self._folder)
-            now.setattr(transfer, "measure_held_out", spy)
+            now.setattr(transfer, "_measured", spy)
             pairs = list(self._pairs(languages, found))
-            table = transfer.measure_pairs(self._lm, pairs, found, HOW, tolerance=0.0)
+            table = transfer.measure_pairs(self._lm, pairs, found, HOW, seed=0, tolerance=0.0)
             checkpoints.keep_only("transfer", [one.work.key for one in pairs])
         store.write_table(self._folder / "transfer.parquet", table)
         return (self._folder / "transfer.parquet").read_bytes()
@@ -99,8 +106,8 @@ class Measuring:
         for target, sources in product(languages, transfer.source_groups(languages, size=1)):
             used = {s: {r: n.tolist() for r, n in found[s].sets.items()} for s in sources}
             key = checkpoints.key(f"transfer {target} {'+'.join(sources)}", [], used)
-            work = LanguageWork(self._inputs / target, key, size=4)
-            yield Pairs(target, sources, self._inputs / f"{target}.parquet", work)
+            work = LanguageWork(target, self._inputs / target, key)
+            yield Pairs(sources, self._inputs / f"{target}.parquet", work)
 
 
 def test_one_more_language_measures_its_own_pairs_and_gives_the_same_bytes(

@@ -1,109 +1,92 @@
-"""The arms of an interference run: which sets of neurons it switches off, on which facts."""
+"""The arms of an intervention: which neurons are changed to what, and how far that is to push."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Int
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
 
-from neuron_atlas.interventions.settings import Interference
-from neuron_atlas.neurons.relation_sets import RelationSets
+from neuron_atlas.scoring import ablation
+from neuron_atlas.scoring.ablation import Edits
+
+NONE = np.empty(0, dtype=np.int64)
+COLUMNS = {
+    **dict.fromkeys(("kind", "source", "relation", "order"), "str"),
+    **dict.fromkeys(("k", "draw"), "int64"),
+    "alpha": "float64",
+}
+Tables = Mapping[str, Float[Tensor, "layer neuron"]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # two arms are the same only if they are one
 class Arm:
-    """One set of neurons to switch off, and the facts on which to measure it.
+    """One change of neurons at the answer position.
 
     Attributes:
-        kind: `set` (a language's set, measured on every relation), `random` (its matched random
-            sets, likewise), `dose` (a part of it, on its own relation), `transfer` (any source's
-            set, on its own relation), `transfer_random` (its matched random sets).
-        source: `pooled`, or the language in which the set was found.
-        relation: The relation whose set it is.
-        neurons: Flat indices.
-        order: How a dose was chosen; empty otherwise.
+        kind: What it is: a set, or which control of it.
+        source: The language in which the set was found, or `pooled`.
+        relation: The relation whose set it is, or whose set it is a control of.
+        neurons: Flat indices; none where a direction is added.
+        table: Name of the table of values that they are set to.
+        order: How a part of a set was chosen, or whose push was multiplied; empty otherwise.
         draw: Number of the random draw; -1 if nothing is drawn.
-        everywhere: Whether it is measured on every relation's facts, or on its own relation's only.
+        alpha: Multiple of the push that it is scaled to.
+        added: What is added to every neuron instead.
     """
 
     kind: str
     source: str
     relation: str
-    neurons: Int[np.ndarray, "_"]
+    neurons: Int[np.ndarray, "_"] = field(default_factory=lambda: NONE)
+    table: str = ""
     order: str = ""
     draw: int = -1
-    everywhere: bool = False
-
-    @property
-    def k(self) -> int:
-        """Number of neurons."""
-        return len(self.neurons)
+    alpha: float = 1.0
+    added: Float[Tensor, "layer neuron"] | None = None
 
 
-def interference_arms(source: str, found: RelationSets, how: Interference) -> list[Arm]:
-    """List the arms of one language's own sets, measured on every relation.
+@dataclass(frozen=True)
+class Scaled:
+    """An arm, and the measured arms whose push it gets: the least of theirs, times its `alpha`.
 
-    Args:
-        source: The language.
-        found: Its sets.
-        how: How many controls to draw, and their seed.
+    Theirs is what they have all the way, whatever they are scaled to; the arm itself may be one of
+    them. With none it goes all the way.
     """
-    arms: list[Arm] = []
-    for relation in sorted(found.sets):
-        rng = np.random.default_rng([how.seed, *f"{source} {relation}".encode()])
-        random = found.matched(found.sets[relation], n_draws=how.n_draws, rng=rng)
-        own = Arm("set", source, relation, found.sets[relation], everywhere=True)
-        arms.append(own)
-        arms += [replace(own, kind="random", neurons=d, draw=i) for i, d in enumerate(random)]
-        arms += _doses(own, random, how, rng)
-    return arms
 
-
-def transfer_arms(found: Mapping[str, RelationSets], how: Interference) -> list[Arm]:
-    """List the arms of every source's sets, each measured on its own relation in any language."""
-    arms: list[Arm] = []
-    for source in sorted(found):
-        for relation in sorted(found[source].sets):
-            rng = np.random.default_rng([how.seed, *f"{source} {relation}".encode()])
-            own = Arm("transfer", source, relation, found[source].sets[relation])
-            random = found[source].matched(own.neurons, n_draws=how.n_draws, rng=rng)
-            control = replace(own, kind="transfer_random")
-            arms.append(own)
-            arms += [replace(control, neurons=d, draw=i) for i, d in enumerate(random)]
-    return arms
-
-
-def _doses(
-    own: Arm,
-    random: Int[np.ndarray, "draw k"],
-    how: Interference,
-    rng: np.random.Generator,
-) -> list[Arm]:
-    """List parts of a set: its best neurons, its worst, random ones, and parts of matched sets.
-
-    Column i of a matched draw matches the set's neuron of rank i, so the first columns are the
-    control of the best neurons. Whole sets are left out: `set` and `random` have them.
-    """
-    base = replace(own, kind="dose", everywhere=False)
-    n = min(how.n_dose_draws, len(random))
-    shuffled = [rng.permutation(own.neurons) for _ in range(n)]
-    found = []
-    for k in dose_sizes(own.k, (*how.doses, 0.5)):  # the test of cumulativity needs the half
-        found.append(replace(base, order="rank", neurons=own.neurons[:k]))
-        found.append(replace(base, order="reverse", neurons=own.neurons[-k:]))
-        for i in range(n):
-            found.append(replace(base, order="random_order", neurons=shuffled[i][:k], draw=i))
-            found.append(replace(base, order="matched_random", neurons=random[i][:k], draw=i))
-    return found
-
-
-def dose_sizes(k: int, shares: Sequence[float]) -> list[int]:
-    """Return the distinct numbers of neurons, at least one and fewer than all."""
-    return sorted({max(1, round(share * k)) for share in shares} - {k})
+    arm: Arm
+    to: tuple[Arm, ...] = ()
 
 
 def describe(arms: Sequence[Arm]) -> pd.DataFrame:
-    """Return the arms as a table, one row each, in their order."""
-    columns = ["kind", "source", "relation", "order", "k", "draw"]
-    return pd.DataFrame([[getattr(arm, c) for c in columns] for arm in arms], columns=columns)
+    """Return the arms as a table with the columns and types of `COLUMNS`, in their order."""
+    rows = [[a.kind, a.source, a.relation, a.order, len(a.neurons), a.draw, a.alpha] for a in arms]
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+
+
+def edits(arms: Sequence[Arm], tables: Tables) -> Edits:
+    """Prepare the arms for the engine; what is added changes all neurons a little."""
+    names = sorted({a.table for a in arms if a.added is None})
+    added = [a.added for a in arms if a.added is not None]
+    value = torch.stack([*(tables[name].float() for name in names), *added])
+    places = iter(range(len(names), len(value)))
+    every = np.arange(value[0].numel())
+    return ablation.edits_of(
+        [a.neurons if a.added is None else every for a in arms],
+        value,
+        [names.index(a.table) if a.added is None else next(places) for a in arms],
+        scale=[0.0] * len(names) + [1.0] * len(added),
+    )
+
+
+def on_each_prompt(prepared: Edits, gains: Float[np.ndarray, "arm prompt"]) -> Edits:
+    """Return all arms once per prompt, with their gains on it, one prompt after another."""
+    n = gains.shape[1]
+    return replace(
+        prepared,
+        chosen=prepared.chosen.repeat(n, 1, 1),
+        kind=prepared.kind.repeat(n),
+        gain=torch.from_numpy(gains.T.flatten()).float(),
+    )

@@ -39,7 +39,9 @@ class NeuronSet:
     draw: int = -1
 
 
-def compared(scores: pd.DataFrame, source: RelationSets, how: Selection) -> list[NeuronSet]:
+def compared(
+    scores: pd.DataFrame, source: RelationSets, how: Selection, *, seed: int
+) -> list[NeuronSet]:
     """List each fact's sets by every method, all of one size, and their matched random sets.
 
     The size is that of the attribution's set, at least 1. If a method has stored fewer neurons with
@@ -50,6 +52,7 @@ def compared(scores: pd.DataFrame, source: RelationSets, how: Selection) -> list
         scores: One language's stored scores.
         source: What random sets must match.
         how: What decides the size, and how many random sets there are per fact.
+        seed: The seed.
     """
     chosen = knowledge_sets.select(
         scores, method=METHODS[AMIG], tau=how.tau, share=how.share, k=how.max_neurons
@@ -67,14 +70,17 @@ def compared(scores: pd.DataFrame, source: RelationSets, how: Selection) -> list
         k = min(max(1, len(chosen[fact])), *map(len, lists.values()))
         own = [NeuronSet(fact, str(relation[fact]), name, n[:k]) for name, n in lists.items()]
         if k:
-            found += [*own, *matched(own[0], source, n_draws=how.n_draws, seed=how.seed)]
+            random = matched(own[0], source, stage="selection", seed=seed, n_draws=how.n_draws)
+            found += [*own, *random]
     return found
 
 
-def matched(own: NeuronSet, source: RelationSets, *, n_draws: int, seed: int) -> list[NeuronSet]:
-    """Draw random sets that match a set in layers and activation sizes."""
-    rng = np.random.default_rng([seed, *own.fact.encode()])
-    draws = source.matched(own.neurons, n_draws=n_draws, rng=rng)
+def matched(
+    own: NeuronSet, source: RelationSets, *, stage: str, seed: int, n_draws: int
+) -> list[NeuronSet]:
+    """Draw a stage's random sets, which match a fact's set in layers and activation sizes."""
+    names = (stage, "matched", own.fact)
+    draws = source.matched(own.neurons, names=names, seed=seed, n_draws=n_draws)
     return [replace(own, method=RANDOM, neurons=d, draw=i) for i, d in enumerate(draws)]
 
 

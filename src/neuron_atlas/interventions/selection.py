@@ -7,6 +7,7 @@ from neuron_atlas.interventions.settings import Selection
 from neuron_atlas.interventions.suppress_enhance import both_operations, measure_operations
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.pipeline import checkpoints
+from neuron_atlas.pipeline.streams import stream
 from neuron_atlas.scoring import prompt_choice
 from neuron_atlas.scoring.candidates import CandidateTokens
 from neuron_atlas.scoring.prompt_choice import KEY
@@ -18,7 +19,7 @@ def asked(prompts: pd.DataFrame, *, n_unrelated: int, seed: int) -> pd.DataFrame
     Args:
         prompts: One prompt per fact, with `language`.
         n_unrelated: Prompts of other facts, each of another relation.
-        seed: Of their choice.
+        seed: The seed.
 
     Returns:
         `fact`, `where` (`related` or `unrelated`) and the prompt's `KEY`.
@@ -26,8 +27,9 @@ def asked(prompts: pd.DataFrame, *, n_unrelated: int, seed: int) -> pd.DataFrame
     place = prompts.set_index("fact")[["language", "template"]]
     rows = []
     for fact in prompts.to_dict("records"):
+        rng = stream(seed, "selection", "unrelated", fact["language"], fact["fact"])
         far = prompt_choice.unrelated(
-            prompts, {str(k): v for k, v in fact.items()}, n=n_unrelated, seed=seed
+            prompts, {str(k): v for k, v in fact.items()}, n=n_unrelated, rng=rng
         )
         for where, name in [("related", fact["fact"]), *(("unrelated", f) for f in far)]:
             rows.append((fact["fact"], where, place.at[name, "language"], name))
@@ -41,6 +43,7 @@ def run(
     prompts: pd.DataFrame,
     how: Selection,
     *,
+    seed: int,
     tolerance: float,
     key: str,
 ) -> pd.DataFrame:
@@ -51,13 +54,14 @@ def run(
         sets: From `neuron_sets.compared`, chosen on other paraphrases than those measured.
         prompts: One prompt per fact, with `language`.
         how: How many unrelated prompts there are.
+        seed: The seed.
         tolerance: As in `log_probability.ask`.
         key: Names the finished parts on disk; see `checkpoints.key`.
 
     Returns:
         The rows of `suppress_enhance.measure_operations`.
     """
-    plan = asked(prompts, n_unrelated=how.n_unrelated, seed=how.seed)
+    plan = asked(prompts, n_unrelated=how.n_unrelated, seed=seed)
     intervention = both_operations(lm, sets, tolerance=tolerance)
     tokens = CandidateTokens(lm)
     order = ["relation", "template", "fact"]  # prompts that begin alike are neighbours

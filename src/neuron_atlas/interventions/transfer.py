@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from neuron_atlas.interventions.arms import transfer_arms
-from neuron_atlas.interventions.interference import LanguageWork, measure_held_out
+from neuron_atlas.activations import files
+from neuron_atlas.interventions.controls import Asked
+from neuron_atlas.interventions.interference import LanguageWork, asked_relations, tested
+from neuron_atlas.interventions.measuring_arms import ALONE, ArmMeasurements, PlannedArms
+from neuron_atlas.interventions.relation_arms import transfer_arms
 from neuron_atlas.interventions.settings import Interference
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.neurons.relation_sets import POOLED, RelationSets
@@ -35,14 +38,12 @@ class Pairs:
     """One language whose facts are asked, and a group of sources whose neurons are switched off.
 
     Attributes:
-        target: The language.
         sources: Languages in which the neurons were found, and `pooled`.
-        recall: The target's recall table.
+        recall: The target language's recall table.
         work: The target's recorded values, and how the measurements are resumed and found again;
             the key says what they depend on.
     """
 
-    target: str
     sources: tuple[str, ...]
     recall: Path
     work: LanguageWork
@@ -54,6 +55,7 @@ def measure_pairs(
     found: Mapping[str, RelationSets],
     how: Interference,
     *,
+    seed: int,
     tolerance: float,
 ) -> pd.DataFrame:
     """Ask each target's held-out facts with each source's neurons switched off.
@@ -65,21 +67,44 @@ def measure_pairs(
         pairs: What to measure.
         found: The sets of each source.
         how: As in `interference`.
+        seed: Of the draws and of the choice of facts.
         tolerance: As in `log_probability.ask`.
 
     Returns:
-        The rows of `interference.measure_arms`, with `language`, that of the facts.
+        The rows of `ArmMeasurements.measure`, with `language`, that of the facts.
     """
-
-    def measured(one: Pairs) -> pd.DataFrame:
-        arms = transfer_arms({source: found[source] for source in one.sources}, how)
-        recalled = store.read_table(one.recall)
-        return measure_held_out(lm, arms, recalled, how, one.work, tolerance=tolerance)
-
     tables = [
         checkpoints.remembered(
-            one.work.key, partial(measured, one), write=store.write_table, read=store.read_table
-        ).assign(language=one.target)
+            one.work.key,
+            partial(_measured, lm, one, found, how, seed=seed, tolerance=tolerance),
+            write=store.write_table,
+            read=store.read_table,
+        ).assign(language=one.work.language)
         for one in pairs
     ]
     return pd.concat(tables, ignore_index=True)
+
+
+def _measured(
+    lm: LanguageModel,
+    one: Pairs,
+    found: Mapping[str, RelationSets],
+    how: Interference,
+    *,
+    seed: int,
+    tolerance: float,
+) -> pd.DataFrame:
+    sources = {name: found[name] for name in one.sources}
+    relations = sorted({relation for sets in sources.values() for relation in sets.sets})
+    asked = asked_relations(lm, how, one.work, relations, names=("transfer",), seed=seed)
+    plans = {name: partial(_planned, its, sources, how) for name, its in asked.items()}
+    recalled = store.read_table(one.recall)
+    prompts = tested(recalled, list(asked), how, seed=seed)
+    prompts = prompts[(prompts["context"] == ALONE) & ~prompts["seen"]]
+    site = files.read_meta(one.work.values)["site"]
+    measured = ArmMeasurements(lm, site, how.everywhere, tolerance, plans)
+    return checkpoints.in_parts(prompts, measured.measure, key=one.work.key, size=measured.group)
+
+
+def _planned(asked: Asked, sources: Mapping[str, RelationSets], how: Interference) -> PlannedArms:
+    return PlannedArms(asked, transfer_arms(asked, sources, how))

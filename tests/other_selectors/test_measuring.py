@@ -1,0 +1,155 @@
+"""Other selectors' sets go through the ablation of average precision's, and are compared."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import planted
+import planted_scores
+from neuron_atlas.activations import extraction
+from neuron_atlas.findings import selectors
+from neuron_atlas.findings.selector_verdict import average_precision_beats_other_selectors
+from neuron_atlas.interventions.interference import LanguageWork
+from neuron_atlas.interventions.settings import Interference
+from neuron_atlas.model.language_model import LanguageModel
+from neuron_atlas.neurons.relation_sets import RelationSets
+from neuron_atlas.other_selectors import measuring, sets
+from neuron_atlas.other_selectors.measuring import SelectorMeasurements
+from neuron_atlas.other_selectors.scores import BY_MODEL
+from neuron_atlas.scoring import prompt_choice
+
+HOW = Interference(
+    value="mean",
+    positions="answer",
+    max_facts=2,
+    max_seen=1,
+    n_draws=2,
+    n_across_draws=2,
+    n_dose_draws=2,
+    doses=[0.5],
+    pushes=[],
+    n_others=2,
+)
+FOUND = RelationSets(
+    {r: planted.planted(r) for r in planted.RELATIONS},
+    np.ones((planted.N_LAYERS, planted.N_NEURONS)),
+    np.empty(0, dtype=np.int64),
+    "xa",
+)
+
+
+@pytest.fixture(scope="module")
+def tested(
+    planted_model: LanguageModel, tmp_path_factory: pytest.TempPathFactory
+) -> SelectorMeasurements:
+    folder = tmp_path_factory.mktemp("other_selectors")
+    recalled = planted_scores.recalled(planted_model, "xa")
+    prompts, values = prompt_choice.answered_prompts(recalled), folder / "values"
+    extraction.save(
+        planted_model, prompts, values, site="hidden", pooling="answer", place=folder / "work"
+    )
+    junk = {r: np.sort(planted_scores.unit(*planted_scores.FILLER[:3])) for r in FOUND.sets}
+    work = LanguageWork("xa", values, "other_selectors xa-0")
+    given = SelectorMeasurements(
+        planted_model, recalled, FOUND, {"junk": junk}, HOW, work, seed=0, tolerance=0.01
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)  # where finished groups are kept
+        return given.with_selected_by_model()
+
+
+@pytest.fixture(scope="module")
+def measured(
+    tested: SelectorMeasurements, tmp_path_factory: pytest.TempPathFactory
+) -> pd.DataFrame:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("work"))
+        return pd.concat([tested.necessity(), tested.sufficiency()], ignore_index=True)
+
+
+def test_all_selectors_get_as_many_neurons(tested: SelectorMeasurements) -> None:
+    assert set(tested.selected) == {"junk", *BY_MODEL}
+    for found in tested.selected.values():
+        assert {r: len(one) for r, one in found.items()} == dict.fromkeys(
+            planted.RELATIONS, planted.M
+        )
+
+
+def test_no_banned_neuron_is_selected(tested: SelectorMeasurements, tmp_path: Path) -> None:
+    banned = np.unique(np.concatenate([s["epsilon"] for s in tested.selected.values()]))
+    again = replace(tested, found=replace(FOUND, banned=banned))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        found = again.with_selected_by_model().selected
+    for name in BY_MODEL:
+        assert not np.isin(found[name]["epsilon"], banned).any()
+
+
+def test_every_arm_is_there_on_unseen_answers(
+    tested: SelectorMeasurements, measured: pd.DataFrame
+) -> None:
+    assert not measured["seen"].any()
+    assert set(measured["order"]) == set(tested.selected)
+    facts = measured[measured["kind"] == "selector"].groupby("measured")["fact"].nunique()
+    assert facts.between(1, HOW.max_facts).all()
+    own = measured[measured["relation"] == measured["measured"]]
+    each = own.groupby(["order", "measured", "fact"])["kind"].value_counts().unstack()
+    assert (each["selector"] == 1).all()
+    assert (each["selector_matched"] == HOW.n_across_draws).all()
+    assert (each["selector_own_scaled"] == HOW.n_others).all()
+    other = measured[measured["kind"] == "selector_other_set"]
+    assert (other["relation"] != other["measured"]).all()
+
+
+def test_junk_costs_nothing_and_what_gradients_find_does(measured: pd.DataFrame) -> None:
+    """Positive control: one selector that finds what nothing reads."""
+    own = measured[measured["relation"] == measured["measured"]]
+    effects = own[own["kind"] == "selector"].groupby("order")["effect"].mean()
+    assert effects["junk"] == pytest.approx(0, abs=planted.NATS)
+    assert effects["attribution_patching"] < -1
+
+
+def test_the_table_has_every_selector_beside_average_precision(
+    tested: SelectorMeasurements, measured: pd.DataFrame
+) -> None:
+    renamed = {new: old for old, new in (selectors.OFF | selectors.INSTALLED).items()}
+    patching = measured[measured["order"] == "attribution_patching"]
+    own = patching.assign(kind=patching["kind"].map(renamed), order="", language="xa")
+    off, installed = (own[own["kind"].isin(list(k))] for k in (selectors.OFF, selectors.INSTALLED))
+    rows = selectors.beside_average_precision(off, installed, measured.assign(language="xa"))
+    members = sets.as_table(tested.selected, FOUND).assign(language="xa")
+    found = selectors.compared(rows, members).set_index("selector")
+    assert list(found.index[:1]) == ["average_precision"]
+    assert set(found.index[1:]) == set(tested.selected)
+    best, same, junk = (
+        found.loc[name] for name in ("average_precision", "attribution_patching", "junk")
+    )
+    assert best["necessity_excess"] == same["necessity_excess"] < -1 < junk["necessity_excess"]
+    assert best["specificity_excess"] == same["specificity_excess"] < -0.3
+    assert (found["jaccard"] <= 1).all()
+    assert junk["jaccard"] == 0
+    beaten = rows[rows["order"].isin(["average_precision", "junk"])]
+    verdict = average_precision_beats_other_selectors(beaten, negligible=0.05)
+    assert verdict is not None
+    assert verdict.as_dict()["verdict"] == "supported"
+
+
+def test_without_rows_there_is_no_verdict_and_an_empty_table() -> None:
+    nothing = pd.DataFrame()
+    rows = selectors.beside_average_precision(nothing, nothing, nothing)
+    table = selectors.compared(rows, nothing)
+    assert list(table.columns) == selectors.COLUMNS
+    assert table.empty
+    bare = pd.DataFrame(
+        columns=["kind", "relation", "measured", "language", "context", "fact", "order"],
+        dtype="str",
+    ).assign(seen=False, correct_before=True, effect=0.0)
+    assert average_precision_beats_other_selectors(bare, negligible=0.05) is None
+
+
+def test_the_parts_of_finished_work_have_names_of_their_own() -> None:
+    names = {measuring.part_key("other_selectors xa-0", part) for part in measuring.PARTS}
+    assert len({name.rpartition("-")[0] for name in names}) == len(measuring.PARTS)
