@@ -13,7 +13,7 @@ import yaml
 import scripts
 import toy
 from neuron_atlas.attributions import batches, questions, strongest
-from neuron_atlas.attributions.strongest import AttributionPlan
+from neuron_atlas.attributions.settings import AttributionPlan, Baseline
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.neurons import knowledge_sets
 from neuron_atlas.pipeline import store
@@ -171,27 +171,49 @@ def test_scores_do_not_depend_on_which_prompts_are_checked(
     np.testing.assert_allclose(both["score"], both["score_2"], atol=1e-5 * every["score"].max())
 
 
-def test_parts_of_prompts_of_one_size_make_the_fewest_batches(
-    toy_decoder: LanguageModel, recalled: pd.DataFrame
+def asked(lm: LanguageModel, rows: pd.DataFrame) -> list[questions.Question]:
+    return [questions.question_of(CandidateTokens(lm), row) for row in store.records(rows)]
+
+
+@pytest.mark.parametrize("baseline", ["occlusion", "zero"])
+def test_each_group_of_prompts_is_one_full_batch_of_the_engine(
+    toy_decoder: LanguageModel, recalled: pd.DataFrame, baseline: Baseline
 ) -> None:
     rows = prompt_choice.first_known(recalled.assign(known=True), max_facts=None)
-    ordered = strongest.largest_first(toy_decoder, rows, PLAN)
-    pd.testing.assert_frame_equal(ordered.sort_index(), rows)
+    plan = PLAN.model_copy(update={"baseline": baseline})
+    ordered, sizes = strongest.in_batches(toy_decoder, rows, plan)
+    pd.testing.assert_frame_equal(ordered.sort_index(), rows.sort_index())
+    by_words, whole, lengths = baseline == "occlusion", 0, []
+    for end, size in zip(np.cumsum(sizes), sizes, strict=True):
+        group = ordered.iloc[end - size : end]
+        assert group["checked"].nunique() == 1
+        (batch,) = batches.batches(toy_decoder, asked(toy_decoder, group), by_words=by_words)
+        assert batch.places == tuple(range(size))
+        lengths.append(batch.size)
+    for _, some in rows.groupby("checked"):
+        whole += len(
+            list(batches.batches(toy_decoder, asked(toy_decoder, some), by_words=by_words))
+        )
+    assert len(sizes) == whole < len(rows) / 2
+    assert lengths == sorted(lengths, reverse=True)
 
-    def n_batches(table: pd.DataFrame, *, part: int) -> int:
-        parts = [table.iloc[i : i + part] for i in range(0, len(table), part)]
-        asked = [
-            [
-                questions.question_of(CandidateTokens(toy_decoder), row)
-                for row in store.records(some)
-            ]
-            for some in parts
-        ]
-        return sum(len(list(batches.batches(toy_decoder, some, by_words=True))) for some in asked)
 
-    sizes = [n_batches(t, part=24) for t in (ordered, rows)]
-    assert sizes[0] < 0.8 * sizes[1]
-    assert sizes[0] <= n_batches(rows, part=len(rows)) + len(rows) / 24
+def test_a_batch_alone_gives_the_bytes_that_it_gives_among_others(
+    toy_decoder: LanguageModel, recalled: pd.DataFrame
+) -> None:
+    """So that it does not matter where a run was killed."""
+    rows = prompt_choice.first_known(recalled, max_facts=2)
+    ordered, sizes = strongest.in_batches(toy_decoder, rows, PLAN)
+    ends = np.cumsum(sizes).tolist()
+    alone = [
+        strongest.attribute(toy_decoder, ordered.iloc[end - size : end], PLAN, None)
+        for end, size in zip(ends, sizes, strict=True)
+    ]
+    keys = ["fact", "template", "method", "rank"]
+    among = strongest.attribute(toy_decoder, rows, PLAN, None).sort_values(keys, ignore_index=True)
+    found = pd.concat(alone).sort_values(keys, ignore_index=True)
+    pd.testing.assert_frame_equal(found, among, check_exact=True)
+    assert len(sizes) > 2
 
 
 def test_everything_above_the_floor_is_kept(
@@ -208,10 +230,11 @@ def test_everything_above_the_floor_is_kept(
         }
     )
     some = strongest.attribute(toy_decoder, rows, plan, None)
-    for _, part in some[some["method"] == "activation"].groupby(["fact", "template"]):
+    active = some[some["method"] == "activation"]
+    for _, part in active.groupby(["fact", "template"]):
         relative = part["score"] / part["score"].max()
         assert (relative > 0.3).sum() == len(part)
-        assert len(part) > 1
+    assert (active.groupby(["fact", "template"]).size() > 1).mean() > 0.5  # positive control
 
 
 @pytest.mark.parametrize("keep", [1, 7, 500])

@@ -39,7 +39,6 @@ PARAMS = {
         "nodes": 2,
         "target": "candidates",
     },
-    "seed": 1,
 }
 
 
@@ -57,9 +56,8 @@ def inputs(folder: Path) -> tuple[Path, Path, Path, Path]:
     banned.view(-1)[torch.from_numpy(source.banned)] = True
     size = torch.from_numpy(source.size).float()
     save_file({"size": size, "banned": banned}, sizes / relation_sets.SIZE)
-    YAML().dump(
-        {"degenerate_neurons": PARAMS, "scoring": {"tolerance": 0.001}}, folder / "params.yaml"
-    )
+    content = {"seed": 1, "degenerate_neurons": PARAMS, "scoring": {"tolerance": 0.001}}
+    YAML().dump(content, folder / "params.yaml")
     return folder / "model", folder / "recall.parquet", folder / "attributions", sizes
 
 

@@ -117,6 +117,7 @@ def check(lm: LanguageModel, recalled: pd.DataFrame, sets: pd.DataFrame) -> fact
         scores(TRAINED, [UNIT["a"]]),
         planted_pairs.source(),
         SETTINGS.model_copy(update={"claims": PLAN, "checking": HOW}),
+        seed=0,
         key="claims-test",
     )
 

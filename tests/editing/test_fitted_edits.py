@@ -25,9 +25,7 @@ from neuron_atlas.scoring.trees import query
 from planted_scores import unit
 
 HOW = Descent(steps=12, rate=0.4, margin=3.0, max_norm=3.0)
-PLAN = EditingPlan(
-    n_sources=2, max_facts=2, neurons=2, n_unrelated=2, n_draws=2, descent=HOW, seed=0
-)
+PLAN = EditingPlan(n_sources=2, max_facts=2, neurons=2, n_unrelated=2, n_draws=2, descent=HOW)
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +43,7 @@ def folder(planted_model: LanguageModel, tmp_path_factory: pytest.TempPathFactor
             Inputs(each("recall", ".parquet"), each("attributions"), each("relation_neurons")),
             base / "out",
             PLAN,
+            seed=0,
             tolerance=0.0,
             key="test",
         )
@@ -209,6 +208,7 @@ def test_too_few_languages_are_said_and_not_measured(
         Inputs({"xa": tmp_path / "xa.parquet"}, one, one),
         tmp_path / "out",
         PLAN.model_copy(update={"max_facts": 1, "n_unrelated": 1}),
+        seed=0,
         tolerance=0.0,
         key="test",
     )

@@ -34,7 +34,7 @@ from neuron_atlas.pipeline import store
 LANGUAGES = ("en", "fr", "de", "ru")
 FACTS = tuple(f"{relation}:{i}" for relation in ("r", "s", "t") for i in range(4))
 N_LAYERS, N_NEURONS = 4, 200
-RULE = SharingRule(k=4, share=1.0, min_languages=3, n_permutations=99, n_draws=5, seed=0)
+RULE = SharingRule(k=4, share=1.0, min_languages=3, n_permutations=99, n_draws=5)
 
 
 def relation(fact: str) -> str:
@@ -67,7 +67,8 @@ def inputs(chosen: Mapping[str, Mapping[str, list[int]]]) -> Inputs:
     }
     size = np.ones((N_LAYERS, N_NEURONS))
     sets = {r: np.array([1, 2, 500 + ord(r)]) for r in ("r", "s", "t")}
-    relations = {code: RelationSets(sets, size, np.array([], dtype=np.int64)) for code in chosen}
+    none = np.array([], dtype=np.int64)
+    relations = {code: RelationSets(sets, size, none, code) for code in chosen}
     return Inputs(scores, recall, relations)
 
 
@@ -93,7 +94,7 @@ OWN = {fact: 10 + i for i, fact in enumerate(FACTS)}
 
 
 def run(given: Inputs, folder: Path, rule: SharingRule = RULE) -> Finding:
-    build(given, folder, rule)
+    build(given, folder, rule, seed=0)
     return languages.summarise(folder, negligible=0.1, n_resamples=200, seed=0)
 
 
@@ -196,10 +197,9 @@ def test_random_sets_hold_no_banned_neuron() -> None:
     size, banned = np.ones((1, 20)), np.array([3])
     drawn = random_members(
         found,
-        dict.fromkeys((0, 1), size),
-        {0: banned, 1: banned[:0]},
+        [RelationSets({}, size, banned, "xa"), RelationSets({}, size, banned[:0], "xb")],
+        seed=0,
         n_draws=50,
-        rng=np.random.default_rng(0),
     )
     first = np.concatenate([one.neuron[one.language == 0] for one in drawn])
     assert 3 not in first

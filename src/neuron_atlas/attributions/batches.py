@@ -19,6 +19,11 @@ class Batch(NamedTuple):
     points: tuple[Point, ...]
     words: tuple[Sequence[Text], ...]  # of each point; the same number for all points
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """The numbers of words and of tokens of its longest question."""
+        return len(self.words[0]), max(len(point.ids) for point in self.points)
+
 
 def batches(lm: LanguageModel, questions: Sequence[Question], *, by_words: bool) -> Iterator[Batch]:
     """Group questions that have the same number of words and similar lengths."""
@@ -34,13 +39,6 @@ def batches(lm: LanguageModel, questions: Sequence[Question], *, by_words: bool)
         group.append(i)
     if group:
         yield _batch(group, laid, hidden)
-
-
-def sizes(
-    lm: LanguageModel, questions: Sequence[Question], *, by_words: bool
-) -> list[tuple[int, int]]:
-    """Return each question's numbers of words and tokens: equal sizes make full batches."""
-    return [_size(*one) for one in zip(*_points_and_words(lm, questions, by_words), strict=True)]
 
 
 def nodes_at_once(lm: LanguageModel, batch: Batch, *, n_layers: int) -> int:

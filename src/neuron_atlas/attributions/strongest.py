@@ -65,17 +65,22 @@ def fewest_steps(
     )
 
 
-def largest_first(lm: LanguageModel, rows: pd.DataFrame, plan: AttributionPlan) -> pd.DataFrame:
-    """Return the prompts with those of one size together, the largest first.
+def in_batches(
+    lm: LanguageModel, rows: pd.DataFrame, plan: AttributionPlan
+) -> tuple[pd.DataFrame, list[int]]:
+    """Return the prompts in the order of the engine's batches, and how many each batch has.
 
-    Each part of the work then makes full batches, in few shapes; and the largest come first, so
-    that out-of-memory fails early.
+    `attribute` computes each of these batches as one, given alone: what it finds does not depend on
+    which batches another run has computed. The largest come first, so that out-of-memory fails
+    early.
     """
-    tokens = CandidateTokens(lm)
-    questions = [question_of(tokens, row) for row in store.records(rows)]
-    sizes = batches.sizes(lm, questions, by_words=plan.baseline == "occlusion")
-    keys = [(*size, checked) for size, checked in zip(sizes, rows["checked"], strict=True)]
-    return rows.iloc[sorted(range(len(rows)), key=lambda i: keys[i], reverse=True)]
+    tokens, found = CandidateTokens(lm), []
+    for _, some in rows.groupby("checked", sort=True):
+        questions = [question_of(tokens, row) for row in store.records(some)]
+        for batch in batches.batches(lm, questions, by_words=plan.baseline == "occlusion"):
+            found.append((batch.size, some.iloc[list(batch.places)]))
+    groups = [group for _, group in sorted(found, key=lambda one: one[0], reverse=True)]
+    return pd.concat(groups), [len(group) for group in groups]
 
 
 def attribute(

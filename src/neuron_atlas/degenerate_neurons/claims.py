@@ -5,11 +5,11 @@ from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 
 from neuron_atlas.degenerate_neurons.settings import ClaimPlan
 from neuron_atlas.pipeline import store
+from neuron_atlas.pipeline.streams import stream
 
 CLAIMS, META = "claims.parquet", "meta.json"
 NEURONS = (
@@ -58,7 +58,7 @@ def make_claims(
         recalled: The recall table, all facts.
         splits: Each subject's split.
         plan: How many claims to make.
-        seed: Seed of the choice of facts and answers.
+        seed: The seed.
 
     Returns:
         `fact`, `relation`, `subject`, `split`, `template`, `place` (of the answer among the
@@ -90,7 +90,7 @@ def _max_facts(split: pd.Series, plan: ClaimPlan) -> pd.Series:
 def _of_fact(
     row: Mapping[str, Any], splits: Mapping[str, ClaimSplit], *, n_negatives: int, seed: int
 ) -> list[tuple[Any, ...]]:
-    rng = np.random.default_rng([seed, *row["fact"].encode()])
+    rng = stream(seed, "degenerate_neurons", "claims", row["fact"])
     right, wrong = _right_and_wrong(row)
     if not right or not wrong:
         return []

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Float64
 from sklearn.metrics import cohen_kappa_score
 
 from neuron_atlas.degenerate_neurons.settings import DegeneracyRule
+from neuron_atlas.pipeline.streams import stream
 
 PAIRS, SETS = "pairs.parquet", "sets.parquet"
 Members = tuple[int, ...]  # flat neuron indices, rising
@@ -115,7 +116,7 @@ def halves(facts: Sequence[str], *, seed: int) -> dict[str, int]:
             f"expected at least 2 facts, so that one gives the other's threshold, got {names}; "
             "raise attributions.max_facts"
         )
-    order = np.random.default_rng(seed).permutation(len(names))
+    order = stream(seed, "degenerate_neurons", "halves").permutation(len(names))
     return {names[i]: place % 2 for place, i in enumerate(order.tolist())}
 
 
@@ -131,7 +132,7 @@ def judge(sets: pd.DataFrame, rule: DegeneracyRule, *, seed: int) -> pd.DataFram
     Args:
         sets: `fact`, `random` (whether it is a control) and the columns of `describe`.
         rule: The rule.
-        seed: Seed of the halves.
+        seed: The seed.
 
     Returns:
         `sets` with `small` (all proper subsets stay small), `threshold` (nats), `found` and

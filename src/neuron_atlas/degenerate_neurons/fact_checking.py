@@ -72,6 +72,7 @@ def check_facts(
     source: RelationSets,
     how: DegenerateNeurons,
     *,
+    seed: int,
     key: str,
 ) -> Checked:
     """Make claims outside the training subjects, and score them with every detector.
@@ -83,15 +84,16 @@ def check_facts(
         scores: Stored attributions; only their subjects can be training subjects.
         source: Activation sizes, which random neurons match.
         how: Splits and claims, and how neurons are collected and attributed.
+        seed: The seed.
         key: Names the finished parts on disk; see `checkpoints.key`.
     """
     subjects = recalled.drop_duplicates("fact").set_index("fact")["subject"]
     attributed = scores.drop_duplicates("fact").set_index("fact")["relation"]
-    splits = claims.split_subjects(subjects, subjects[attributed.index], how.claims, seed=how.seed)
+    splits = claims.split_subjects(subjects, subjects[attributed.index], how.claims, seed=seed)
     train = attributed[subjects[attributed.index].map(splits).to_numpy() == "train"]
     degenerate, collection = degenerate_members(sets), how.checking
-    found = detectors(degenerate, scores, train.to_dict(), source, collection, seed=how.seed)
-    made = claims.make_claims(recalled, splits, how.claims, seed=how.seed)
+    found = detectors(degenerate, scores, train.to_dict(), source, collection, seed=seed)
+    made = claims.make_claims(recalled, splits, how.claims, seed=seed)
     made = score_by_probability(lm, made, recalled)
     scored = checkpoints.in_parts(
         made,
@@ -137,7 +139,7 @@ def detectors(
         facts: Each training fact's relation.
         source: Activation sizes, which the random neurons match.
         how: Shares and draws.
-        seed: Seed of the draws.
+        seed: The seed.
 
     Returns:
         Neurons by detector and relation. Random neurons match the degenerate ones in layer and
@@ -150,8 +152,9 @@ def detectors(
     }
     random = {}
     for relation, chosen in found["degenerate"].items():
-        rng = np.random.default_rng([seed, *relation.encode()])
-        random[relation] = source.matched(chosen, n_draws=how.n_draws, rng=rng).ravel()
+        names = ("degenerate_neurons", "detectors", relation)
+        drawn = source.matched(chosen, names=names, seed=seed, n_draws=how.n_draws)
+        random[relation] = drawn.ravel()
     return {**found, "random": random}
 
 

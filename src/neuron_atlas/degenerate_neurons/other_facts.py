@@ -4,6 +4,8 @@ Two neurons that do the same and nothing else are redundant; degenerate ones hav
 (Edelman & Gally 2001, PNAS 98; Chen et al. 2024, arXiv 2308.13198, section 1).
 """
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Int
@@ -13,6 +15,7 @@ from neuron_atlas.degenerate_neurons.degeneracy import Members
 from neuron_atlas.degenerate_neurons.settings import DegenerateNeurons
 from neuron_atlas.degenerate_neurons.suppression import FactPrompts, PromptSets
 from neuron_atlas.neurons.relation_sets import RelationSets
+from neuron_atlas.pipeline.streams import stream
 
 
 def both_matter_elsewhere(
@@ -21,6 +24,8 @@ def both_matter_elsewhere(
     sets: pd.DataFrame,
     source: RelationSets,
     how: DegenerateNeurons,
+    *,
+    seed: int,
 ) -> pd.Series:
     """Tell for each degenerate pair whether each of its neurons alone matters to other facts.
 
@@ -30,6 +35,7 @@ def both_matter_elsewhere(
         sets: Judged sets: `fact`, `members`, `size`, `degenerate`.
         source: Activation sizes, which the random neurons match.
         how: How many facts and random neurons to use, and which drops are negligible.
+        seed: The seed.
 
     Returns:
         One truth value per set; false for all but degenerate pairs.
@@ -39,7 +45,7 @@ def both_matter_elsewhere(
     for name, own in pairs.groupby("fact"):
         fact, others = str(name), asked[asked["fact"] != name]
         members = np.array(sorted({n for s in own["members"] for n in s}), dtype=np.int64)
-        found = _matter(prompts, members, others, source, how, fact=fact)
+        found = _matter(prompts, members, others, source, how, fact=fact, seed=seed)
         useful |= {(fact, n) for n in members[found].tolist()}
     both = [
         all((fact, n) in useful for n in members)
@@ -56,11 +62,14 @@ def _matter(
     how: DegenerateNeurons,
     *,
     fact: str,
+    seed: int,
 ) -> Bool[np.ndarray, " neuron"]:
     """Compare each neuron's largest drop over some other facts with that of its random neurons."""
-    rng = np.random.default_rng([how.seed, *fact.encode()])
+    rng = stream(seed, "degenerate_neurons", "other facts", source.source, fact)
     some = others.iloc[np.sort(rng.permutation(len(others))[: how.use.n_facts])]
-    tried = np.concatenate([members[:, None], _draws(members, source, how.use.n_draws, rng)], 1)
+    names = ("degenerate_neurons", "other facts", fact)
+    random = _draws(members, source, names, seed=seed, n=how.use.n_draws)
+    tried = np.concatenate([members[:, None], random], 1)
     sets: list[Members] = [(n,) for n in np.unique(tried).tolist()]
     wanted = [
         PromptSets(f, int(t), sets) for f, t in zip(some["fact"], some["template"], strict=True)
@@ -71,7 +80,13 @@ def _matter(
 
 
 def _draws(
-    members: Int[np.ndarray, " neuron"], source: RelationSets, n: int, rng: np.random.Generator
+    members: Int[np.ndarray, " neuron"],
+    source: RelationSets,
+    names: tuple[str, ...],
+    *,
+    seed: int,
+    n: int,
 ) -> Int[np.ndarray, "neuron draw"]:
     """Draw random neurons that match each member in layer and size."""
-    return np.stack([source.matched(m[None], n_draws=n, rng=rng)[:, 0] for m in members])
+    draw = partial(source.matched, names=names, seed=seed, n_draws=n)
+    return np.stack([draw(member[None])[:, 0] for member in members])

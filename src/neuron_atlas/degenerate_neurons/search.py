@@ -15,6 +15,7 @@ from neuron_atlas.degenerate_neurons.suppression import (
     PromptSets,
     up_to_pairs,
 )
+from neuron_atlas.facts import roles
 from neuron_atlas.neurons.relation_sets import RelationSets
 from neuron_atlas.pipeline import checkpoints, store
 
@@ -39,6 +40,7 @@ def find_sets(
     source: RelationSets,
     how: DegenerateNeurons,
     *,
+    seed: int,
     key: str,
 ) -> FoundSets:
     """Find the degenerate sets of all facts that have attributions.
@@ -49,17 +51,23 @@ def find_sets(
         graded: `knowledge_sets.grade_neurons`: each fact's neurons, best first.
         source: Activation sizes, which random neurons match.
         how: How far to search, and the rule for degenerate sets.
+        seed: The seed.
         key: Names the finished parts on disk, so that a killed run continues where it stopped.
     """
-    rows = families(recalled, graded, source, how)
+    rows = families(recalled, graded, source, how, seed=seed)
     measured = checkpoints.in_parts(
         rows, lambda part: measure_families(prompts, part), key=key, size=PART
     )
-    return judge_families(prompts, rows, measured, source, how)
+    return judge_families(prompts, rows, measured, source, how, seed=seed)
 
 
 def families(
-    recalled: pd.DataFrame, graded: pd.DataFrame, source: RelationSets, how: DegenerateNeurons
+    recalled: pd.DataFrame,
+    graded: pd.DataFrame,
+    source: RelationSets,
+    how: DegenerateNeurons,
+    *,
+    seed: int,
 ) -> pd.DataFrame:
     """Return the neurons to combine: each fact's strongest, and matched random ones.
 
@@ -72,7 +80,8 @@ def families(
         best first).
     """
     best = graded[graded["rank"] < how.search.candidates].sort_values(["fact", "rank"])
-    right = recalled[recalled["correct"] & recalled["fact"].isin(best["fact"].unique())]
+    usable = recalled["correct"] & roles.selecting_templates(recalled)
+    right = recalled[usable & recalled["fact"].isin(best["fact"].unique())]
     ways = right.sort_values("template").groupby("fact")["template"].agg(list)
     rows = []
     for i, (name, own) in enumerate(best[best["fact"].isin(ways.index)].groupby("fact")):
@@ -80,8 +89,9 @@ def families(
         templates = ways[fact]
         first = templates[i % len(templates)]
         other = templates[(i + 1) % len(templates)] if len(templates) > 1 else ABSENT
-        rng = np.random.default_rng([how.seed, *fact.encode()])
-        sets = [chosen, *source.matched(chosen, n_draws=how.search.n_draws, rng=rng)]
+        names = ("degenerate_neurons", "families", fact)
+        random = source.matched(chosen, names=names, seed=seed, n_draws=how.search.n_draws)
+        sets = [chosen, *random]
         for draw, members in enumerate(sets, start=REAL):
             info = (fact, own["relation"].iloc[0], draw, draw != REAL, first, other)
             rows.append((*info, members.tolist()))
@@ -117,6 +127,8 @@ def judge_families(
     measured: pd.DataFrame,
     source: RelationSets,
     how: DegenerateNeurons,
+    *,
+    seed: int,
 ) -> FoundSets:
     """Judge all sets, extend them, confirm those that are found, and test them on other facts.
 
@@ -131,14 +143,17 @@ def judge_families(
         measured: Their singles and pairs, from `measure_families`.
         source: Activation sizes, which random neurons match.
         how: How far to search, and the rule for degenerate sets.
+        seed: The seed.
     """
     drops = _by_family(measured)
     for size in range(3, how.search.max_size + 1):
         _grow(prompts, rows, drops, how, size=size)
-    sets = degeneracy.judge(_table(rows, drops), how.rule, seed=how.seed)
+    sets = degeneracy.judge(_table(rows, drops), how.rule, seed=seed)
     sets = _confirmed(prompts, sets, small=how.rule.small)
     asked = rows[rows["draw"] == REAL]
-    sets = sets.assign(elsewhere=both_matter_elsewhere(prompts, asked, sets, source, how))
+    sets = sets.assign(
+        elsewhere=both_matter_elsewhere(prompts, asked, sets, source, how, seed=seed)
+    )
     pairs = _pairs(sets[sets["size"] == 2], drops)
     return FoundSets(pairs, sets[sets["found"]].reset_index(drop=True))
 

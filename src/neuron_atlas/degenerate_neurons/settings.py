@@ -93,5 +93,3 @@ class DegenerateNeurons(Section):
     use: OtherFacts
     claims: ClaimPlan
     checking: Checking
-    seed: int
-    """Seed of the draws, of the halves of the facts, of the splits and of the claims."""

@@ -46,7 +46,7 @@ class SetInputs:
 
 
 def choose_sets(
-    lm: LanguageModel, stored: SetInputs, cases: Sequence[Case], how: EditingPlan
+    lm: LanguageModel, stored: SetInputs, cases: Sequence[Case], how: EditingPlan, *, seed: int
 ) -> list[NeuronSet]:
     """Return every arm's set of every case, chosen on prompts that are not measured afterwards.
 
@@ -61,7 +61,8 @@ def choose_sets(
         lm: The model.
         stored: Prompts, scores and activation sizes.
         cases: The facts.
-        how: Neurons per set, random sets per case, and the seed of their draws.
+        how: Neurons per set, and random sets per case.
+        seed: The seed.
 
     Raises:
         ValueError: a fact has fewer than `how.neurons` stored neurons.
@@ -80,7 +81,8 @@ def choose_sets(
         }
         sets = [NeuronSet(case.fact, case.relation, arm, n) for arm, n in arms.items()]
         sizes = stored.sizes[case.sources[0]]
-        found += [*sets, *matched(sets[0], sizes, n_draws=how.n_draws, seed=how.seed)]
+        random = matched(sets[0], sizes, stage="editing", seed=seed, n_draws=how.n_draws)
+        found += [*sets, *random]
     return found
 
 

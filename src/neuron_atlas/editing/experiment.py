@@ -40,6 +40,7 @@ def run(
     out: Path,
     how: EditingPlan,
     *,
+    seed: int,
     tolerance: float,
     key: str,
 ) -> None:
@@ -53,22 +54,21 @@ def run(
         inputs: Outputs of earlier stages.
         out: The folder to make.
         how: Which facts are edited, with which neurons, and how edits are fitted.
+        seed: The seed.
         tolerance: As in `log_probability.ask`.
         key: Names the finished parts on disk; see `checkpoints.key`.
     """
     scores = {c: knowledge_sets.read_scores(path) for c, path in inputs.attributions.items()}
     recalled = {code: store.read_table(path) for code, path in inputs.recall.items()}
     tables, tokens = plan.read_tables(recalled, scores), CandidateTokens(lm)
-    cases = plan.cases(
-        tables, tokens, n_sources=how.n_sources, max_facts=how.max_facts, seed=how.seed
-    )
+    cases = plan.cases(tables, tokens, n_sources=how.n_sources, max_facts=how.max_facts, seed=seed)
     about = _meta(cases, tables, how)
     if not cases:
         with store.whole(out) as folder:
             store.write_json(folder / META, {**about, "reason": _reason(tables, how.n_sources)})
         return
-    sets = arm_sets.choose_sets(lm, _stored(tables, scores, inputs), cases, how)
-    asked = plan.asked(tables, cases, n_unrelated=how.n_unrelated, seed=how.seed)
+    sets = arm_sets.choose_sets(lm, _stored(tables, scores, inputs), cases, how, seed=seed)
+    asked = plan.asked(tables, cases, n_unrelated=how.n_unrelated, seed=seed)
     setup = fitted_edits.EditingSetup(lm, tables, sets, asked, how.descent, tokens)
     effects, edits = _operations(setup, tolerance, key), _edits(setup, cases, key)
     with store.whole(out) as folder:

@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
+from neuron_atlas.facts import roles
 from neuron_atlas.pipeline import store
+from neuron_atlas.pipeline.streams import stream
 from neuron_atlas.scoring import prompt_choice
 from neuron_atlas.scoring.candidates import CandidateTokens
 
@@ -16,7 +17,7 @@ class Tables:
     """Each language's prompts, in the order of the parameters.
 
     Attributes:
-        prompts: All paraphrases of the attributed facts: rows of the recall table and `language`.
+        prompts: Attributed facts in all selecting templates: recall rows and `language`.
         held: For each fact, the correctly answered paraphrase that nothing is fitted to.
     """
 
@@ -44,9 +45,9 @@ class Case:
 def read_tables(recalled: Mapping[str, pd.DataFrame], scores: Mapping[str, pd.DataFrame]) -> Tables:
     """Collect the prompts of the facts that were attributed in each language."""
     prompts = {
-        language: table[table["fact"].isin(scores[language]["fact"].unique())].assign(
-            language=language
-        )
+        language: table[
+            roles.selecting_templates(table) & table["fact"].isin(scores[language]["fact"].unique())
+        ].assign(language=language)
         for language, table in recalled.items()
     }
     held = {
@@ -69,7 +70,7 @@ def cases(
         tokens: Tokenised answers.
         n_sources: Languages in which each fact's neurons are looked for.
         max_facts: Largest number of facts per relation.
-        seed: Seed of the choice of new objects.
+        seed: The seed.
     """
     known: dict[str, list[str]] = {}
     relation: dict[str, str] = {}
@@ -106,7 +107,7 @@ def _new_object(
             here = {c for c in here if begin[c] not in right}
             allowed = here if allowed is None else allowed & here
     free = sorted(allowed or ())
-    rng = np.random.default_rng([seed, *fact.encode()])
+    rng = stream(seed, "editing", "new object", fact)
     return free[int(rng.integers(len(free)))] if free else None
 
 
@@ -161,5 +162,6 @@ def _far(tables: Tables, case: Case, n: int, seed: int) -> Iterator[pd.DataFrame
         table = tables.held[language]
         wanted = len(range(place, n, len(languages)))
         fact = store.records(_held(tables, case.fact, language))[0]
-        for name in prompt_choice.unrelated(table, fact, n=wanted, seed=seed) if wanted else ():
+        rng = stream(seed, "editing", "unrelated", language, case.fact)
+        for name in prompt_choice.unrelated(table, fact, n=wanted, rng=rng) if wanted else ():
             yield table[table["fact"] == name]

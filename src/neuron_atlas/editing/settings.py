@@ -35,5 +35,3 @@ class EditingPlan(Section):
     n_draws: Count
     """Matched random sets per fact."""
     descent: Descent
-    seed: int
-    """Seed of the new objects, unrelated prompts and random sets."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,9 @@ from neuron_atlas.neurons import knowledge_sets
 from neuron_atlas.neurons.knowledge_sets import SetsByFact
 from neuron_atlas.neurons.relation_sets import RelationSets
 from neuron_atlas.pipeline import store
+from neuron_atlas.pipeline.streams import stream
 
-METHOD = "attribution"
+STAGE, METHOD = "language_neurons", "attribution"
 NULLS = ("mismatched", "same_relation", "met_itself", "random")
 SETS = ["fact", "relation", "rank", "score", *PLACE]
 
@@ -42,7 +44,7 @@ class Inputs:
         return n_layers, n_neurons
 
 
-def build(inputs: Inputs, out: Path, rule: SharingRule) -> None:
+def build(inputs: Inputs, out: Path, rule: SharingRule, *, seed: int) -> None:
     """Write the tables `sets`, `relations`, `facts`, `counts`, `layers`, `map`, and `summary.json`.
 
     With one language, or no fact in two, the tables are empty and the summary says why.
@@ -59,7 +61,7 @@ def build(inputs: Inputs, out: Path, rule: SharingRule) -> None:
     found = shared.members(sets, groups)
     tables, summary = _nothing(), _about(found, sets, rule)
     if len(found.items) >= 2:
-        tables, measured = _measured(inputs, sets, groups, found, rule)
+        tables, measured = _measured(inputs, sets, groups, found, rule, seed=seed)
         summary |= measured
     else:
         summary["reason"] = "fewer than two facts have neurons in two languages or more"
@@ -94,15 +96,18 @@ def _measured(
     groups: Mapping[str, str],
     found: ItemSets,
     rule: SharingRule,
+    *,
+    seed: int,
 ) -> tuple[dict[str, pd.DataFrame], dict[str, Any]]:
-    rng = np.random.default_rng(rule.seed)
     wanted = shared.needed(found, rule.min_languages)
     own = shared.tally(found, wanted, len(sets))
-    nulls = _nulls(inputs, list(sets), found, wanted, rule, rng)
+    nulls = _nulls(inputs, list(sets), found, wanted, rule, seed=seed)
     chosen = _independent(inputs, sets, found, wanted)
     of_relations = {code: inputs.relations[code].sets for code in sorted(inputs.scores)}
-    relations, relation = shared_by_relation(of_relations, rule, n_neurons=inputs.shape[1], rng=rng)
-    pairs, beside, compared = _compared(inputs, sets, groups, rule, rng)
+    relations, relation = shared_by_relation(
+        of_relations, rule, n_neurons=inputs.shape[1], rng=stream(seed, STAGE, "relations")
+    )
+    pairs, beside, compared = _compared(inputs, sets, groups, rule, seed=seed)
     layers = [
         _layers("fact", chosen, len(found.items), inputs.shape[0]),
         _layers("relation", relations, relation["n_relations"], inputs.shape[0]),
@@ -125,19 +130,26 @@ def _compared(
     sets: Mapping[str, SetsByFact],
     groups: Mapping[str, str],
     rule: SharingRule,
-    rng: np.random.Generator,
+    *,
+    seed: int,
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
     """Compare the languages in pairs: a table of pairs, one of facts, and a summary of both."""
-    again: dict[str, Any] = {"n_permutations": rule.n_permutations, "rng": rng}
+    n, rng = rule.n_permutations, partial(stream, seed, STAGE)
     scripts = {code: _script(table) for code, table in sorted(inputs.recall.items())}
-    pairs = language_map.compare_languages(sets, groups, scripts, **again)
-    beside, p_value = language_map.compare_with_siblings(sets, groups, **again)
+    pairs = language_map.compare_languages(
+        sets, groups, scripts, n_permutations=n, rng=rng("pairs")
+    )
+    beside, p_value = language_map.compare_with_siblings(
+        sets, groups, n_permutations=n, rng=rng("siblings")
+    )
     accuracy = {code: float(t["correct"].mean()) for code, t in inputs.recall.items()}
     summary = {
         "about_fact": {"n_facts": len(beside), "p_value": p_value, **_means(beside)},
         "pairs": _means(pairs),
         "scripts": scripts,
-        "goes_with": language_map.relate(pairs, scripts=scripts, accuracy=accuracy, rng=rng),
+        "goes_with": language_map.relate(
+            pairs, scripts=scripts, accuracy=accuracy, rng=rng("scripts")
+        ),
     }
     return pairs, beside, summary
 
@@ -148,20 +160,21 @@ def _nulls(
     found: ItemSets,
     wanted: np.ndarray,
     rule: SharingRule,
-    rng: np.random.Generator,
+    *,
+    seed: int,
 ) -> dict[str, list[Tally]]:
     """Tally the deals and draws of each null, one at a time: all at once need gigabytes."""
-    sizes = {i: inputs.relations[code].size for i, code in enumerate(languages)}
-    banned = {i: inputs.relations[code].banned for i, code in enumerate(languages)}
-    drawn = shared.random_members(found, sizes, banned, n_draws=rule.n_draws, rng=rng)
+    sources = [inputs.relations[code] for code in languages]
+    drawn = shared.random_members(found, sources, seed=seed, n_draws=rule.n_draws)
+    n, rng = rule.n_permutations, partial(stream, seed, STAGE)
     nulls: dict[str, list[Tally]] = {name: [] for name in NULLS}
 
     def add(name: str, one: ItemSets) -> None:
         nulls[name].append(shared.tally(one, wanted, len(languages)))
 
-    for dealt in shared.mismatched(found, rng, n_deals=rule.n_permutations):
+    for dealt in shared.mismatched(found, rng("mismatched"), n_deals=n):
         add("mismatched", dealt)
-    for dealt in shared.mismatched(found, rng, n_deals=rule.n_permutations, within=True):
+    for dealt in shared.mismatched(found, rng("same relation"), n_deals=n, within=True):
         add("same_relation", dealt)
         add("met_itself", shared.own_sets_only(found, dealt))
     for one in drawn:

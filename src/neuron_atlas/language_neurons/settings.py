@@ -20,5 +20,3 @@ class SharingRule(Section):
     """Times that the sets are dealt to other facts, for the null."""
     n_draws: Count
     """Matched random sets."""
-    seed: int
-    """Seed of the deals and draws."""

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from neuron_atlas.neurons.controls import matched_random
 from neuron_atlas.neurons.knowledge_sets import SetsByFact
+from neuron_atlas.neurons.relation_sets import RelationSets
 
 AtLeast = int | Literal["all"]
 ROUNDING = 1e-12  # of means that are compared with the mean of a null
@@ -159,29 +159,28 @@ def own_sets_only(found: ItemSets, dealt: ItemSets) -> ItemSets:
 
 def random_members(
     found: ItemSets,
-    sizes: Mapping[int, Float[np.ndarray, "layer neuron"]],
-    banned: Mapping[int, Int[np.ndarray, " _"]],
+    sources: Sequence[RelationSets],
     *,
+    seed: int,
     n_draws: int,
-    rng: np.random.Generator,
 ) -> list[ItemSets]:
     """Return matched random sets, of the same sizes, in place of the sets.
 
     Args:
         found: The sets.
-        sizes: By language, the activation sizes that draws match.
-        banned: By language, flat indices that are never drawn.
+        sources: Of each language, the activation sizes that draws match.
+        seed: The seed.
         n_draws: How many times all sets are drawn.
-        rng: Source of the draws.
     """
     neurons = np.tile(found.neuron, (n_draws, 1))
     starts = np.flatnonzero(np.diff(found.language) | np.diff(found.item)) + 1
     for rows in np.split(np.arange(len(found.neuron)), starts):  # a set's rows are together
         if not rows.size:
             continue
-        code = int(found.language[rows[0]])
-        neurons[:, rows] = matched_random(
-            found.neuron[rows], sizes[code], rng=rng, n_draws=n_draws, exclude=banned[code]
+        names = ("language_neurons", "matched", found.items[found.item[rows[0]]])
+        source = sources[int(found.language[rows[0]])]
+        neurons[:, rows] = source.matched(
+            found.neuron[rows], names=names, seed=seed, n_draws=n_draws
         )
     return [replace(found, neuron=drawn) for drawn in neurons]
 
