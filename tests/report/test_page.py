@@ -8,11 +8,14 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
+from typing import get_args
 
+import pandas as pd
 import pytest
 
 import results
-from neuron_atlas.report import build, metrics, page, plot_data, plots
+from neuron_atlas.findings.verdict import Word
+from neuron_atlas.report import build, claims, metrics, page, plot_data, plots
 from neuron_atlas.report.inputs import Results
 
 ROOT = Path(__file__).parents[2]
@@ -97,7 +100,14 @@ def test_text_from_data_is_shown_and_never_markup() -> None:
         | {"source": HOSTILE, "licence": {"name": HOSTILE, "url": "javascript:alert(1)"}},
         relation_neurons=given.relation_neurons
         | {"skipped": [{"source": "en", "relation": HOSTILE, "reason": HOSTILE, "n_facts": 1}]},
-        effects=given.effects | {"value": HOSTILE, "verdicts": {HOSTILE: verdict}},
+        contrasts=given.contrasts.assign(control=HOSTILE),
+        pushes=given.pushes.assign(order=HOSTILE),
+        effects=given.effects
+        | {
+            "value": HOSTILE,
+            "contrasts": {HOSTILE: {HOSTILE: given.effects["contrasts"]["right"]["direction"]}},
+            "verdicts": {HOSTILE: verdict, "interference": verdict | {"reason": f"w{HOSTILE}"}},
+        },
     )
     text = rendered(hostile, HOSTILE, pictures=True)
     found = Elements(text)
@@ -110,18 +120,85 @@ def test_text_from_data_is_shown_and_never_markup() -> None:
 
 def test_a_null_is_said_plainly() -> None:
     text = Elements(rendered(results.everything())).text
-    assert "Of 10 claims, 5 supported; 3 not supported; 2 undecided." in text
+    counts = "4 supported; 1 contradicted; 3 not supported; 1 undecided; 2 untestable."
+    assert f"Of 11 claims, {counts}" in text
     assert "No cell improves after correction." in text
-    assert "No evidence for this claim was found here: a null result." in text
-    assert "too uncertain to decide" in text
+    for sentence in claims.VERDICT_SENTENCES.values():
+        assert sentence in text
     assert "no relation’s answers became more probable" in text
+
+
+def test_what_is_untestable_gives_its_reason_and_no_number() -> None:
+    given = results.everything()
+    text = rendered(given)
+    shown = Elements(text).text
+    assert shown.count(f"{results.NO_FACTS}.") == 1  # as its own reason, once
+    assert shown.count(f"T{results.TOO_COARSE[1:]}.") == 1
+    row = re.search(r"<tr><th[^>]*>Versatility across relations.*?</tr>", text, re.DOTALL)
+    assert row is not None
+    assert row[0].count('<td class="n">–</td>') == 4  # effect, interval, p, smallest effect
+    other = given.effects["verdicts"]["versatility_relations"] | {"because": "Nothing is there."}
+    verdicts = given.effects["verdicts"] | {"versatility_relations": other}
+    shown = Elements(rendered(replace(given, effects=given.effects | {"verdicts": verdicts}))).text
+    assert f"Nothing is there. {results.NO_FACTS}." in shown
+
+
+def test_p_over_all_claims_stands_beside_the_raw_one() -> None:
+    row = re.search(
+        r"<tr><th[^>]*>Versatility across languages.*?</tr>", rendered(results.everything()), re.S
+    )
+    assert row is not None
+    assert '<td class="n">0.004 <span class="meaning">0.036</span></td>' in row[0]
+    assert '<td class="n">0.35</td>' in row[0]
+
+
+def test_the_page_says_what_a_push_is_and_what_it_does(whole: str) -> None:
+    text = Elements(whole).text
+    assert "A push is how far a change of neurons moves the residual stream" in text
+    assert "controls that push equally hard" in text
+    part = whole.split('aria-label="Push and effect"')[1].split("</table>")[0]
+    assert part.count("<tr>") == 1 + len(results.pushes())
+    assert ">500.0</td>" in part  # twice the set's
+    assert part.count("−4.00</td>") == part.count("−1.00</td>") == 3  # per 1,000
+
+
+def test_effects_beyond_each_control_are_in_a_table(whole: str) -> None:
+    part = whole.split('aria-label="Effect beyond each control"')[1].split("</table>")[0]
+    assert part.count("<tr>") == 1 + 4 * len(results.CONTROLS)
+    assert "250.0, 83.5" in part
+    for name in (
+        "answer, beyond",
+        "first token given type, beyond",
+        "later tokens, beyond",
+        "block 0",
+    ):
+        assert name in part
+    assert part.count('−0.25 <span class="interval">[−0.50, +0.00]</span>') == 16
+
+
+def test_answers_that_change_sides_are_counted(whole: str) -> None:
+    part = whole.split('aria-label="Answers that change sides"')[1].split("</table>")[0]
+    assert part.count("<tr>") == 4
+    assert '>120</td><td class="n">18</td><td class="n">4</td>' in part
+
+
+def test_both_conditions_of_recall_are_shown_by_language() -> None:
+    given = results.everything()
+    right = given.demonstrated["zh"].assign(correct=True)
+    text = rendered(replace(given, demonstrated={**given.demonstrated, "zh": right}))
+    part = text.split('aria-label="Recall with and without demonstrations"')[1].split("</table>")[0]
+    assert '<code>zh</code></th><td class="n">18</td><td class="n">0.33</td><td class="n">1.00' in (
+        part
+    )
+    none = {code: table.head(0) for code, table in given.demonstrated.items()}
+    assert "with and without demonstrations" not in rendered(replace(given, demonstrated=none))
 
 
 def test_an_improvement_that_survives_correction_is_listed() -> None:
     given = results.everything()
     off = (given.cells["relation"] == "capital") & (given.cells["measured"] == "currency")
     cells = given.cells.copy()
-    cells.loc[off, ["excess", "q_value"]] = [1.25, 0.001]
+    cells.loc[off, ["excess", "p_adjusted"]] = [1.25, 0.001]
     text = Elements(rendered(replace(given, cells=cells))).text
     assert "+1.25" in text
     assert "no relation’s answers became more probable" not in text
@@ -146,8 +223,12 @@ def test_neurons_are_named_by_layer_and_index_with_massive_ones_marked() -> None
 def test_missing_parts_and_pictures_are_left_out() -> None:
     given = results.everything(("capital",), ("en",))
     effects = {key: value for key, value in given.effects.items() if key != "transfer"}
-    text = rendered(replace(given, effects=effects))
+    few = {k: v for k, v in effects["interference"].items() if k not in ("within", "random")}
+    effects |= {"interference": few, "cumulativity": {}, "flips": {}, "contrasts": {}}
+    none = {"contrasts": pd.DataFrame(), "pushes": pd.DataFrame(), "doses": pd.DataFrame()}
+    text = rendered(replace(given, effects=effects, **none))
     assert "<figure>" not in text
+    assert "Push and effect" not in text
     assert "Across languages" not in text
     assert "1 relation asked in 1 language" in text
 
@@ -160,15 +241,40 @@ def test_each_verdict_on_knowledge_neurons_stands_in_its_section(whole: str) -> 
     assert "area under the curve" in found
 
 
-@pytest.mark.parametrize("word", ["supported", "not supported", "undecided"])
+WORDS = get_args(Word)
+
+
+@pytest.mark.parametrize("word", WORDS)
 def test_a_section_shows_the_verdict_of_its_claim(word: str) -> None:
     given = results.everything()
     verdicts = {
         claim: verdict | {"verdict": word} for claim, verdict in given.knowledge["verdicts"].items()
     }
     text = rendered(replace(given, knowledge=given.knowledge | {"verdicts": verdicts}))
-    shown = re.findall(r'<p><span class="verdict [\w-]+">([^<]+)</span> Measured', text)
-    assert shown == [word] * len(verdicts)
+    shown = re.findall(r'<p><span class="verdict ([\w-]+)">([^<]+)</span> Measured', text)
+    assert shown == [(word.replace(" ", "-"), word)] * len(verdicts)
+    assert (claims.VERDICT_SENTENCES[word] in text) is True
+
+
+def test_every_word_has_its_sentence_and_its_colour() -> None:
+    assert set(claims.VERDICT_SENTENCES) == set(WORDS)
+    style = (page.FOLDER / "style.css").read_text(encoding="utf-8")
+    coloured = set(re.findall(r"\.verdict\.([\w-]+)", style))
+    assert coloured == {word.replace(" ", "-") for word in WORDS} - {"undecided"}  # as it is
+
+
+def test_every_class_of_the_style_is_used() -> None:
+    style = (page.FOLDER / "style.css").read_text(encoding="utf-8")
+    pages = [path.read_text(encoding="utf-8") for path in page.FOLDER.glob("*.j2")]
+    named = set(re.findall(r"\.([a-z][a-z-]+)", style)) - {w.replace(" ", "-") for w in WORDS}
+    used = {
+        name
+        for text in pages
+        for part in re.findall(r'class="([^"]+)"', text)
+        for name in part.split()
+    }
+    assert named
+    assert named <= used
 
 
 @pytest.mark.parametrize(
@@ -297,7 +403,7 @@ def test_the_stage_writes_metrics_plots_and_page(
     at = results.written(results.everything(), tmp_path / "data")
     shutil.copytree(ROOT / plots.TEMPLATES, tmp_path / plots.TEMPLATES)
     (tmp_path / "params.yaml").write_text(
-        "languages: {en: {}, zh: {}}\nfacts: {source: builtin, seed: 1}\n"
+        "languages: {en: {}, zh: {}}\nfacts: {source: builtin}\n"
         "report: {title: Atlas, top_neurons: 2}\n"
     )
     monkeypatch.chdir(tmp_path)

@@ -83,7 +83,11 @@ def test_the_image_holds_title_and_labels(name: str, data: dict[str, plot_data.R
         **{"recall": "capital", "consistency": "zh", "transfer": "zh", "doses": "random order"},
         **{"selection": "zero_ig", "language_map": "zh", "language_counts": "at least 2"},
         **{"language_layers": "neurons a fact", "editing": "sequential"},
-        **{"interactions": "random pair", "detectors": "candidate_log_odds"},
+        **{
+            "contrasts": "first token given type",
+            "interactions": "random pair",
+            "detectors": "candidate_log_odds",
+        },
     }
     assert image.startswith("<svg")
     assert escape(plots.PLOTS[name].title, quote=False) in image
@@ -188,9 +192,9 @@ def test_interactions_stand_on_an_axis_of_numbers(data: dict[str, plot_data.Reco
 
 
 def test_an_effect_is_significant_by_its_corrected_p() -> None:
-    cells = results.cells().assign(p_value=0.001, q_value=0.05)
+    cells = results.cells().assign(p_adjusted=0.05)
     assert not any(record["significant"] for record in plot_data.interference(cells))
-    assert all(r["significant"] for r in plot_data.interference(cells.assign(q_value=0.049)))
+    assert all(r["significant"] for r in plot_data.interference(cells.assign(p_adjusted=0.049)))
 
 
 def test_numbers_stay_numbers(tmp_path: Path) -> None:
@@ -209,6 +213,38 @@ def test_numbers_stay_numbers(tmp_path: Path) -> None:
 def test_no_records_are_an_empty_list(tmp_path: Path) -> None:
     plots.write(tmp_path / "overlap.json", plot_data.overlap([]))
     assert json.loads((tmp_path / "overlap.json").read_text()) == []
+
+
+def domains(node: Any) -> list[list[str]]:
+    """Return every list of series that a template colours."""
+    if isinstance(node, list):
+        return [found for child in node for found in domains(child)]
+    if not isinstance(node, dict):
+        return []
+    own = [node["domain"]] if isinstance(node.get("domain"), list) else []
+    return own + [found for child in node.values() for found in domains(child)]
+
+
+def test_the_orders_of_doses_are_those_that_the_template_colours() -> None:
+    coloured = domains(template("doses"))
+    assert coloured
+    assert all(names == list(plot_data.ORDERS.values()) for names in coloured)
+    drawn = {record["order"] for record in plot_data.doses(results.doses())}
+    assert drawn == set(plot_data.ORDERS.values())
+
+
+def test_contrasts_show_right_answers_by_control_and_part() -> None:
+    found = {
+        (r["label"], r["series"]): r["value"] for r in plot_data.contrasts(results.contrasts())
+    }
+    assert len(found) == len(results.CONTROLS) * len(results.PARTS)
+    assert found["random direction of equal push", "type"] == -0.25
+    assert found["other relations' neurons at equal push", "first token given type"] == -0.375
+    assert plot_data.contrasts(results.contrasts(("all",))) == []
+
+
+def test_nothing_measured_is_nothing_drawn() -> None:
+    assert plot_data.contrasts(pd.DataFrame()) == plot_data.doses(pd.DataFrame()) == []
 
 
 def test_an_unknown_order_is_refused() -> None:

@@ -112,24 +112,25 @@ def matched_random(
     neurons: Iterable[Neuron],
     size: Float[np.ndarray, "layer neuron"],
     *,
-    rng: np.random.Generator | int,
+    seed: int = 0,
     n_draws: int = 1,
-    n_bins: int = 10,
+    n_nearest: int = 20,
     exclude: Iterable[Neuron] = (),
 ) -> list[list[Neuron]]:
     """Draw random sets that match the given neurons one by one in layer and in activation size.
 
-    Neuron j of a draw comes from the layer of the j-th neuron and from its bin of sizes; where that
-    bin runs out, from the nearest bins of the layer. The random sets of Liu et al. 2025 (arXiv
-    2502.17355) match neither; one bin matches the layer alone.
+    Neuron j of a draw is one of the `n_nearest` neurons of the j-th neuron's layer whose sizes are
+    nearest to its own, or a further one where they run out; which one depends on the seed, the
+    draw and the j-th neuron alone, unless another neuron has taken it. The random sets of Liu et
+    al. 2025 (arXiv 2502.17355) match neither layer nor size.
 
     Args:
         neurons: The set to match.
-        size: Activation size of every neuron: `read_sets(...).size`, or the mean |value| over
-            prompts of your own.
-        rng: A generator, or the seed of a new one.
-        n_draws: Sets to draw.
-        n_bins: Quantile bins per layer.
+        size: What to match, of every neuron, >= 0: `read_sets(...).size`, the mean |value| over
+            prompts of your own, or another quantity.
+        seed: Another seed gives other sets.
+        n_draws: Sets to draw; more of them leave the first ones as they are.
+        n_nearest: Candidates of each neuron; the layer's size matches the layer alone.
         exclude: Other neurons never to draw, such as `read_sets(...).banned`.
 
     Returns:
@@ -145,9 +146,10 @@ def matched_random(
     drawn = controls.matched_random(
         as_flat(neurons, shape),
         np.asarray(size, dtype=np.float64),
-        rng=np.random.default_rng(rng),
+        names=("matched_random",),
+        seed=seed,
         n_draws=n_draws,
-        n_bins=n_bins,
+        n_nearest=n_nearest,
         exclude=as_flat(exclude, shape),
     )
     return [addresses.to_neurons(row, shape[1]) for row in drawn]

@@ -22,6 +22,7 @@ def check(path: Path = PARAMS) -> None:
     """
     languages = params.load_languages(path)
     rules.codes(languages)
+    params.load_seed(path)
     values = sections.load(path)
     model, facts, activations = (values[name] for name in ("model", "facts", "activations"))
     require_sha256(model["sha256"])
@@ -34,7 +35,12 @@ def check(path: Path = PARAMS) -> None:
         positions=values["interference"]["positions"],
         pooling=activations["pooling"],
     )
-    rules.demonstrations(values["recall"]["shots"], facts)
+    rules.controls(values["interference"])
+    recall = values["recall"]
+    rules.demonstrations("recall.shots", recall["shots"], facts)
+    if recall["demonstrations"]["blocks"]:
+        name = "recall.demonstrations.shots"
+        rules.demonstrations(name, recall["demonstrations"]["shots"], facts)
     rules.stored(values)
     against_model.check(
         known,

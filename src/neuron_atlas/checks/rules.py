@@ -103,8 +103,32 @@ def replaced(section: str, *, value: str, positions: str, pooling: str) -> None:
         )
 
 
-def demonstrations(shots: int, facts: Mapping[str, Any]) -> None:
-    """Require enough development facts for demonstrations, as far as the parameters tell.
+def controls(section: Mapping[str, Any]) -> None:
+    """Require draws and multiples of the section `interference` to fit one another.
+
+    Raises:
+        ValueError: fewer random sets are drawn in all than for a part of the measurements, or a
+            push is given twice or is the set's own, which is measured anyway.
+    """
+    for name in ("n_across_draws", "n_dose_draws"):
+        if section[name] > section["n_draws"]:
+            raise ValueError(
+                f"interference.{name} is {section[name]}, but interference.n_draws draws "
+                f"{section['n_draws']} sets in all; lower it or raise n_draws"
+            )
+    for name in ("doses", "pushes"):
+        values = section[name]
+        if len(set(values)) < len(values):
+            raise ValueError(f"interference.{name} must differ from one another, got {values}")
+    if 1 in section["pushes"]:
+        raise ValueError(
+            f"interference.pushes must not hold 1, the set's own push, got {section['pushes']}; "
+            "it is always measured"
+        )
+
+
+def demonstrations(name: str, shots: int, facts: Mapping[str, Any]) -> None:
+    """Require enough development facts for the `shots` of a parameter, as far as params tell.
 
     Raises:
         ValueError: the development share of the largest relation is smaller than `shots`.
@@ -114,7 +138,7 @@ def demonstrations(shots: int, facts: Mapping[str, Any]) -> None:
     most = round(facts["development_share"] * facts["max_per_relation"])
     if shots > most:
         raise ValueError(
-            f"recall.shots is {shots}, but facts.development_share "
+            f"{name} is {shots}, but facts.development_share "
             f"{facts['development_share']} of {facts['max_per_relation']} facts leaves {most} to "
             "show; lower shots or raise the share"
         )

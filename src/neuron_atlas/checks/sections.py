@@ -45,7 +45,7 @@ def load(path: Path = PARAMS) -> dict[str, dict[str, Any]]:
     Raises:
         ValueError: a section is unknown, absent, or does not fit its schema.
     """
-    names = {"languages", *SECTIONS}
+    names = {"languages", "seed", *SECTIONS}
     unknown = [name for name in params.read_yaml(path) if name not in names]
     if unknown:
         raise ValueError(f"{path}: unknown sections {unknown}; there are {sorted(names)}")

@@ -12,6 +12,7 @@ from neuron_atlas.degenerate_neurons.degeneracy import PAIRS, SETS
 from neuron_atlas.findings.audits import audited
 from neuron_atlas.findings.verdict import Finding, Verdict, gain
 from neuron_atlas.pipeline import store
+from neuron_atlas.pipeline.streams import stream
 from neuron_atlas.statistics.paired import Contrast, contrast
 
 ITEM = ["language", "fact"]
@@ -51,7 +52,9 @@ def summarise_degenerate(
     pairs, sets = _read(folders, PAIRS, COLUMNS), _read(folders, SETS)
     pairs = pairs.assign(strict=pairs["degenerate"] & pairs["elsewhere"])
     tested = contrast(
-        *_excess(pairs, "degenerate"), rng=np.random.default_rng(seed), n_resamples=n_resamples
+        *_excess(pairs, "degenerate"),
+        rng=stream(seed, "knowledge", "degenerate_neurons"),
+        n_resamples=n_resamples,
     )
     summary = {
         **_counts(pairs, sets),

@@ -20,6 +20,7 @@ from neuron_atlas.findings.audits import audited
 from neuron_atlas.findings.verdict import Finding, Verdict, gain
 from neuron_atlas.interventions.neuron_sets import RANDOM
 from neuron_atlas.pipeline import store
+from neuron_atlas.pipeline.streams import stream
 from neuron_atlas.statistics.estimates import Estimate, clustered_bootstrap
 from neuron_atlas.statistics.paired import Contrast, contrast
 
@@ -36,7 +37,7 @@ def summarise(folder: Path, *, negligible: float, n_resamples: int, seed: int) -
         n_resamples: Bootstrap samples and random signs.
         seed: Of both.
     """
-    rng, meta = np.random.default_rng(seed), store.read_json(folder / META)
+    rng, meta = stream(seed, "knowledge", "editing"), store.read_json(folder / META)
     if not meta["n_facts"]:
         return Finding("editing", {name: meta[name] for name in ("n_facts", "languages", "reason")})
     edits = with_change(store.read_table(folder / EDITS))

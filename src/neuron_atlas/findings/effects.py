@@ -1,206 +1,231 @@
-"""Turn measured interventions into effects with intervals: cells, dose curves, transfer."""
+"""Turn measured interventions into effects with intervals: contrasts, cells, doses, transfer.
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+Unless said otherwise they are of zero-shot questions about held-out facts whose answers selected no
+neurons, known or not. Relations are random effects; see `statistics.random_effects`.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float
 
-from neuron_atlas.statistics.estimates import (
-    Estimate,
-    area_under_curve,
-    benjamini_hochberg,
-    clustered_bootstrap,
-    excess_over_draws,
-)
+from neuron_atlas.findings import arms
+from neuron_atlas.findings.arms import Excess
+from neuron_atlas.findings.families import Family, family
+from neuron_atlas.statistics.estimates import Estimate, area_under_curve
+from neuron_atlas.statistics.random_effects import MeanTest, over_relations
 
-ITEM = ["language", "fact"]
-Mask = Callable[[pd.DataFrame], "pd.Series[bool]"]
+PARTS = ("effect", "effect_type", "effect_given_type", "effect_later")
+CONTROLS = {  # control: the arm that it is a control of
+    "size_matched": "set",
+    "push_matched": "set",
+    "direction": "set",
+    "other_set": "own_scaled",
+}
+MATCHED = "push_matched"
 
 
-@dataclass(frozen=True)
-class AgainstRandom:
-    """A set's effect on each item, and the effects of its matched random sets (draws).
+def contrasts(table: pd.DataFrame) -> pd.DataFrame:
+    """Return what sets do to their own relations beyond each control, in each part of the effect.
 
-    Attributes:
-        effect: Change of the answer's log-probability, nats.
-        draws: The same under each matched random set.
-        facts: Fact of each item; languages of one fact are one cluster.
-        before: Whether the typed prediction was right without intervention.
-        after: Whether it is right under the set.
-        random_after: Share of draws under which it is right.
+    Returns:
+        One row per group of questions (`questions`: right or all unseen zero-shot answers, seen
+        ones, those after demonstrations), control and part: `set` and `random` (both mean effects,
+        nats), `excess` with interval and p, mean pushes of both, `n_relations` and `n_items`.
     """
-
-    effect: Float[np.ndarray, " item"]
-    draws: Float[np.ndarray, "draw item"]
-    facts: np.ndarray
-    before: Bool[np.ndarray, " item"]
-    after: Bool[np.ndarray, " item"]
-    random_after: Float[np.ndarray, " item"]
-
-    @property
-    def n_facts(self) -> int:
-        """Number of facts, the clusters."""
-        return len(np.unique(self.facts))
-
-    def excess(self) -> tuple[Estimate, float]:
-        """Return the set's effect minus that of the draws, nats, and its two-sided p-value."""
-        return excess_over_draws(self.effect, self.draws, self.facts)
-
-
-def against_random(own: pd.DataFrame, random: pd.DataFrame) -> AgainstRandom:
-    """Align a set's rows with its draws' rows on the same items.
-
-    Raises:
-        ValueError: an item lacks a draw: the languages' results come from different runs.
-    """
-    keys = ["relation", *ITEM]
-    effects = random.pivot_table(index=keys, columns="draw", values="effect", sort=True)
-    if effects.isna().any(axis=None):
-        raise ValueError("some items lack a random draw; run `dvc repro interference` again")
-    own = own.set_index(keys).sort_index()
-    after = random.groupby(keys)["correct_after"].mean()
-    return AgainstRandom(
-        effect=own["effect"].to_numpy(np.float64),
-        draws=effects.reindex(own.index).to_numpy(np.float64).T,
-        facts=own.index.get_level_values("fact").to_numpy(),
-        before=own["correct_before"].to_numpy(np.bool_),
-        after=own["correct_after"].to_numpy(np.bool_),
-        random_after=after.reindex(own.index).to_numpy(np.float64),
-    )
-
-
-def cells(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the effect of each relation's set on each relation asked, with corrected p-values.
-
-    A relation's own cell and the cells of other relations are two families of tests, each
-    corrected by itself. A cell of fewer than two facts has no interval and is left out.
-    """
-    own, random = table[table["kind"] == "set"], table[table["kind"] == "random"]
     rows = []
-    draws = dict(list(random.groupby(["relation", "measured"])))
-    for key, part in own.groupby(["relation", "measured"]):
-        found = against_random(part, draws[key])
-        if found.n_facts >= 2:
-            rows.append({"relation": key[0], "measured": key[1], **_cell(found)})
-    found_cells = pd.DataFrame(rows)
-    own_cell = found_cells["relation"] == found_cells["measured"]
-    families = [_corrected(found_cells[own_cell]), _corrected(found_cells[~own_cell])]
-    return pd.concat(families).sort_index()
+    for name, some in _groups(table):
+        for control, compared in CONTROLS.items():
+            own = some if control == "other_set" else arms.own(some)
+            left, right = arms.of_kind(own, compared), arms.of_kind(own, control)
+            for part in PARTS:
+                found = arms.excess(left, right, value=part)
+                if found.n_relations >= 2:
+                    about = {"questions": name, "control": control, "part": part}
+                    pushes = {"push": left["push"].mean(), "push_random": right["push"].mean()}
+                    rows.append({**about, **_row(found), **pushes})
+    return pd.DataFrame(rows)
 
 
-def transfer(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the effect of sets found in one language on the same relations in another, nats."""
-    own = table[table["kind"] == "transfer"]
-    draws = dict(list(table[table["kind"] == "transfer_random"].groupby(["source", "language"])))
-    rows = []
-    for key, part in own.groupby(["source", "language"]):
-        found = against_random(part, draws[key])
-        if found.n_facts >= 2:
-            rows.append({"source": key[0], "target": key[1], **_cell(found)})
-    return _corrected(pd.DataFrame(rows))
+def _groups(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield the questions that are reported apart, each with its items numbered."""
+    alone = table["context"] == arms.ZERO_SHOT
+    right, unseen = table["correct_before"], ~table["seen"]
+    groups = {
+        "right": alone & unseen & right,
+        "all": alone & unseen,
+        "seen": alone & ~unseen & right,
+    }
+    shown = sorted(set(table["context"]) - {arms.ZERO_SHOT})
+    groups |= {name: (table["context"] == name) & unseen & right for name in shown}
+    for name, mask in groups.items():
+        if mask.any():
+            yield name, arms.numbered(table[mask])
 
 
-def _cell(found: AgainstRandom) -> dict[str, float | int]:
-    excess, p_value = found.excess()
-    return {  # all items are right before, so an answer can only break
-        "n_items": len(found.effect),
-        "n_facts": found.n_facts,
-        "effect": float(found.effect.mean()),
-        "random": float(found.draws.mean()),
-        "excess": excess.mean,
-        "low": excess.low,
-        "high": excess.high,
-        "p_value": p_value,
-        "accuracy_before": float(found.before.mean()),
-        "accuracy_after": float(found.after.mean()),
-        "accuracy_random": float(found.random_after.mean()),
-        "n_broken": int((found.before & ~found.after).sum()),
+def _row(found: Excess) -> dict[str, Any]:
+    tested = found.tested()
+    return {
+        "set": found.arm,
+        "random": found.control,
+        "excess": tested.effect.mean,
+        "low": tested.effect.low,
+        "high": tested.effect.high,
+        "p_value": tested.p_value,
+        "mde": tested.mde,
+        "n_relations": found.n_relations,
+        "n_items": len(found.items),
     }
 
 
-def _corrected(table: pd.DataFrame) -> pd.DataFrame:
-    return table.assign(q_value=benjamini_hochberg(table["p_value"].to_numpy(np.float64)))
+def cells(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the effect of each relation's set on each relation asked, beyond push-matched sets.
+
+    A relation's own cell and the cells of other relations are two families; intervals and
+    `p_adjusted` hold for all cells of a family together. A cell of too few facts is left out.
+    """
+    rows = arms.held_out(table, right=False)
+    within = rows["relation"] == rows["measured"]
+    parts = [_cells(rows[mask]) for mask in (within, ~within)]
+    return pd.concat(parts, ignore_index=True).sort_values(["relation", "measured"])
+
+
+def _cells(rows: pd.DataFrame) -> pd.DataFrame:
+    """Join one family's tests with the cells' means and flips."""
+    tested = as_table(family(rows), names=("relation", "measured"))
+    about = _means(rows, ["relation", "measured"], own="set", control=MATCHED)
+    return tested.merge(about, on=["relation", "measured"])
+
+
+def as_table(found: Family, *, names: tuple[str, str]) -> pd.DataFrame:
+    """Return simultaneous results as a table, one row per cell."""
+    rows = [
+        (a, b, t.effect.mean, t.effect.low, t.effect.high, t.p_value, t.mde)
+        for a, b, t in zip(found.relations, found.measured, found.tested, strict=True)
+    ]
+    columns = [*names, "excess", "low", "high", "p_adjusted", "mde"]
+    return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(columns[2:], "float64"))
+
+
+def _means(rows: pd.DataFrame, keys: list[str], *, own: str, control: str) -> pd.DataFrame:
+    """Return each cell's means: effects, accuracies, flips of the sets and shares of the draws."""
+    sets, random = arms.of_kind(rows, own), arms.of_kind(rows, control)
+    before, after = sets["correct_before"], sets["correct_after"]
+    sets = sets.assign(broken=before & ~after, mended=~before & after)
+    groups = sets.groupby(keys)
+    found = groups.agg(
+        n_items=("fact", "size"),
+        n_facts=("fact", "nunique"),
+        effect=("effect", "mean"),
+        push=("push", "mean"),
+        accuracy_before=("correct_before", "mean"),
+        accuracy_after=("correct_after", "mean"),
+        n_broken=("broken", "sum"),
+        n_mended=("mended", "sum"),
+    )
+    drawn = random.groupby(keys)
+    controls = drawn.agg(random=("effect", "mean"), accuracy_random=("correct_after", "mean"))
+    return found.join(controls).reset_index()
+
+
+def transfer(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the effect of sets found in one language on the same relations in another, nats.
+
+    Rows of the right unseen answers, beyond push-matched sets; `p_adjusted` and the intervals hold
+    for all pairs of languages together. A pair with fewer than two relations is left out.
+    """
+    rows = arms.held_out(table, right=True)
+    keys = ["source", "language"]
+    pairs = {
+        key: arms.excess(arms.of_kind(part, "transfer"), arms.of_kind(part, "transfer_matched"))
+        for key, part in rows.groupby(keys)
+    }
+    usable = {key: found for key, found in pairs.items() if found.n_relations >= 2}
+    tested = [
+        (*key, *_simultaneous(found, n_tests=len(usable)), found.n_relations)
+        for key, found in usable.items()
+    ]
+    columns = [*keys, "excess", "low", "high", "p_adjusted", "n_relations"]
+    about = _means(rows, keys, own="transfer", control="transfer_matched")
+    found = pd.DataFrame(tested, columns=columns).merge(about, on=keys)
+    return found.rename(columns={"language": "target"})
+
+
+def _simultaneous(found: Excess, *, n_tests: int) -> tuple[float, float, float, float]:
+    tested = found.tested(n_tests=n_tests)
+    return tested.effect.mean, tested.effect.low, tested.effect.high, tested.p_value
 
 
 def by_language(table: pd.DataFrame) -> pd.DataFrame:
     """Return the mean effects of each cell and language, nats, without intervals."""
-    keys = ["relation", "measured", "language"]
-    own = table[table["kind"] == "set"].groupby(keys)["effect"].agg(["size", "mean"])
-    random = table[table["kind"] == "random"].groupby(keys)["effect"].mean().rename("random")
-    joined = own.rename(columns={"size": "n_items", "mean": "effect"}).join(random)
-    return joined.reset_index()
+    rows = arms.held_out(table, right=False)
+    return _means(rows, ["relation", "measured", "language"], own="set", control=MATCHED)
 
 
 def dose_items(table: pd.DataFrame) -> pd.DataFrame:
-    """Return each item's effect at each dose of its own relation's set: the mean over the draws.
+    """Return each right item's effect at each dose of its own relation's set: mean over the draws.
 
     The last point of the curves in rank, reverse and random order is the whole set; that of the
-    curve of matched random sets is the whole random sets.
+    curve of push-matched sets is the whole of them.
     """
-    within = table[table["relation"] == table["measured"]]
-    whole = within[within["kind"] == "set"]
-    parts = [within[within["kind"] == "dose"]]
+    within = arms.own(arms.held_out(table, right=True))
+    whole, drawn = arms.of_kind(within, "set"), arms.of_kind(within, MATCHED)
+    parts = [arms.of_kind(within, "dose"), drawn.assign(order=MATCHED)]
     parts += [whole.assign(order=order) for order in ("rank", "reverse", "random_order")]
-    n = within.loc[within["order"] == "matched_random", "draw"].nunique()
-    random = within[(within["kind"] == "random") & (within["draw"] < n)]
-    parts.append(random.assign(order="matched_random"))
-    keys = ["order", "k", "relation", *ITEM]
+    keys = ["order", "k", *arms.ITEM]
     return pd.concat(parts).groupby(keys)["effect"].mean().reset_index()
 
 
-def doses(items: pd.DataFrame, *, rng: np.random.Generator, n_resamples: int) -> pd.DataFrame:
+def doses(items: pd.DataFrame) -> pd.DataFrame:
     """Return the dose curves: mean effect on the sets' own relations, nats, with intervals."""
-    k_max = items["k"].max()
-    rows = []
-    for (order, k), part in items.groupby(["order", "k"]):
-        n = int(str(k))
-        found = _bootstrap(part["effect"], part["fact"], rng, n_resamples)
-        rows.append(
-            {
-                "order": order,
-                "k": n,
-                "share": float(n / k_max),
-                "effect": found.mean,
-                "low": found.low,
-                "high": found.high,
-            }
-        )
-    return pd.DataFrame(rows)
+    rows = [
+        {"order": order, "k": k, "share": k / items["k"].max(), **_estimate(part, "effect")}
+        for (order, k), part in items.groupby(["order", "k"])
+    ]
+    return pd.DataFrame(rows).rename(columns={"mean": "effect"})
 
 
-def areas(
-    items: pd.DataFrame, *, rng: np.random.Generator, n_resamples: int
-) -> dict[str, Estimate]:
+def areas(items: pd.DataFrame) -> dict[str, Estimate]:
     """Return the area under each order's dose curve over the share of the set, nats."""
     found = {}
     for order, part in items.groupby("order"):
-        curves = part.pivot_table(index=["relation", *ITEM], columns="k", values="effect")
+        curves = part.pivot_table(index=list(arms.ITEM), columns="k", values="effect").dropna()
         area = area_under_curve(curves.columns.to_numpy(np.int64), curves.to_numpy(np.float64))
-        facts = pd.Series(curves.index.get_level_values("fact"))
-        found[str(order)] = _bootstrap(pd.Series(area), facts, rng, n_resamples)
+        found[str(order)] = _mean(curves.assign(area=area).reset_index(), "area").effect
     return found
 
 
-def means(
-    table: pd.DataFrame,
-    parts: Mapping[str, Mask],
-    *,
-    rng: np.random.Generator,
-    n_resamples: int,
-) -> dict[str, Estimate]:
-    """Return the mean effect, nats, over the rows that each mask picks; facts are clusters."""
-    found = {}
-    for name, mask in parts.items():
-        rows = table[mask(table)]
-        items = rows.groupby(["relation", *ITEM], as_index=False)["effect"].mean()
-        found[name] = _bootstrap(items["effect"], items["fact"], rng, n_resamples)
-    return found
+def pushes(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the effect on the own relation at multiples of the set's push, of set and control."""
+    within = arms.own(arms.held_out(table, right=True))
+    curves = arms.of_kind(within, "curve")
+    n = curves.loc[curves["order"] == MATCHED, "draw"].nunique()
+    drawn = arms.of_kind(within, MATCHED)
+    parts = [curves, arms.of_kind(within, "set").assign(order="set")]
+    parts.append(drawn[drawn["draw"] < n].assign(order=MATCHED))
+    rows = [
+        {"order": order, "alpha": alpha, "push": part["push"].mean(), **_estimate(part, "effect")}
+        for (order, alpha), part in pd.concat(parts).groupby(["order", "alpha"])
+    ]
+    found = pd.DataFrame(rows).rename(columns={"mean": "effect"})
+    return found.assign(effect_per_push=found["effect"] / found["push"])
 
 
-def _bootstrap(
-    values: pd.Series, facts: pd.Series, rng: np.random.Generator, n_resamples: int
-) -> Estimate:
-    codes = pd.factorize(facts)[0]
-    return clustered_bootstrap(values.to_numpy(np.float64), codes, rng=rng, n_resamples=n_resamples)
+def means(rows: Mapping[str, pd.DataFrame]) -> dict[str, Estimate]:
+    """Return the mean effect of each part of a table, nats, with relations as random effects."""
+    return {
+        name: _mean(part, "effect").effect
+        for name, part in rows.items()
+        if part["measured"].nunique() >= 2
+    }
+
+
+def _mean(rows: pd.DataFrame, value: str) -> MeanTest:
+    return over_relations(
+        rows[value].to_numpy(np.float64), rows["fact"].to_numpy(), rows["measured"].to_numpy()
+    )
+
+
+def _estimate(rows: pd.DataFrame, value: str) -> dict[str, float]:
+    return _mean(rows, value).effect.as_dict()

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from neuron_atlas.degenerate_neurons.claims import CLAIMS, DETECTORS, META
 from neuron_atlas.findings.verdict import Finding, Verdict, gain
 from neuron_atlas.pipeline import store
+from neuron_atlas.pipeline.streams import stream
 from neuron_atlas.statistics import discrimination
 from neuron_atlas.statistics.discrimination import Resamples
 
@@ -43,7 +44,7 @@ def summarise_fact_checking(
     n_facts = {"validation": validation["fact"].nunique(), "test": test["fact"].nunique()}
     if n_facts["validation"] < 1 or n_facts["test"] < MIN_FACTS:
         return Finding("fact_checking", {"n_claims": len(test), "reason": _reason(n_facts)})
-    rng = np.random.default_rng(seed)
+    rng = stream(seed, "knowledge", "fact_checking")
     samples = discrimination.resamples(test["fact"].to_numpy(str), rng=rng, n=n_resamples)
     rows = pd.DataFrame([_row(name, test, validation, samples) for name in DETECTORS])
     together = _combined(test, validation)

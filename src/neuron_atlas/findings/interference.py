@@ -1,36 +1,30 @@
-"""Sum up interference and transfer over all languages: tables, estimates and verdicts."""
+"""Sum up interference, transfer and sufficiency over all languages: tables and verdicts."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from neuron_atlas.findings import effects, interference_verdicts
+from neuron_atlas.findings import (
+    arms,
+    effects,
+    flips,
+    relation_verdicts,
+    selector_verdict,
+    selectors,
+    sharing_verdicts,
+)
 from neuron_atlas.findings.audits import audited
 from neuron_atlas.findings.settings import Effects
-from neuron_atlas.findings.verdict import ALPHA
+from neuron_atlas.findings.verdict import ALPHA, Verdict
 from neuron_atlas.interventions.settings import Interference
 from neuron_atlas.neurons.relation_sets import POOLED
 from neuron_atlas.pipeline import store
 from neuron_atlas.statistics.estimates import Estimate
 
-SHARED = 0.05  # corrected p-value below which two sets overlap beyond chance
-RELATION_ROWS: dict[str, effects.Mask] = {
-    "within": lambda t: (t["kind"] == "set") & (t["relation"] == t["measured"]),
-    "across": lambda t: (t["kind"] == "set") & (t["relation"] != t["measured"]),
-    "random": lambda t: (t["kind"] == "random") & (t["relation"] == t["measured"]),
-}
-LANGUAGE_ROWS: dict[str, effects.Mask] = {
-    "within_language": lambda t: (t["kind"] == "transfer") & (t["source"] == t["language"]),
-    "across_language": lambda t: (
-        (t["kind"] == "transfer") & (t["source"] != t["language"]) & (t["source"] != POOLED)
-    ),
-    "pooled": lambda t: (t["kind"] == "transfer") & (t["source"] == POOLED),
-    "random": lambda t: t["kind"] == "transfer_random",
-}
+TABLES = ("contrasts", "cells", "doses", "pushes", "transfer", "languages", "selectors")
 
 
 @dataclass(frozen=True)
@@ -40,16 +34,20 @@ class Measured:
     Attributes:
         interference: Each language's measured interventions.
         transfer: The measured transfer between languages.
-        relation_neurons: Folder of the relation neurons, for how far their sets overlap.
+        sufficiency: Each language's installed values.
+        selectors: Each language's measured interventions on other selectors' sets.
+        selector_sets: The neurons of these sets.
     """
 
     interference: Mapping[str, Path]
     transfer: Path
-    relation_neurons: Path
+    sufficiency: Mapping[str, Path]
+    selectors: Mapping[str, Path] = field(default_factory=dict)
+    selector_sets: Mapping[str, Path] = field(default_factory=dict)
 
 
 def write_summary(measured: Measured, out: Path, how: Effects, *, applied: Interference) -> None:
-    """Write `cells`, `doses`, `transfer`, `languages` (Parquet) and `summary.json` to `out`.
+    """Write the tables of `TABLES` (Parquet) and `summary.json` to `out`.
 
     Args:
         measured: Where the measurements are.
@@ -57,92 +55,142 @@ def write_summary(measured: Measured, out: Path, how: Effects, *, applied: Inter
         how: How they are judged.
         applied: How neurons were switched off, to be repeated beside the results.
     """
-    table = pd.concat(
-        [store.read_table(p).assign(language=code) for code, p in measured.interference.items()],
-        ignore_index=True,
-    )
+    table, installed = _joined(measured.interference), _joined(measured.sufficiency)
     moved = store.read_table(measured.transfer)
-    rng = np.random.default_rng(how.seed)
-    found, items = effects.cells(table), effects.dose_items(table)
+    other = _joined(measured.selectors)
+    rivals = selectors.beside_average_precision(table, installed, other)
+    items = effects.dose_items(table)
+    tables = {
+        "contrasts": effects.contrasts(table),
+        "cells": effects.cells(table),
+        "doses": effects.doses(items),
+        "pushes": effects.pushes(table),
+        "transfer": effects.transfer(moved),
+        "languages": effects.by_language(table),
+        "selectors": selectors.compared(rivals, _joined(measured.selector_sets)),
+    }
+    summary = {
+        "value": applied.value,
+        "positions": applied.positions,
+        "n_random": applied.n_draws,
+        "interference": {**_within(table), **_significant(tables["cells"])},
+        "contrasts": _nested(tables["contrasts"]),
+        "flips": flips.flips(table),
+        "texts": flips.texts(table),
+        "cumulativity": _areas(items),
+        "transfer": _transfer(moved),
+        "selectors": _by_selector(tables["selectors"]),
+        "normaliser": {
+            "interference": audited(table["audited_error"]),
+            "transfer": audited(moved["audited_error"]),
+            "sufficiency": audited(installed["audited_error"]),
+            **({"selectors": audited(other["audited_error"])} if len(other) else {}),
+        },
+        "verdicts": {
+            claim: verdict.as_dict()
+            for claim, verdict in _verdicts(table, moved, installed, rivals, how.negligible).items()
+        },
+    }
     with store.whole(out) as folder:
-        store.write_table(folder / "cells.parquet", found)
-        curves = effects.doses(items, rng=rng, n_resamples=how.n_resamples)
-        store.write_table(folder / "doses.parquet", curves)
-        store.write_table(folder / "transfer.parquet", effects.transfer(moved))
-        store.write_table(folder / "languages.parquet", effects.by_language(table))
-        summary = {
-            "value": applied.value,
-            "positions": applied.positions,
-            **_estimates(table, moved, items, found, rng, how.n_resamples),
-            "normaliser": {
-                "interference": audited(table["audited_error"]),
-                "transfer": audited(moved["audited_error"]),
-            },
-            "n_random": int(table.loc[table["kind"] == "random", "draw"].nunique()),
-            "verdicts": _verdicts(
-                table, moved, items, found, measured.relation_neurons, how.negligible
-            ),
-        }
+        for name in TABLES:
+            store.write_table(folder / f"{name}.parquet", tables[name])
         store.write_json(folder / "summary.json", summary)
 
 
-def _estimates(
-    table: pd.DataFrame,
-    moved: pd.DataFrame,
-    items: pd.DataFrame,
-    cells: pd.DataFrame,
-    rng: np.random.Generator,
-    n_resamples: int,
-) -> dict[str, Any]:
-    """Estimate mean effects and areas; the three draw from `rng` in this order."""
-    areas = effects.areas(items, rng=rng, n_resamples=n_resamples)
-    relations = effects.means(table, RELATION_ROWS, rng=rng, n_resamples=n_resamples)
-    measured = {name: mask for name, mask in LANGUAGE_ROWS.items() if mask(moved).any()}
-    languages = effects.means(moved, measured, rng=rng, n_resamples=n_resamples)
-    return {
-        "interference": {**_as_dicts(relations), **_significant(cells)},
-        "cumulativity": _as_dicts(
-            {f"area_{'rank_order' if n == 'rank' else n}": a for n, a in areas.items()}
-        ),
-        "transfer": _as_dicts(languages),
-    }
-
-
-def _significant(cells: pd.DataFrame) -> dict[str, int]:
-    """Count the cells, and those that are significant after correction."""
-    own, significant = cells["relation"] == cells["measured"], cells["q_value"] < ALPHA
-    return {
-        "n_cells": len(cells),
-        "n_within_significant": int((own & significant & (cells["excess"] < 0)).sum()),
-        "n_improved_significant": int((~own & significant & (cells["excess"] > 0)).sum()),
-    }
+def _joined(files: Mapping[str, Path]) -> pd.DataFrame:
+    """Join the languages' tables; empty if nothing was measured."""
+    if not files:
+        return pd.DataFrame()
+    parts = [store.read_table(path).assign(language=code) for code, path in files.items()]
+    return pd.concat(parts, ignore_index=True)
 
 
 def _verdicts(
     table: pd.DataFrame,
     moved: pd.DataFrame,
-    items: pd.DataFrame,
-    cells: pd.DataFrame,
-    sets: Path,
+    installed: pd.DataFrame,
+    rivals: pd.DataFrame,
     negligible: float,
-) -> dict[str, Any]:
-    pairs = store.read_json(sets / "summary.json")["overlap"]
-    beyond = [p for p in pairs if p["q_value"] < SHARED and p["count"] > p["expected_within_layer"]]
-    shared = (len(beyond), len(pairs))
+) -> dict[str, Verdict]:
     found = {
-        "relation_neurons_exist": interference_verdicts.relation_neurons_exist(
+        "relation_neurons_exist": relation_verdicts.relation_neurons_exist(
             table, negligible=negligible
         ),
-        "cumulativity": interference_verdicts.cumulativity(items, table, negligible=negligible),
-        "versatility_relations": interference_verdicts.versatility_relations(
-            table, cells, shared, negligible=negligible
+        "relation_neurons_suffice": relation_verdicts.relation_neurons_suffice(
+            installed, negligible=negligible
         ),
-        "versatility_languages": interference_verdicts.versatility_languages(
+        "cumulativity": relation_verdicts.cumulativity(table, negligible=negligible),
+        "versatility_relations": sharing_verdicts.versatility_relations(
+            table, negligible=negligible
+        ),
+        "versatility_languages": relation_verdicts.versatility_languages(
             moved, negligible=negligible
         ),
-        "interference": interference_verdicts.interference(cells, negligible=negligible),
+        "interference": sharing_verdicts.interference(table, negligible=negligible),
     }
-    return {claim: verdict.as_dict() for claim, verdict in found.items() if verdict}
+    if len(rivals):
+        found["average_precision_beats_other_selectors"] = (
+            selector_verdict.average_precision_beats_other_selectors(rivals, negligible=negligible)
+        )
+    return {claim: verdict for claim, verdict in found.items() if verdict}
+
+
+def _within(table: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """Return the mean effects of sets on their own and other relations, and of their controls."""
+    rows = arms.held_out(table, right=True)
+    sets, own = arms.of_kind(rows, "set"), arms.own(rows)
+    parts = {
+        "within": arms.own(sets),
+        "across": sets[sets["relation"] != sets["measured"]],
+        "random": arms.of_kind(own, "push_matched"),
+        "size_matched": arms.of_kind(own, "size_matched"),
+    }
+    return _as_dicts(effects.means(parts))
+
+
+def _significant(cells: pd.DataFrame) -> dict[str, int]:
+    """Count the cells, and those that are significant after correction."""
+    own, significant = cells["relation"] == cells["measured"], cells["p_adjusted"] < ALPHA
+    return {
+        "n_cells": len(cells),
+        "n_within_significant": int((own & significant & (cells["excess"] < 0)).sum()),
+        "n_harmed_significant": int((~own & significant & (cells["excess"] < 0)).sum()),
+        "n_improved_significant": int((~own & significant & (cells["excess"] > 0)).sum()),
+    }
+
+
+def _areas(items: pd.DataFrame) -> dict[str, dict[str, float]]:
+    areas = effects.areas(items)
+    names = {order: f"area_{'rank_order' if order == 'rank' else order}" for order in areas}
+    return _as_dicts({names[order]: area for order, area in areas.items()})
+
+
+def _transfer(moved: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """Return mean effects by where sets were found, all on the relations that a language knows."""
+    rows = arms.held_out(moved, right=True)
+    sets = arms.own(arms.of_kind(rows, "transfer"))
+    within = sets[sets["source"] == sets["language"]]
+    pooled = sets[(sets["source"] == POOLED) & sets["item"].isin(within["item"])]
+    foreign = (sets["source"] != sets["language"]) & (sets["source"] != POOLED)
+    parts = {
+        "within_language": within,
+        "across_language": sets[foreign],
+        "pooled": pooled,
+        "random": arms.of_kind(rows, "transfer_matched"),
+    }
+    return _as_dicts(effects.means(parts))
+
+
+def _nested(contrasts: pd.DataFrame) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for row in contrasts.to_dict("records"):
+        place = found.setdefault(row.pop("questions"), {}).setdefault(row.pop("control"), {})
+        place[row.pop("part")] = row
+    return found
+
+
+def _by_selector(table: pd.DataFrame) -> dict[str, Any]:
+    return {row.pop("selector"): row for row in table.to_dict("records")}
 
 
 def _as_dicts(estimates: Mapping[str, Estimate]) -> dict[str, dict[str, float]]:

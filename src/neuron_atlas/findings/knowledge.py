@@ -25,9 +25,9 @@ class Measured:
     editing: Path
 
 
-def write_summary(measured: Measured, out: Path, how: Conclusions) -> None:
+def write_summary(measured: Measured, out: Path, how: Conclusions, *, seed: int) -> None:
     """Write `summary.json` and the parts' tables to the folder `out`."""
-    again: dict[str, Any] = {"n_resamples": how.n_resamples, "seed": how.seed}
+    again: dict[str, Any] = {"n_resamples": how.n_resamples, "seed": seed}
     limits, folders = how.negligible, measured.degenerate_neurons
     parts = [
         attribution(measured.attributions),

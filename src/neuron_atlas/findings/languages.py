@@ -8,6 +8,7 @@ import pandas as pd
 
 from neuron_atlas.findings.verdict import Finding, Verdict, Word, gain
 from neuron_atlas.pipeline import store
+from neuron_atlas.pipeline.streams import stream
 from neuron_atlas.statistics.estimates import clustered_bootstrap
 
 CLAIM = "language_independent_neurons_exist"
@@ -31,7 +32,7 @@ def summarise(folder: Path, *, negligible: float, n_resamples: int, seed: int) -
     if "mean_per_fact" not in summary:
         return Finding("language_neurons", summary)
     facts = store.read_table(folder / "facts.parquet")
-    rng = np.random.default_rng(seed)
+    rng = stream(seed, "knowledge", "language_neurons")
     resampling: dict[str, Any] = {"rng": rng, "n_resamples": n_resamples}
     difference = (facts["count"] - facts["mismatched"]).to_numpy(np.float64)
     effect = clustered_bootstrap(difference, facts["fact"].to_numpy(), **resampling)

@@ -20,7 +20,9 @@ def recall_by_relation(
         paraphrase: Agreement of the paraphrases by language and relation.
 
     Returns:
-        `language`, `relation`, `n_facts`, `n_known`, `typed_accuracy`, `mrr` (mean 1 / rank),
+        `language`, `relation`, `n_facts`, `n_known`, `known_share`, `n_beginnings` (pairs of
+        candidates of which one continues the other, at most in a prompt), `typed_accuracy`, `mrr`
+        (mean 1 / rank),
         `majority_baseline` (always giving each relation's most frequent answer),
         `log_probability` (nats), `paraphrase_agreement` (mean over facts).
     """
@@ -35,6 +37,46 @@ def recall_by_relation(
             rows.append({"language": language, "relation": relation, **_measure(part, same)})
         rows.append({"language": language, "relation": ALL, **_measure(measured, own)})
     return pd.DataFrame(rows)
+
+
+def with_demonstrations(
+    recall: Mapping[str, pd.DataFrame], demonstrated: Mapping[str, pd.DataFrame]
+) -> pd.DataFrame:
+    """Compare the same prompts as they are and after each block of demonstrations.
+
+    Args:
+        recall: Language to its recall table.
+        demonstrated: Language to the held-out facts after demonstrations, with `context`.
+
+    Returns:
+        By `language` and `relation`, and over `ALL`: `n_facts`; shares of prompts answered right,
+        in [0, 1]: `as_they_are`, `after_demonstrations` (mean over blocks) and `majority_baseline`
+        (always giving the relation's most frequent answer); `n_answer_shown`, prompts after a
+        demonstration that shows a right answer, and `n_repeated`, prompts after one that also
+        stands in an earlier block.
+    """
+    rows = []
+    for language, table in demonstrated.items():
+        own = recall[language].assign(majority=_majority(recall[language]))
+        key = ["fact", "template"]
+        joined = table.merge(own[[*key, "correct", "majority"]], on=key, suffixes=("", "_alone"))
+        for relation in joined["relation"].unique():
+            part = joined[joined["relation"] == relation]
+            rows.append({"language": language, "relation": relation, **_compared(part)})
+        if len(joined):
+            rows.append({"language": language, "relation": ALL, **_compared(joined)})
+    return pd.DataFrame(rows)
+
+
+def _compared(rows: pd.DataFrame) -> dict[str, Any]:
+    return {
+        "n_facts": int(rows["fact"].nunique()),
+        "as_they_are": float(rows["correct_alone"].mean()),
+        "after_demonstrations": float(rows["correct"].mean()),
+        "majority_baseline": float(rows["majority"].mean()),
+        "n_answer_shown": int(rows["answer_shown"].sum()),
+        "n_repeated": int(rows["repeated"].sum()),
+    }
 
 
 def n_aligned(recall: Mapping[str, pd.DataFrame]) -> int:
@@ -66,6 +108,8 @@ def _measure(rows: pd.DataFrame, agreement: pd.DataFrame) -> dict[str, Any]:
     return {
         "n_facts": len(known),
         "n_known": int(known.sum()),
+        "known_share": float(known.mean()),
+        "n_beginnings": int(rows.groupby("relation")["n_beginnings"].max().sum()),
         "typed_accuracy": float(rows["correct"].mean()),
         "mrr": float((1 / rows["rank"]).mean()),
         "majority_baseline": float(rows["majority"].mean()),

@@ -11,6 +11,7 @@ from neuron_atlas.findings.audits import audited
 from neuron_atlas.findings.verdict import Finding, Verdict, gain
 from neuron_atlas.interventions.neuron_sets import AMIG, METHODS, RANDOM
 from neuron_atlas.pipeline import store
+from neuron_atlas.pipeline.streams import stream
 from neuron_atlas.statistics.estimates import (
     Estimate,
     benjamini_hochberg,
@@ -47,7 +48,7 @@ def summarise(
         seed: Of both.
     """
     table = pd.concat([store.read_table(f, COLUMNS) for f in files.values()], ignore_index=True)
-    rng = np.random.default_rng(seed)
+    rng = stream(seed, "knowledge", "selection")
     found = items(table)
     rows = _tested(_rows(found, rng, n_resamples), found)
     rows = rows.assign(published_sr=_published(table, rows))

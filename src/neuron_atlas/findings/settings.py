@@ -10,14 +10,9 @@ from neuron_atlas.pipeline.params import Positive, Section
 class Effects(Section):
     """How the effects of switching neurons off are judged."""
 
-    negligible: Annotated[float, Field(gt=0)]
-    """Effects smaller than this do not matter, nats."""
-
-    n_resamples: Annotated[int, Field(ge=100)]
-    """Bootstrap samples of facts."""
-
-    seed: int
-    """Seed of the bootstrap."""
+    negligible: Annotated[float, Field(gt=0, lt=0.08)]
+    """Effects smaller than this do not matter, nats; below every effect of `findings/interest.py`,
+    which one would want to find."""
 
 
 class Negligible(Section):
@@ -39,5 +34,3 @@ class Conclusions(Section):
     negligible: Negligible
     n_resamples: Annotated[int, Field(ge=100)]
     """Samples of the bootstrap over facts, and random signs."""
-    seed: int
-    """Seed of both."""

@@ -15,8 +15,13 @@ class Claim:
 CLAIMS = {
     "relation_neurons_exist": Claim(
         "Relation neurons exist",
-        "Switching off a relation’s neurons costs its answers more than switching off random "
-        "neurons of the same layers and activation size.",
+        "Switching off a relation’s neurons costs its answers more than random neurons, and more "
+        "than other relations’ neurons, that push the model equally hard.",
+    ),
+    "relation_neurons_suffice": Claim(
+        "Relation neurons suffice",
+        "Installed while another relation is asked, a relation’s neurons turn the model towards "
+        "answers of its type more than other neurons that push equally hard.",
     ),
     "cumulativity": Claim(
         "Cumulativity", "The neurons work together: further ones in the ranking still add effect."
@@ -30,6 +35,11 @@ CLAIMS = {
     ),
     "interference": Claim(
         "Interference", "Switching off one relation’s neurons improves another relation."
+    ),
+    "average_precision_beats_other_selectors": Claim(
+        "Average precision finds what matters",
+        "Switching off the neurons of highest average precision costs a relation’s answers more, "
+        "beyond random neurons of equal push, than as many neurons found in any other way.",
     ),
     "amig_beats_baselines": Claim(
         "Attribution finds the neurons that matter",
@@ -60,6 +70,8 @@ CLAIMS = {
 
 VERDICT_SENTENCES = {
     "supported": "The measurements agree with this claim.",
-    "not supported": "No evidence for this claim was found here: a null result.",
+    "contradicted": "The measurements say the opposite of this claim.",
+    "not supported": "What the claim says is shown to be too small to matter: a null result.",
     "undecided": "The measurements are too uncertain to decide either way.",
+    "untestable": "These data could not have shown it: nothing follows for or against the claim.",
 }

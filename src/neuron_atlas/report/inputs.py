@@ -5,11 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from neuron_atlas.pipeline import store
+from neuron_atlas.statistics.holm import holm
 
-RECALL = ["fact", "relation", "objects", "rank", "log_probability", "correct", "known"]
+DEMONSTRATED = ["fact", "relation", "template", "correct", "answer_shown", "repeated"]
+RECALL = [
+    *("fact", "relation", "template", "objects", "rank", "log_probability", "correct", "known"),
+    "n_beginnings",
+]
 
 
 @dataclass(frozen=True)
@@ -21,12 +27,15 @@ class Results:
         fact_source: `facts.source` of params.yaml.
         facts: Language to data/facts_report/<language>.json.
         recall: Language to its recall table; the keys give the order of the languages.
+        demonstrated: Language to its held-out facts after demonstrations.
         consistency: data/consistency.json.
         relation_neurons: data/relation_neurons/summary.json.
         sets: data/relation_neurons/sets.parquet.
         effects: data/effects/summary.json.
         cells: data/effects/cells.parquet.
         doses: data/effects/doses.parquet.
+        pushes: data/effects/pushes.parquet.
+        contrasts: data/effects/contrasts.parquet.
         transfer: data/effects/transfer.parquet.
         knowledge: data/knowledge/summary.json.
         tables: The tables of data/knowledge by name; a table that was not measured is absent.
@@ -36,20 +45,36 @@ class Results:
     fact_source: str
     facts: Mapping[str, Mapping[str, Any]]
     recall: Mapping[str, pd.DataFrame]
+    demonstrated: Mapping[str, pd.DataFrame]
     consistency: Mapping[str, Any]
     relation_neurons: Mapping[str, Any]
     sets: pd.DataFrame
     effects: Mapping[str, Any]
     cells: pd.DataFrame
     doses: pd.DataFrame
+    pushes: pd.DataFrame
+    contrasts: pd.DataFrame
     transfer: pd.DataFrame
     knowledge: Mapping[str, Any]
     tables: Mapping[str, pd.DataFrame]
 
     @property
     def verdicts(self) -> dict[str, Mapping[str, Any]]:
-        """The verdicts on relation neurons, then those on knowledge neurons, by claim."""
-        return {**self.effects["verdicts"], **self.knowledge["verdicts"]}
+        """The verdicts on relation neurons, then those on knowledge neurons, by claim.
+
+        Here all claims come together, so that `p_holm` is over all of them.
+        """
+        return with_holm({**self.effects["verdicts"], **self.knowledge["verdicts"]})
+
+
+def with_holm(verdicts: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """Return the verdicts, each with `p_holm`: its p corrected over all claims that have one."""
+    raw = [verdict.get("p_value") for verdict in verdicts.values()]
+    p = holm(np.array([np.nan if one is None else one for one in raw], dtype=np.float64))
+    return {
+        claim: {**verdict, "p_holm": None if np.isnan(one) else float(one)}
+        for (claim, verdict), one in zip(verdicts.items(), p, strict=True)
+    }
 
 
 @dataclass(frozen=True)
@@ -59,6 +84,7 @@ class Folders:
     model: Path
     facts_report: Path
     recall: Path
+    demonstrations: Path
     consistency: Path
     relation_neurons: Path
     effects: Path
@@ -73,17 +99,24 @@ def read_results(folders: Folders, languages: Sequence[str], *, fact_source: str
     """
     facts = store.by_language(folders.facts_report, languages, suffix=".json")
     recall = store.by_language(folders.recall, languages, suffix=".parquet")
+    demonstrated = store.by_language(folders.demonstrations, languages, suffix=".parquet")
     return Results(
         provenance=store.read_json(folders.model / "provenance.json"),
         fact_source=fact_source,
         facts={language: store.read_json(path) for language, path in facts.items()},
         recall={language: store.read_table(path, RECALL) for language, path in recall.items()},
+        demonstrated={
+            language: store.read_table(path, DEMONSTRATED)
+            for language, path in demonstrated.items()
+        },
         consistency=store.read_json(folders.consistency),
         relation_neurons=store.read_json(folders.relation_neurons / "summary.json"),
         sets=store.read_table(folders.relation_neurons / "sets.parquet"),
         effects=store.read_json(folders.effects / "summary.json"),
         cells=store.read_table(folders.effects / "cells.parquet"),
         doses=store.read_table(folders.effects / "doses.parquet"),
+        pushes=store.read_table(folders.effects / "pushes.parquet"),
+        contrasts=store.read_table(folders.effects / "contrasts.parquet"),
         transfer=store.read_table(folders.effects / "transfer.parquet"),
         knowledge=store.read_json(folders.knowledge / "summary.json"),
         tables={

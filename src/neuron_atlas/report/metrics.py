@@ -7,7 +7,13 @@ from typing import Any
 
 import pandas as pd
 
-from neuron_atlas.findings.recall import ALL, n_aligned, recall_by_relation, relations
+from neuron_atlas.findings.recall import (
+    ALL,
+    n_aligned,
+    recall_by_relation,
+    relations,
+    with_demonstrations,
+)
 from neuron_atlas.pipeline.store import records
 from neuron_atlas.report.inputs import Results
 from neuron_atlas.report.plot_data import SIGNIFICANT
@@ -15,14 +21,27 @@ from neuron_atlas.report.plot_data import SIGNIFICANT
 SCHEMA = 1
 MODEL = ("source", "sha256", "n_layers", "n_neurons", "n_parameters", "dtype")
 STABILITY = (
-    "ap_null_q99",
+    "ap_chimera_q99",
+    "held_out_ap",
+    "held_out_ap_chimera",
+    "testing_ap",
+    "testing_ap_chimera",
     "split_half_jaccard",
-    "split_half_jaccard_chance",
+    "split_half_jaccard_chimera",
     "template_jaccard",
-    "template_jaccard_chance",
+    "template_jaccard_chimera",
 )
-SECTIONS = ("interference", "cumulativity", "transfer", "normaliser")
-COMPARED = ("verdict", "effect", "low", "high")  # of a claim, between two runs
+SECTIONS = (
+    "interference",
+    "contrasts",
+    "flips",
+    "texts",
+    "cumulativity",
+    "transfer",
+    "selectors",
+    "normaliser",
+)
+COMPARED = ("verdict", "effect", "low", "high", "mde")  # of a claim, between two runs
 KNOWLEDGE_SECTIONS = (
     "attribution",
     "selection",
@@ -58,6 +77,7 @@ def metrics(results: Results) -> dict[str, dict[str, Any]]:
         **{f"verdicts/{claim}": _compared(verdict) for claim, verdict in results.verdicts.items()},
         "recall": {
             "by_language": _nested(table),
+            "demonstrations": _nested(with_demonstrations(results.recall, results.demonstrated)),
             "rankc": _by_pair(results.consistency, "rankc"),
             "rankc_error": _by_pair(results.consistency, "rankc_error"),
         },
@@ -126,7 +146,13 @@ def _pooled(found: Mapping[str, Any]) -> dict[str, Any]:
     pooled = pd.DataFrame([dict(s) for s in found["sets"] if s["source"] == "pooled"])
     means = pooled.reindex(columns=list(STABILITY)).astype(float).mean()
     chosen = {key: found[key] for key in ("k", "site", "pooling")}
-    return {**chosen, "n_relations": len(pooled), **dict(zip(STABILITY, means, strict=True))}
+    return {
+        **chosen,
+        "n_relations": len(pooled),
+        "n_chimeras": int(pooled["n_chimeras"].max()),
+        "n_held_out_ap_exceeds": int((pooled["held_out_ap_exceeds"] == True).sum()),  # noqa: E712
+        **dict(zip(STABILITY, means, strict=True)),
+    }
 
 
 def _relation_neurons(found: Mapping[str, Any]) -> dict[str, Any]:
@@ -134,7 +160,13 @@ def _relation_neurons(found: Mapping[str, Any]) -> dict[str, Any]:
     for entry in found["sets"]:
         measured = {k: v for k, v in entry.items() if k not in ("source", "relation")}
         by_source[entry["source"]][entry["relation"]] = measured
-    return {"mean": _pooled(found), "sets": by_source, "n_skipped": len(found["skipped"])}
+    return {
+        "mean": _pooled(found),
+        "sets": by_source,
+        "like_chimeras": found["like_chimeras"],
+        "siblings": found["siblings"],
+        "n_skipped": len(found["skipped"]),
+    }
 
 
 def _interference(results: Results) -> dict[str, Any]:
@@ -148,8 +180,8 @@ def _one_relation(cells: pd.DataFrame, relation: str) -> dict[str, Any]:
     """Describe what switching off one relation's neurons does to itself and to the others."""
     own = cells[cells["relation"] == relation]
     within, across = own[own["measured"] == relation], own[own["measured"] != relation]
-    improved = across[(across["excess"] > 0) & (across["q_value"] < SIGNIFICANT)]
-    keys = ("effect", "random", "excess", "low", "high", "q_value", "accuracy_before")
+    improved = across[(across["excess"] > 0) & (across["p_adjusted"] < SIGNIFICANT)]
+    keys = ("effect", "random", "excess", "low", "high", "p_adjusted", "push", "accuracy_before")
     return {
         **{f"within_{key}": within[key].mean() for key in (*keys, "accuracy_after")},
         "across_excess": across["excess"].mean(),

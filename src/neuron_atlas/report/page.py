@@ -9,13 +9,21 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
+from neuron_atlas.findings.recall import ALL, with_demonstrations
 from neuron_atlas.pipeline.store import records
 from neuron_atlas.report.claims import CLAIMS, VERDICT_SENTENCES, Claim
 from neuron_atlas.report.inputs import Results
-from neuron_atlas.report.plot_data import PLACES, SIGNIFICANT
+from neuron_atlas.report.plot_data import CONTROL_NAMES, PART_NAMES, PLACES, SIGNIFICANT
 
 FOLDER = Path(__file__).parents[1] / "page"
 N_STRONGEST = 10  # cells in the table of the strongest effects
+NUMBERS = ("effect", "low", "high", "p_value", "p_holm", "mde")
+QUESTIONS = {  # of the table of contrasts
+    "right": "answered right",
+    "all": "all",
+    "seen": "answered right, with answers that selected neurons",
+}
+FLIPPED = {"all": "all", "known": "of known facts", "unknown": "of other facts"}
 MINUS = "\N{MINUS SIGN}"
 
 
@@ -57,6 +65,12 @@ def render(
         tables={name: records(table) for name, table in results.tables.items()},
         images={name: Markup(image) for name, image in images.items()},
         n_massive=int(results.sets["massive"].sum()),
+        demonstrated=_demonstrated(results),
+        questions=QUESTIONS,
+        flipped=FLIPPED,
+        controls=CONTROL_NAMES,
+        parts=PART_NAMES,
+        pushes=_pushes(results.pushes),
         strongest=_strongest(results.cells),
         improved=_improved(results.cells),
         neurons=_neurons(results.sets, top_neurons),
@@ -180,11 +194,31 @@ def _claims(verdicts: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     rows = []
     for name in names:
         claim = CLAIMS.get(name, Claim(name, ""))
-        values = {"effect": None, "low": None, "high": None, "p_value": None, **verdicts[name]}
+        values = {**dict.fromkeys(NUMBERS), **verdicts[name]}
         known = {"key": name, "name": claim.name, "meaning": claim.meaning, "unit": claim.unit}
         known |= {"plain": VERDICT_SENTENCES[values["verdict"]]}
+        known |= {"because": _because(values)}
         rows.append({**values, **known, "style": values["verdict"].replace(" ", "-")})
     return rows
+
+
+def _because(verdict: Mapping[str, Any]) -> str:
+    """Return the measurements behind a verdict, with the reason why it is untestable."""
+    said, reason = str(verdict["because"]), verdict.get("reason")
+    return said if not reason or reason.lower() in said.lower() else f"{said} {reason}."
+
+
+def _pushes(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the effects at multiples of a set's push, and per 1,000 of push."""
+    if table.empty:
+        return []
+    return records(table.assign(per_thousand=1000 * table["effect_per_push"]))
+
+
+def _demonstrated(results: Results) -> list[dict[str, Any]]:
+    """Return by language how many prompts are answered right as asked and after demonstrations."""
+    table = with_demonstrations(results.recall, results.demonstrated)
+    return records(table[table["relation"] == ALL]) if len(table) else []
 
 
 def _by_place(rows: Sequence[Mapping[str, Any]], *keys: str) -> list[dict[str, Any]]:
@@ -206,7 +240,7 @@ def _strongest(cells: pd.DataFrame) -> list[dict[str, Any]]:
 def _improved(cells: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the cells that improve after correction, the largest first."""
     other = cells["relation"] != cells["measured"]
-    improved = cells[other & (cells["excess"] > 0) & (cells["q_value"] < SIGNIFICANT)]
+    improved = cells[other & (cells["excess"] > 0) & (cells["p_adjusted"] < SIGNIFICANT)]
     return records(improved.sort_values("excess", ascending=False, kind="stable"))
 
 

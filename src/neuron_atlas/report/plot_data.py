@@ -113,7 +113,19 @@ ORDERS = {
     "rank": "strongest first",
     "reverse": "weakest first",
     "random_order": "random order",
-    "matched_random": "matched random neurons",
+    "push_matched": "random neurons of equal push",
+}
+PART_NAMES = {
+    "effect": "answer",
+    "effect_type": "type",
+    "effect_given_type": "first token given type",
+    "effect_later": "later tokens",
+}
+CONTROL_NAMES = {
+    "size_matched": "random neurons of like activation",
+    "push_matched": "random neurons of equal push",
+    "direction": "random direction of equal push",
+    "other_set": "other relations' neurons at equal push",
 }
 
 
@@ -126,6 +138,7 @@ def plot_records(results: Results) -> dict[str, Records]:
         "overlap": overlap(results.relation_neurons["overlap"]),
         "interference": interference(results.cells),
         "doses": doses(results.doses),
+        "contrasts": contrasts(results.contrasts),
         "transfer": transfer(results.transfer),
         **{name: knowledge_plot(name, results.tables) for name in KNOWLEDGE},
     }
@@ -188,11 +201,24 @@ def doses(table: pd.DataFrame) -> Records:
     Raises:
         ValueError: an order is unknown.
     """
+    if table.empty:
+        return []
     unknown = sorted(set(table["order"]) - set(ORDERS))
     if unknown:
         raise ValueError(f"doses: order must be one of {list(ORDERS)}, got {unknown}")
     named = table.assign(order=table["order"].map(ORDERS))
     return json_records(named, ["order", "k", "share", "effect", "low", "high"])
+
+
+def contrasts(table: pd.DataFrame) -> Records:
+    """Return what sets do to right answers beyond each control, by part of the effect, nats."""
+    if table.empty:
+        return []
+    right = table[table["questions"] == "right"]
+    named = right.assign(
+        label=right["control"].map(CONTROL_NAMES), series=right["part"].map(PART_NAMES)
+    )
+    return _estimates(named, label="label", series="series", value="excess")
 
 
 def consistency(entries: Sequence[Mapping[str, Any]]) -> Records:
@@ -211,8 +237,8 @@ _CONSISTENCY = ["a", "b", "relation", "rankc", "n_facts"]
 
 
 def _effects(cells: pd.DataFrame, axes: list[str]) -> Records:
-    rows = cells.assign(value=cells["excess"], significant=cells["q_value"] < SIGNIFICANT)
-    measured = ["value", "low", "high", "q_value", "significant", "effect", "random", "n_items"]
+    rows = cells.assign(value=cells["excess"], significant=cells["p_adjusted"] < SIGNIFICANT)
+    measured = ["value", "low", "high", "p_adjusted", "significant", "effect", "random", "n_items"]
     return json_records(rows, [*axes, *measured])
 
 

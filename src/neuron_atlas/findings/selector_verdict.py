@@ -1,0 +1,50 @@
+"""Judge average precision as a way of selecting neurons, beside other ways."""
+
+import pandas as pd
+
+from neuron_atlas.findings import arms
+from neuron_atlas.findings import interest as of_interest
+from neuron_atlas.findings.conjunction import all_of
+from neuron_atlas.findings.relation_verdicts import shown, too_few_relations
+from neuron_atlas.findings.verdict import Verdict, judge
+from neuron_atlas.statistics.random_effects import t_test
+
+AVERAGE_PRECISION = "average_precision"
+
+
+def average_precision_beats_other_selectors(
+    table: pd.DataFrame, *, negligible: float, interest: float = of_interest.SELECTORS
+) -> Verdict | None:
+    """Judge whether average precision's sets are more necessary than every other selector's.
+
+    Compared by relation: harm beyond each selector's own push-matched controls. The claim needs
+    every rival to be beaten (intersection-union test). That some rival is better, or as good, may
+    be said of any of them, so it is read off intervals that hold for all rivals together. None
+    without rows.
+    """
+    rows = arms.own(arms.held_out(table, right=True))
+    chosen, controls = arms.of_kind(rows, "selector"), arms.of_kind(rows, "selector_matched")
+    excesses = {
+        str(name): arms.excess(part, controls[controls["order"].eq(name)])
+        for name, part in chosen.groupby("order", observed=True)
+    }
+    sets = arms.of_kind(rows, "set"), arms.of_kind(rows, "push_matched")
+    average = excesses.pop(AVERAGE_PRECISION, None) or arms.excess(*sets)
+    if not excesses:
+        return None
+    differences = {name: arms.difference(average, other) for name, other in excesses.items()}
+    if too_few := too_few_relations(*differences.values()):
+        return too_few
+    tested = {name: found.tested() for name, found in differences.items()}
+    hardest = max(tested, key=lambda name: tested[name].statistic)
+    found = tested[hardest]
+    if judge(found, "harm", negligible=negligible) != "supported":
+        found = t_test(found.effect.mean, found.standard_error, found.freedom, n_tests=len(tested))
+    joint = all_of({hardest: found}, "harm", negligible=negligible, interest=interest)
+    means = {AVERAGE_PRECISION: average, **excesses}
+    listed = ", ".join(f"{name} {one.arm - one.control:+.2f}" for name, one in means.items())
+    because = (
+        f"Harm beyond push-matched sets, nats: {listed}. The hardest rival is {hardest}: average "
+        f"precision less it {shown(found)}."
+    )
+    return joint.verdict(because, interest)
