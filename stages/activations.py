@@ -1,4 +1,4 @@
-"""Record the neuron values of every prompt whose fact the model knows, in one language."""
+"""Record the neuron values of every fact that is answered right at least once, in one language."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ Params = Recording
 def main(model_folder: Path, recall_file: Path, out: Path, /) -> None:
     """Write one safetensors file per layer, and the table of the prompts in their rows."""
     params = load("activations", Params)
-    prompts = prompt_choice.known_prompts(store.read_table(recall_file))
+    prompts = prompt_choice.answered_prompts(store.read_table(recall_file))
     lm = language_model.load(model_folder)
     inputs = [Path(__file__), model_folder, recall_file]
     key = checkpoints.key(f"activations {out.name}", inputs, params.model_dump())

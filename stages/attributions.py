@@ -26,11 +26,9 @@ def main(model_folder: Path, recall_file: Path, out: Path, /) -> None:
         plan = plan.model_copy(update={"steps": steps})
     inputs = [Path(__file__), model_folder, recall_file]
     key = checkpoints.key(f"attributions {out.name}", inputs, params.model_dump())
+    ordered, sizes = strongest.in_batches(lm, rows, plan)
     table = checkpoints.in_parts(
-        strongest.largest_first(lm, rows, plan),
-        lambda part: strongest.attribute(lm, part, plan, mean),
-        key=key,
-        size=8,
+        ordered, lambda batch: strongest.attribute(lm, batch, plan, mean), key=key, size=sizes
     )
     strongest.write(table, out, plan=plan, found=found, lm=lm)
     checkpoints.done(key)

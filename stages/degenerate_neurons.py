@@ -10,7 +10,7 @@ from neuron_atlas.model import language_model
 from neuron_atlas.neurons import knowledge_sets, relation_sets
 from neuron_atlas.pipeline import checkpoints, store
 from neuron_atlas.pipeline.command import run
-from neuron_atlas.pipeline.params import load
+from neuron_atlas.pipeline.params import load, load_seed
 from neuron_atlas.scoring.settings import Scoring
 
 Params = settings.DegenerateNeurons
@@ -20,7 +20,7 @@ def main(
     model_folder: Path, recall_file: Path, scores: Path, sizes: Path, out: Path, /, *, language: str
 ) -> None:
     """Write the pairs, the found sets, the claims with each detector's score, and `meta.json`."""
-    params = load("degenerate_neurons", Params)
+    params, seed = load("degenerate_neurons", Params), load_seed()
     scoring = load("scoring", Scoring)
     stored, source = knowledge_sets.read_scores(scores), relation_sets.read_sets(sizes)
     recalled, lm = store.read_table(recall_file), language_model.load(model_folder)
@@ -28,16 +28,18 @@ def main(
     inputs += [path for folder in (scores, sizes) for path in sorted(folder.iterdir())]
     keys = [
         checkpoints.key(
-            f"{name} {language}", inputs, {**params.model_dump(), **scoring.model_dump()}
+            f"{name} {language}",
+            inputs,
+            {**params.model_dump(), **scoring.model_dump(), "seed": seed},
         )
         for name in ("pairs", "claims")
     ]
     facts = recalled[recalled["fact"].isin(stored["fact"])]
     prompts = FactPrompts(lm, facts, tolerance=scoring.tolerance)
     graded = knowledge_sets.grade_neurons(stored, method=fact_checking.METHOD)
-    found = search.find_sets(prompts, recalled, graded, source, params, key=keys[0])
+    found = search.find_sets(prompts, recalled, graded, source, params, seed=seed, key=keys[0])
     checked = fact_checking.check_facts(
-        lm, recalled, found.sets, stored, source, params, key=keys[1]
+        lm, recalled, found.sets, stored, source, params, seed=seed, key=keys[1]
     )
     with store.whole(out) as folder:
         store.write_table(folder / PAIRS, found.pairs)

@@ -7,7 +7,8 @@ from neuron_atlas.builtin_facts import builtin
 from neuron_atlas.facts import fact_table
 from neuron_atlas.pipeline import store
 from neuron_atlas.pipeline.command import run
-from neuron_atlas.pipeline.params import Section, load, load_languages
+from neuron_atlas.pipeline.params import Section, load, load_languages, load_seed
+from neuron_atlas.recall.settings import Demonstrations
 from neuron_atlas.sources import tables
 from neuron_atlas.sources.settings import Facts
 from neuron_atlas.sources.tables import LanguageFacts
@@ -19,6 +20,13 @@ class RecallParams(Section, extra="ignore"):
     """What the facts depend on in the `recall` section."""
 
     shots: int
+    demonstrations: Demonstrations
+
+    @property
+    def most_shown(self) -> int:
+        """The largest number of solved facts before a prompt."""
+        second = self.demonstrations
+        return max(self.shots, second.shots if second.blocks else 0)
 
 
 def main(model_folder: Path, out: Path, report: Path, /) -> None:
@@ -33,10 +41,10 @@ def main(model_folder: Path, out: Path, report: Path, /) -> None:
 def _made(
     params: Params, languages: Sequence[str], model_folder: Path
 ) -> Iterator[tuple[str, LanguageFacts]]:
-    shots = load("recall", RecallParams).shots
+    shots, seed = load("recall", RecallParams).most_shown, load_seed()
     if params.source == "builtin":
-        return builtin.make(params, languages)
-    return tables.make(params, languages, shots=shots, model_folder=model_folder)
+        return builtin.make(params, languages, seed=seed)
+    return tables.make(params, languages, seed=seed, shots=shots, model_folder=model_folder)
 
 
 if __name__ == "__main__":

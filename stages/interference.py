@@ -2,35 +2,47 @@
 
 from pathlib import Path
 
-from neuron_atlas.interventions import arms
-from neuron_atlas.interventions.interference import LanguageWork, measure_held_out
+from neuron_atlas.interventions.interference import LanguageWork, measure_language
 from neuron_atlas.interventions.settings import Interference
+from neuron_atlas.interventions.tested_prompts import all_conditions
 from neuron_atlas.model import language_model
 from neuron_atlas.neurons import relation_sets
 from neuron_atlas.pipeline import checkpoints, store
 from neuron_atlas.pipeline.command import run
-from neuron_atlas.pipeline.params import load
+from neuron_atlas.pipeline.params import load, load_seed
 from neuron_atlas.scoring.settings import Scoring
 
 Params = Interference
 
 
 def main(
-    model_folder: Path, recall_file: Path, values: Path, sets: Path, out: Path, /, *, language: str
+    model_folder: Path,
+    recall_file: Path,
+    demonstrations: Path,
+    values: Path,
+    sets: Path,
+    out: Path,
+    /,
+    *,
+    language: str,
 ) -> None:
-    """Write one row per (fact, arm): the change of the answer's log-probability."""
-    params = load("interference", Params)
-    scoring = load("scoring", Scoring)
-    plan = arms.interference_arms(language, relation_sets.read_sets(sets), params)
-    inputs = [Path(__file__), model_folder, recall_file, values, *sorted(sets.iterdir())]
-    key = checkpoints.key(
-        f"interference {language}", inputs, {**params.model_dump(), **scoring.model_dump()}
+    """Write one row per (prompt, arm): the change of the answer's log-probability and its parts."""
+    params, scoring, seed = load("interference", Params), load("scoring", Scoring), load_seed()
+    inputs = [Path(__file__), model_folder, recall_file, demonstrations, values]
+    inputs += sorted(sets.iterdir())
+    settings = {**params.model_dump(), **scoring.model_dump(), "seed": seed}
+    key = checkpoints.key(f"interference {language}", inputs, settings)
+    recalled = all_conditions(store.read_table(recall_file), store.read_table(demonstrations))
+    found = measure_language(
+        language_model.load(model_folder),
+        recalled,
+        relation_sets.read_sets(sets),
+        params,
+        LanguageWork(language, values, key),
+        seed=seed,
+        tolerance=scoring.tolerance,
     )
-    lm, recalled = language_model.load(model_folder), store.read_table(recall_file)
-    work = LanguageWork(values, key, size=8)
-    store.write_table(
-        out, measure_held_out(lm, plan, recalled, params, work, tolerance=scoring.tolerance)
-    )
+    store.write_table(out, found)
     checkpoints.done(key)
 
 

@@ -6,7 +6,7 @@ from neuron_atlas.findings import knowledge
 from neuron_atlas.findings.settings import Conclusions
 from neuron_atlas.pipeline import store
 from neuron_atlas.pipeline.command import run
-from neuron_atlas.pipeline.params import load, load_languages
+from neuron_atlas.pipeline.params import load, load_languages, load_seed
 
 Params = Conclusions
 
@@ -29,7 +29,7 @@ def main(
         degenerate_neurons=store.by_language(degenerate_neurons, languages),
         editing=editing,
     )
-    knowledge.write_summary(measured, out, params)
+    knowledge.write_summary(measured, out, params, seed=load_seed())
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from neuron_atlas.language_neurons.settings import SharingRule
 from neuron_atlas.neurons import knowledge_sets, relation_sets
 from neuron_atlas.pipeline import store
 from neuron_atlas.pipeline.command import run
-from neuron_atlas.pipeline.params import load, load_languages
+from neuron_atlas.pipeline.params import load, load_languages, load_seed
 
 Params = SharingRule
 
@@ -23,7 +23,7 @@ def main(recall: Path, scores: Path, relations: Path, out: Path, /) -> None:
         recall={code: store.read_table(path) for code, path in recalls.items()},
         relations={code: relation_sets.read_sets(relations / code) for code in languages},
     )
-    build.build(inputs, out, rule)
+    build.build(inputs, out, rule, seed=load_seed())
 
 
 if __name__ == "__main__":

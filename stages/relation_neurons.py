@@ -4,21 +4,25 @@ from pathlib import Path
 
 from neuron_atlas.pipeline import checkpoints, params, store
 from neuron_atlas.pipeline.command import run
-from neuron_atlas.relation_neurons import build
+from neuron_atlas.relation_neurons import build, casting, siblings
 from neuron_atlas.relation_neurons.settings import SetPlan
 
 Params = SetPlan
 
 
-def main(activations: Path, out: Path, /) -> None:
+def main(facts: Path, activations: Path, out: Path, /) -> None:
     """Write `sets.parquet`, `summary.json` and the activation sizes that controls match."""
-    plan = params.load("relation_neurons", Params)
-    folders = store.by_language(activations, params.load_languages())
+    plan, seed = params.load("relation_neurons", Params), params.load_seed()
+    codes = params.load_languages()
+    tables = store.by_language(facts, codes, suffix=".parquet").values()
+    related = siblings.find(map(store.read_table, tables))
+    given = casting.languages(store.by_language(activations, codes), related, plan, seed=seed)
     keys = {}
-    for language, folder in folders.items():
-        inputs = [Path(__file__), *sorted(folder.iterdir())]  # with the values themselves
-        keys[language] = checkpoints.key(f"relation_neurons {language}", inputs, plan.of_scores)
-    build.build(folders, out, plan, keys=keys)
+    for language, one in given.items():
+        inputs = [Path(__file__), *sorted(one.folder.iterdir())]  # with the values themselves
+        settings = plan.of_scores | {"cast": one.cast, "seed": seed}
+        keys[language] = checkpoints.key(f"relation_neurons {language}", inputs, settings)
+    build.build(given, out, plan, seed=seed, keys=keys)
     checkpoints.keep_only("relation_neurons", list(keys.values()))
 
 

@@ -8,7 +8,7 @@ from neuron_atlas.model import language_model
 from neuron_atlas.neurons import knowledge_sets, relation_sets
 from neuron_atlas.pipeline import checkpoints, store
 from neuron_atlas.pipeline.command import run
-from neuron_atlas.pipeline.params import load
+from neuron_atlas.pipeline.params import load, load_seed
 from neuron_atlas.scoring import prompt_choice
 from neuron_atlas.scoring.settings import Scoring
 
@@ -19,7 +19,7 @@ def main(
     model_folder: Path, recall_file: Path, scores: Path, sets: Path, out: Path, /, *, language: str
 ) -> None:
     """Write one row per (fact, set, operation, prompt): the change of the answer."""
-    params = load("selection", Params)
+    params, seed = load("selection", Params), load_seed()
     scoring = load("scoring", Scoring)
     stored = knowledge_sets.read_scores(scores)
     prompts = prompt_choice.attributed_prompts(
@@ -29,16 +29,20 @@ def main(
         prompt_choice.other_paraphrases(stored, prompts),
         relation_sets.read_sets(sets),
         params,
+        seed=seed,
     )
     inputs = [Path(__file__), model_folder, recall_file]
     inputs += [path for folder in (scores, sets) for path in sorted(folder.iterdir())]
     key = checkpoints.key(
-        f"selection {language}", inputs, {**params.model_dump(), **scoring.model_dump()}
+        f"selection {language}",
+        inputs,
+        {**params.model_dump(), **scoring.model_dump(), "seed": seed},
     )
     lm = language_model.load(model_folder)
-    store.write_table(
-        out, selection.run(lm, found, prompts, params, tolerance=scoring.tolerance, key=key)
+    measured = selection.run(
+        lm, found, prompts, params, seed=seed, tolerance=scoring.tolerance, key=key
     )
+    store.write_table(out, measured)
     checkpoints.done(key)
 
 

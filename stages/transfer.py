@@ -11,26 +11,26 @@ from neuron_atlas.neurons import relation_sets
 from neuron_atlas.neurons.relation_sets import POOLED
 from neuron_atlas.pipeline import checkpoints, store
 from neuron_atlas.pipeline.command import run
-from neuron_atlas.pipeline.params import load, load_languages
+from neuron_atlas.pipeline.params import load, load_languages, load_seed
 from neuron_atlas.scoring.settings import Scoring
 
 
 def main(model_folder: Path, recall: Path, values: Path, sets: Path, out: Path, /) -> None:
     """Write one row per (language, fact, arm)."""
     params, languages = load("interference", Interference), load_languages()
-    scoring = load("scoring", Scoring)
+    scoring, seed = load("scoring", Scoring), load_seed()
     recalls = store.by_language(recall, languages, suffix=".parquet")
     folders = store.by_language(values, languages)
     found = {name: relation_sets.read_sets(sets / name) for name in (*languages, POOLED)}
-    settings, pairs = {**params.model_dump(), **scoring.model_dump()}, []
+    settings, pairs = {**params.model_dump(), **scoring.model_dump(), "seed": seed}, []
     for target, sources in product(languages, source_groups(languages)):
         inputs = [Path(__file__), model_folder, recalls[target], folders[target]]
         inputs += [path for name in sources for path in sorted((sets / name).iterdir())]
         key = checkpoints.key(f"transfer {target} {'+'.join(sources)}", inputs, settings)
-        work = LanguageWork(folders[target], key, size=16)
-        pairs.append(Pairs(target, sources, recalls[target], work))
+        pairs.append(Pairs(sources, recalls[target], LanguageWork(target, folders[target], key)))
     lm = language_model.load(model_folder)
-    store.write_table(out, measure_pairs(lm, pairs, found, params, tolerance=scoring.tolerance))
+    table = measure_pairs(lm, pairs, found, params, seed=seed, tolerance=scoring.tolerance)
+    store.write_table(out, table)
     checkpoints.keep_only("transfer", [one.work.key for one in pairs])
 
 

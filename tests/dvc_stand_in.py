@@ -13,8 +13,10 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 LAUNCHER = "neuron_atlas.launching.launcher"
 PROGRAM = """\
-import json, os, subprocess, sys
+import json, os, signal, subprocess, sys
 
+# What the shell starts with `&` ignores interrupts, and so would all that starts here.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 for line in sys.stdin:
     words, variables = json.loads(line)
     with open("output.txt", "wb") as output:

@@ -56,8 +56,8 @@ from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from neuron_atlas.facts import fact_table as facts_fact_table
+from neuron_atlas.facts.answer_sides import deal
 from neuron_atlas.facts.fact_table import Fact, build
-from neuron_atlas.facts.splits import split_subjects
 from neuron_atlas.model.architectures import architecture
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.neurons.addresses import Neuron, to_flat
@@ -66,7 +66,7 @@ from saved import save as save_model
 
 LANGUAGES = ("xa", "xb", "xc")
 RELATIONS = ("alpha", "beta", "gamma", "delta", "epsilon")
-N_PARAPHRASES, N_SUBJECTS, N_ANSWERS = 3, 24, 4
+N_PARAPHRASES, N_SUBJECTS, N_ANSWERS = 4, 24, 4  # the last paraphrase tests
 N_LAYERS, N_NEURONS, N_DECOYS = 3, 128, 60
 M = 3  # planted units per relation
 STRENGTH = {"alpha": 3.0, "beta": 2.5, "gamma": 3.0, "delta": 3.0, "epsilon": 3.0}
@@ -311,8 +311,8 @@ def _head() -> Tensor:
 
 def fact_table(language: str) -> pd.DataFrame:
     """Return every fact in every paraphrase, in the schema of `neuron_atlas.facts`."""
-    subjects = dict.fromkeys(RELATIONS, SUBJECTS)
-    splits = split_subjects(subjects, domain="toy", development_share=0.1, seed=0)
+    facts = {r: {s: [answer(r, s)] for s in SUBJECTS} for r in RELATIONS}
+    dealt = deal(facts, domain="toy", development_share=0.1, seed=0)
     rows = [
         Fact(
             relation=r,
@@ -322,7 +322,8 @@ def fact_table(language: str) -> pd.DataFrame:
             object_labels=(f"{language}_{answer(r, s).replace('.', '_a')}",),
             candidates=tuple(a for a in ANSWERS if a.startswith(f"{r}.")),
             candidate_labels=tuple(f"{language}_{r}_a{i}" for i in range(N_ANSWERS)),
-            split=splits[s],
+            split=dealt.splits[s],
+            answer_split=dealt.answer_split(r, [answer(r, s)]),
         )
         for r, s in product(RELATIONS, SUBJECTS)
     ]

@@ -123,6 +123,7 @@ def recalled(lm: LanguageModel) -> pd.DataFrame:
             candidates=tuple("0123"),
             candidate_labels=tuple(f"x{j}" for j in range(4)),
             split="held_out",
+            answer_split="held_out",
         )
         for subject, i in ANSWER.items()
     ]

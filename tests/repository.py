@@ -23,12 +23,14 @@ SMALL: dict[str, dict[str, Any]] = {
         "max_candidates": 12,
         "max_majority_share": 0.5,
         "development_share": 0.3,
-        "seed": 0,
     },
     "recall": {"shots": 0, "n_reference": 4},
-    "relation_neurons": {"k": 8, "min_facts": 2, "n_permutations": 3, "n_null_neurons": 8},
-    "interference": {"max_facts": 3, "n_draws": 4, "n_dose_draws": 2, "doses": [0.5]},
-    "effects": {"n_resamples": 100},
+    "relation_neurons": {"k": 8, "min_facts": 2, "min_positives": 2, "n_chimeras": 19},
+    "interference": {
+        **{"max_facts": 3, "max_seen": 1, "n_others": 2},
+        **{"n_draws": 4, "n_across_draws": 2, "n_dose_draws": 2},
+        **{"doses": [0.5], "pushes": [0.5]},
+    },
     "selection": {"n_unrelated": 2, "n_draws": 2},
     "language_neurons": {"k": 10, "min_languages": 2, "n_permutations": 19, "n_draws": 2},
     "degenerate_neurons": {

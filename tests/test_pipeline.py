@@ -79,12 +79,12 @@ def script(name: str) -> ModuleType:
 
 def sections_read(file: Path) -> set[str]:
     """The sections that a script's calls of `load` name; `check` reads them all."""
-    found = {"languages", *SCHEMAS} if file.stem == "check" else set()
+    found = {"languages", "seed", *SCHEMAS} if file.stem == "check" else set()
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call):
             function = ast.unparse(node.func).rpartition(".")[2]
-            if function == "load_languages":
-                found.add("languages")
+            if function in ("load_languages", "load_seed"):
+                found.add(function.removeprefix("load_"))
             if function == "load" and node.args and isinstance(node.args[0], ast.Constant):
                 found.add(str(node.args[0].value))
     return found
@@ -220,7 +220,7 @@ def test_declared_params_are_what_the_script_reads(name: str) -> None:
 
 
 def test_every_section_is_a_stage_and_fits_its_schema() -> None:
-    sections = set(params.read_yaml(ROOT / "params.yaml")) - {"languages"}
+    sections = set(params.read_yaml(ROOT / "params.yaml")) - {"languages", "seed"}
     assert sections - {"scoring"} <= set(STAGES)  # which several stages read
     for name in sections:
         params.load(name, SCHEMAS[name], ROOT / "params.yaml")
@@ -302,7 +302,8 @@ def digest(others):
     used = [values[s.split(".")[0]] for s in sections if not others or s != "languages"]
     found = hashlib.sha256(repr(used).encode())
     for file in files:
-        if file.is_file() and not others & {file.stem, *file.parts}:
+        joint = file.name == "part" and (file.parent / "en.parquet").exists()
+        if file.is_file() and not others & {file.stem, *file.parts} and not (others and joint):
             found.update(file.read_bytes())
     return found.hexdigest()
 
@@ -397,7 +398,7 @@ def below_sets(*languages: str) -> set[str]:
     """What runs when the relation neurons of some languages change."""
     joins = {"relation_neurons", "transfer", "effects", "report"}
     joins |= {"language_neurons", "editing", "knowledge"}
-    each = ("interference", "selection", "degenerate_neurons")
+    each = ("interference", "sufficiency", "other_selectors", "selection", "degenerate_neurons")
     return joins.union(*(cells(name, *languages) for name in each))
 
 
@@ -446,7 +447,8 @@ def test_a_schema_is_checked_again_by_the_check(pipeline: Path) -> None:
 def test_the_code_of_a_room_runs_the_stages_that_list_it(pipeline: Path) -> None:
     with (pipeline / SOURCE / "interventions/arms.py").open("a") as code:
         code.write("# changed\n")
-    every = (cells(name, "en", "fr") for name in ("interference", "transfer", "selection"))
+    measured = ("interference", "sufficiency", "other_selectors", "transfer", "selection")
+    every = (cells(name, "en", "fr") for name in measured)
     changed = {"editing", "knowledge"}.union(*every)  # effects: its settings alone
     assert runs(pipeline) == changed
     assert planned(pipeline) == changed | {"effects", "report"}

@@ -3,27 +3,31 @@
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 import pytest
 
 import planted
-from neuron_atlas.activations import extraction
-from neuron_atlas.facts import fact_table
+from neuron_atlas.activations import extraction, files
+from neuron_atlas.facts import fact_table, roles
 from neuron_atlas.findings import effects
-from neuron_atlas.findings.interference import Effects, Measured, write_summary
-from neuron_atlas.interventions import arms, interference
+from neuron_atlas.findings.interference import Measured, write_summary
+from neuron_atlas.findings.settings import Effects
+from neuron_atlas.interventions import interference, replacements, sufficiency, transfer
+from neuron_atlas.interventions.interference import LanguageWork
 from neuron_atlas.interventions.settings import Interference
+from neuron_atlas.interventions.transfer import Pairs
 from neuron_atlas.model import language_model
 from neuron_atlas.neurons import relation_sets
 from neuron_atlas.neurons.relation_sets import SetsByRelation
-from neuron_atlas.pipeline import store
+from neuron_atlas.pipeline import checkpoints, store
 from neuron_atlas.recall import answers
 from neuron_atlas.relation_neurons import build as relation_neurons_build
+from neuron_atlas.relation_neurons import casting
 from neuron_atlas.relation_neurons.scores import OverTemplates
 from neuron_atlas.scoring import prompt_choice
-from neuron_atlas.scoring.candidates import CandidateTokens
 from planted import RELATIONS, STRENGTH
 from test_planted import CHANGE
 
@@ -31,12 +35,16 @@ N_DRAWS = 4
 HOW = Interference(
     value="zero",
     positions="answer",
-    max_facts=3,
+    max_facts=6,
+    max_seen=0,
     n_draws=N_DRAWS,
+    n_across_draws=2,
     n_dose_draws=2,
     doses=[0.3, 0.7],
-    seed=0,
+    pushes=[0.5, 2.0],
+    n_others=2,
 )
+Stage = Literal["interference", "sufficiency"]
 
 
 @dataclass(frozen=True)
@@ -62,11 +70,11 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     planted.write_facts(folder / "facts")
     for code in planted.LANGUAGES:
         asked = answers.with_demonstrations(
-            fact_table.read_facts(folder / "facts" / f"{code}.parquet"), shots=1, seed=0
+            fact_table.read_facts(folder / "facts" / f"{code}.parquet"), shots=0, seed=0
         )
         scored = answers.with_known(answers.score(lm, asked))
         store.write_table(folder / "recall" / f"{code}.parquet", scored)
-        prompts = prompt_choice.known_prompts(
+        prompts = prompt_choice.answered_prompts(
             store.read_table(folder / "recall" / f"{code}.parquet")
         )
         out, place = folder / "activations" / code, folder / "work" / code
@@ -82,16 +90,16 @@ def build(folder: Path, how: OverTemplates, out: Path) -> None:
         min_facts=4,
         massive=20.0,
         exclude_massive=False,
-        n_permutations=5,
-        n_null_neurons=16,
+        min_positives=3,
+        n_chimeras=40,
         n_draws=N_DRAWS,
-        seed=0,
     )
     folders = {code: folder / "activations" / code for code in planted.LANGUAGES}
     keys = {code: f"relation_neurons {code} {how}-" for code in planted.LANGUAGES}
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)  # where scores are kept
-        relation_neurons_build.build(folders, out, plan, keys=keys)
+        given = casting.languages(folders, {}, plan, seed=0)
+        relation_neurons_build.build(given, out, plan, seed=0, keys=keys)
 
 
 def test_every_source_finds_exactly_the_planted_sets(run: Run) -> None:
@@ -111,12 +119,15 @@ def test_the_mean_over_templates_falls_into_the_trap(run: Run, tmp_path: Path) -
         assert trap.layer * planted.N_NEURONS + trap.index in found[r]
 
 
-def test_the_summary_tells_a_planted_set_from_chance(run: Run) -> None:
+def test_the_summary_tells_a_planted_set_from_chimeras(run: Run) -> None:
     summary = run.summary
     own = ~summary["relation"].isin(["gamma", "delta"])
     assert (summary.loc[own, "held_out_ap"] == 1).all()
     assert (summary["held_out_ap"] > 5 * summary["random_held_out_ap"]).all()
-    assert (summary["held_out_ap"] > 2 * summary["ap_null_q99"]).all()
+    assert (summary["held_out_ap"] > 1.5 * summary["held_out_ap_chimera"]).all()
+    assert (summary["n_chimeras"] == 40).all()
+    assert (summary["held_out_ap_p"] == 1 / 41).all()
+    assert summary["templates"].map(len).eq(planted.N_PARAPHRASES - 1).all()
     assert (summary["split_half_jaccard"] == 1).all()
     np.testing.assert_allclose(summary["prevalence"], 1 / 13, atol=1e-12)
 
@@ -149,16 +160,6 @@ def contents(folder: Path) -> dict[Path, bytes]:
     return {path.relative_to(folder): path.read_bytes() for path in files}
 
 
-def measure(run: Run, code: str, plan: list[arms.Arm]) -> pd.DataFrame:
-    """Ask one language's held-out facts under each arm."""
-    recalled = store.read_table(run.folder / "recall" / f"{code}.parquet")
-    rows = prompt_choice.held_out(recalled, max_facts=3, seed=0)
-    value = interference.replacement_values(run.folder / "activations" / code, RELATIONS, "zero")
-    lm = language_model.load(run.folder / "model", device="cpu")
-    off = interference.switched_off(lm, plan, value, site="hidden", everywhere=False)
-    return interference.measure_arms(off, plan, rows, CandidateTokens(lm)).assign(language=code)
-
-
 def sources(run: Run) -> dict[str, relation_sets.RelationSets]:
     """All sources' sets; no control may be any relation's planted unit."""
     every = np.concatenate([planted.planted(r) for r in RELATIONS])
@@ -166,19 +167,49 @@ def sources(run: Run) -> dict[str, relation_sets.RelationSets]:
     return {name: replace(source, banned=every) for name, source in found.items()}
 
 
+def recalled(run: Run, code: str) -> pd.DataFrame:
+    return store.read_table(run.folder / "recall" / f"{code}.parquet")
+
+
+def work(run: Run, stage: str, code: str) -> LanguageWork:
+    return LanguageWork(code, run.folder / "activations" / code, f"{stage} {code}-")
+
+
+def measure(run: Run, found: relation_sets.RelationSets, code: str, stage: Stage) -> pd.DataFrame:
+    """Run `interference` or `sufficiency` on one language."""
+    lm, values = language_model.load(run.folder / "model", device="cpu"), work(run, stage, code)
+    language = {"interference": interference, "sufficiency": sufficiency}[stage]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(run.folder)  # where finished parts are kept
+        table = language.measure_language(
+            lm, recalled(run, code), found, HOW, values, seed=0, tolerance=0.0
+        )
+        checkpoints.done(values.key)
+    return table.assign(language=code)
+
+
 @pytest.fixture(scope="module")
 def measurements(run: Run) -> pd.DataFrame:
     found = sources(run)
-    parts = [
-        measure(run, code, arms.interference_arms(code, found[code], HOW)) for code in ("xa", "xb")
-    ]
+    parts = [measure(run, found[code], code, "interference") for code in ("xa", "xb")]
     return pd.concat(parts, ignore_index=True)
 
 
 @pytest.fixture(scope="module")
+def installed(run: Run) -> pd.DataFrame:
+    return measure(run, sources(run)["xa"], "xa", "sufficiency")
+
+
+@pytest.fixture(scope="module")
 def transfers(run: Run) -> pd.DataFrame:
-    plan = arms.transfer_arms(sources(run), HOW.model_copy(update={"n_draws": 2}))
-    return pd.concat([measure(run, code, plan) for code in ("xa", "xb")], ignore_index=True)
+    lm, found = language_model.load(run.folder / "model", device="cpu"), sources(run)
+    pairs = [
+        Pairs(tuple(found), run.folder / "recall" / f"{code}.parquet", work(run, "transfer", code))
+        for code in ("xa", "xb")
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(run.folder)
+        return transfer.measure_pairs(lm, pairs, found, HOW, seed=0, tolerance=0.0)
 
 
 def expected(off: str, asked: str) -> float:
@@ -188,8 +219,13 @@ def expected(off: str, asked: str) -> float:
     return planted.log_probability(after) - planted.log_probability(clean)
 
 
+def unscaled(table: pd.DataFrame, kind: str) -> pd.DataFrame:
+    return table[table["kind"] == kind]
+
+
 def test_the_interference_matrix_is_the_one_worked_out_by_hand(measurements: pd.DataFrame) -> None:
-    cells = measurements[measurements["kind"] == "set"].groupby(["relation", "measured"])
+    sets = unscaled(measurements, "set")
+    cells = sets.groupby(["relation", "measured"])
     assert len(cells) == len(RELATIONS) ** 2
     for (off, asked), rows in cells:
         np.testing.assert_allclose(rows["effect"], expected(off, asked), atol=planted.NATS)
@@ -197,45 +233,119 @@ def test_the_interference_matrix_is_the_one_worked_out_by_hand(measurements: pd.
             assert (rows["effect"] == 0).all()
         assert rows["correct_before"].all()
         assert (rows["correct_after"] == (off != asked)).all()
+    assert not sets["seen"].any()
+    assert sets["known"].all()
+    assert set(sets["template"]) == {planted.N_PARAPHRASES - 1}  # which selected nothing
+
+
+def test_the_push_is_that_of_the_units_that_fire(measurements: pd.DataFrame) -> None:
+    """Three units of epsilon write 1 each; gamma's shared one writes 1 to two coordinates."""
+    push = unscaled(measurements, "set").groupby(["relation", "measured"])["push"].agg(np.unique)
+    assert push["epsilon", "epsilon"] == pytest.approx(3)
+    assert push["gamma", "gamma"] == pytest.approx(np.sqrt(10))
+    assert push["gamma", "delta"] == pytest.approx(np.sqrt(2))
+    assert push["epsilon", "beta"] == pytest.approx(0)
+
+
+def test_type_and_answer_within_it_add_up(measurements: pd.DataFrame) -> None:
+    """Its first tokens are the type's words, so answers of a word have no remainder."""
+    parts = measurements["effect_type"] + measurements["effect_given_type"]
+    np.testing.assert_allclose(parts, measurements["effect"], atol=1e-4)
+    own = unscaled(measurements, "set").query("relation == measured")
+    assert (own["effect_type"] < -0.2).all()
+    assert (own["effect_given_type"] < -0.2).all()
 
 
 def test_matched_random_arms_change_nothing(
     measurements: pd.DataFrame, transfers: pd.DataFrame
 ) -> None:
     every = pd.concat([measurements, transfers])
-    random = every[every["kind"].isin(["random", "transfer_random"])]
+    kinds = ["push_matched", "size_matched", "transfer_matched"]
+    random = every[every["kind"].isin(kinds)]
+    assert set(random["kind"]) == set(kinds)
     assert set(random["relation"]) == set(RELATIONS)
     assert (random["effect"] == 0).all()
     assert random["correct_after"].all()
 
 
+def test_controls_push_as_hard_as_the_set(measurements: pd.DataFrame) -> None:
+    """But for draws that move nothing at all on a prompt: units of other subjects."""
+    key = ["language", "fact", "relation", "measured"]
+    own = unscaled(measurements, "set").query("relation == measured").set_index(key)["push"]
+    for kind in ("push_matched", "direction"):
+        rows = unscaled(measurements, kind).query("relation == measured").set_index(key)
+        moved = rows[rows["push"] > 0]["push"]
+        assert len(moved) > len(rows) / 4
+        np.testing.assert_allclose(moved, own.reindex(moved.index), rtol=1e-3)
+
+
 def test_a_set_found_in_one_language_works_in_another(transfers: pd.DataFrame) -> None:
-    transfer = transfers[transfers["kind"] == "transfer"]
-    assert set(transfer["source"]) == {*planted.LANGUAGES, "pooled"}
-    for r, rows in transfer.groupby("relation"):
+    found = unscaled(transfers, "transfer")
+    assert set(found["source"]) == {*planted.LANGUAGES, "pooled"}
+    assert set(found["language"]) == {"xa", "xb"}
+    for r, rows in found.groupby("relation"):
         np.testing.assert_allclose(rows["effect"], expected(str(r), str(r)), atol=planted.NATS)
 
 
 def test_the_dose_is_the_number_of_units(measurements: pd.DataFrame) -> None:
-    doses = measurements[(measurements["kind"] == "dose") & (measurements["relation"] == "epsilon")]
-    assert set(doses["order"]) == {"rank", "reverse", "random_order", "matched_random"}
+    doses = unscaled(measurements, "dose").query("relation == 'epsilon'")
+    assert set(doses["order"]) == {"rank", "reverse", "random_order", "push_matched"}
     for (order, k), rows in doses.groupby(["order", "k"]):
-        left = planted.M - (0 if order == "matched_random" else k)
+        left = planted.M - (0 if order == "push_matched" else k)
         change = planted.log_probability(left) - planted.log_probability(planted.M)
         np.testing.assert_allclose(rows["effect"], change, atol=planted.NATS)
+
+
+def test_a_curve_is_the_effect_of_a_part_of_the_push(measurements: pd.DataFrame) -> None:
+    curves = unscaled(measurements, "curve").query("relation == 'epsilon'")
+    assert set(curves["alpha"]) == set(HOW.pushes)
+    for (order, alpha), rows in curves.groupby(["order", "alpha"]):
+        left = max(0.0, planted.M * (1 - alpha)) if order == "set" else planted.M
+        change = planted.log_probability(left) - planted.log_probability(planted.M)
+        np.testing.assert_allclose(rows["effect"], change, atol=1e-3)
+
+
+def test_installing_a_relation_s_units_raises_its_type(installed: pd.DataFrame) -> None:
+    """Its strength alone: without the relation's own word no fact unit fires, so no answer."""
+    assert set(installed["kind"]) == {
+        *("install", "install_matched", "install_direction", "install_other")
+    }
+    assert (installed["relation"] != installed["measured"]).all()
+    assert set(installed["relation"]) == set(RELATIONS)
+    matched = unscaled(installed, "install_matched")
+    assert (matched["effect"] == 0).all()
 
 
 def test_replacement_values_are_means_over_the_identification_half(run: Run) -> None:
     """With three languages alike and five relations, a unit of one relation has mean 1/5."""
     folder = run.folder / "activations" / "xa"
-    first = planted.NEURONS["first:epsilon"]
-    mean = interference.replacement_values(folder, RELATIONS, "mean")
-    assert mean.shape == (1, planted.N_LAYERS, planted.N_NEURONS)
-    assert float(mean[0, first.layer, first.index]) == pytest.approx(0.2)
-    other = interference.replacement_values(folder, RELATIONS, "other_mean")[
-        :, first.layer, first.index
-    ]
-    np.testing.assert_allclose(other, [0.25, 0.25, 0.25, 0.25, 0.0], atol=1e-7)
+    place = planted.NEURONS["first:epsilon"]
+    (mean,) = replacements.off_values(folder, "mean", seed=0).values()
+    assert mean.shape == (planted.N_LAYERS, planted.N_NEURONS)
+    assert float(mean[place.layer, place.index]) == pytest.approx(0.2)
+    other = replacements.off_values(folder, "other_mean", seed=0)
+    found = {r: float(table[place.layer, place.index]) for r, table in other.items()}
+    assert found == pytest.approx(dict.fromkeys(RELATIONS, 0.25) | {"epsilon": 0.0}, abs=1e-7)
+    (zero,) = replacements.off_values(folder, "zero", seed=0).values()
+    assert not zero.any()
+    drawn = replacements.off_values(folder, "resampled", seed=0)
+    assert float(drawn["epsilon"][place.layer, place.index]) == 0  # of another relation's prompt
+    assert all(table.count_nonzero() > 5 for table in drawn.values())
+    own = replacements.relation_means(folder)
+    assert {r: float(t[place.layer, place.index]) for r, t in own.items()} == {
+        r: float(r == "epsilon") for r in RELATIONS
+    }
+
+
+def test_strengths_are_matched_on_prompts_that_select(run: Run) -> None:
+    folder = run.folder / "activations" / "xa"
+    index = files.read_index(folder)
+    found = replacements.selecting_values(folder, ["alpha", "unknown"])
+    assert set(found) == {"alpha"}
+    used = index[roles.selects(index) & (index["relation"] == "alpha")]
+    assert len(found["alpha"]) == len(used) > 0
+    assert set(used["template"]) == set(range(planted.N_PARAPHRASES - 1))
+    assert set(used["split"]) == {"identification"}
 
 
 def test_the_table_of_effects_is_the_matrix_worked_out_by_hand(measurements: pd.DataFrame) -> None:
@@ -249,51 +359,53 @@ def test_the_table_of_effects_is_the_matrix_worked_out_by_hand(measurements: pd.
         assert row.low - planted.NATS <= change <= row.high + planted.NATS
         assert row.accuracy_after == (row.relation != row.measured)
         if row.measured in CHANGE[row.relation]:
-            assert row.q_value < 0.05
+            assert row.p_adjusted < 0.05
         else:
-            assert row.p_value == 1
+            assert row.p_adjusted > 0.5
 
 
 def test_a_set_works_in_every_pair_of_languages_alike(transfers: pd.DataFrame) -> None:
     found = effects.transfer(transfers)
     assert len(found) == 4 * 2
     change = np.mean([expected(r, r) for r in RELATIONS])
-    np.testing.assert_allclose(found["effect"], change, atol=planted.NATS)
+    np.testing.assert_allclose(found["excess"], change, atol=planted.NATS)
     assert (found["random"] == 0).all()
-    assert (found["q_value"] < 0.05).all()
+    assert (found["p_adjusted"] < 0.05).all()
 
 
 def test_more_units_do_more_harm_and_random_ones_none(measurements: pd.DataFrame) -> None:
-    rng = np.random.default_rng(0)
-    curves = effects.doses(effects.dose_items(measurements), rng=rng, n_resamples=100)
+    curves = effects.doses(effects.dose_items(measurements))
     for order, rows in curves.groupby("order"):
         rows = rows.sort_values("k")
         assert rows["k"].tolist() == [1, 2, 3]
-        if order == "matched_random":
+        if order == "push_matched":
             assert (rows["effect"] == 0).all()
         else:
             assert (rows["effect"].diff().dropna() < -0.2).all()
 
 
 def test_the_verdicts_are_those_of_the_planted_model(
-    run: Run, measurements: pd.DataFrame, transfers: pd.DataFrame, tmp_path: Path
+    measurements: pd.DataFrame,
+    transfers: pd.DataFrame,
+    installed: pd.DataFrame,
+    tmp_path: Path,
 ) -> None:
-    files = {code: tmp_path / f"{code}.parquet" for code in ("xa", "xb")}
-    for code, path in files.items():
+    paths = {code: tmp_path / f"{code}.parquet" for code in ("xa", "xb")}
+    for code, path in paths.items():
         rows = measurements[measurements["language"] == code]
         store.write_table(path, rows.drop(columns="language"))
-    sets = run.folder / "sets"
     store.write_table(tmp_path / "transfer.parquet", transfers)
-    moved = tmp_path / "transfer.parquet"
-    write_summary(
-        Measured(files, moved, sets),
-        tmp_path / "out",
-        Effects(negligible=0.05, n_resamples=200, seed=0),
-        applied=HOW,
+    store.write_table(tmp_path / "installed.parquet", installed.drop(columns="language"))
+    measured = Measured(
+        paths, tmp_path / "transfer.parquet", {"xa": tmp_path / "installed.parquet"}
     )
+    write_summary(measured, tmp_path / "out", Effects(negligible=0.05), applied=HOW)
     summary = store.read_json(tmp_path / "out" / "summary.json")
     found = {claim: v["verdict"] for claim, v in summary["verdicts"].items()}
-    for claim in set(found) - {"versatility_relations"}:  # one shared pair is too few to ask for
+    for claim in ("cumulativity", "versatility_relations", "interference"):
         assert found[claim] == "supported", summary["verdicts"][claim]
+    contrasts = summary["contrasts"]["right"]["push_matched"]["effect"]
+    assert contrasts["high"] < -0.5
     assert summary["interference"]["n_within_significant"] == len(RELATIONS)
     assert summary["interference"]["n_improved_significant"] == 1  # alpha off, beta asked
+    assert summary["interference"]["n_harmed_significant"] == 2  # gamma and delta share a unit

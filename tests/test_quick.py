@@ -58,6 +58,11 @@ def test_languages_that_are_missing_are_added() -> None:
     assert words == ["~languages.zh", "+languages.fr={}"]
 
 
+def test_without_right_answers_no_effect_is_told() -> None:
+    assert "-1.00" in quick.finding({"within": {"mean": -1.0}, "random": {"mean": 0.0}})
+    assert "too few relations" in quick.finding({"across": {"mean": -1.0}})
+
+
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository with our parameters and one stage, which writes what the command reads."""
@@ -90,7 +95,7 @@ def test_the_working_copy_stays_as_it_was(
     for _ in range(2):
         quick.main()
         said = capsys.readouterr().out
-        assert "-1.25 nats on average; as many random neurons, by -0.50" in said
+        assert "-1.25 nats on average; random neurons that push as hard, by -0.50" in said
         assert "too few to decide anything" in said
         assert said.endswith(f"The page: {quick.OUT / 'index.html'}\n")
     assert (workspace / quick.OUT / "index.html").read_text() == "changed"

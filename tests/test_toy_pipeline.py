@@ -25,7 +25,8 @@ def test_the_results_are_complete(repository: Path) -> None:
     assert summary["facts"]["languages"] == list(LANGUAGES)
     assert summary["facts"]["by_language"]["en"]["typed_accuracy"] > 0.8  # trained on these facts
     assert set(summary["verdicts"]) == {
-        *("relation_neurons_exist", "cumulativity", "versatility_relations"),
+        *("relation_neurons_exist", "relation_neurons_suffice"),
+        *("cumulativity", "versatility_relations"),
         *("versatility_languages", "interference", "amig_beats_baselines"),
         *("language_independent_neurons_exist", "degenerate_neurons_exist"),
         *("cross_lingual_editing", "degenerate_neurons_help_fact_checking"),
@@ -92,8 +93,8 @@ def test_what_is_compared_fits_a_terminal(
     assert all(any(word in line for line in lines) for word in shown)
 
 
-def test_metrics_are_ten_verdicts(repository: Path) -> None:
+def test_metrics_are_eleven_verdicts(repository: Path) -> None:
     header = run(repository, "dvc", "exp", "show", "--csv").splitlines()[0].split(",")
     columns = [name for name in header if name.startswith("metrics/")]
-    assert len({name.split(":")[0] for name in columns}) == 10
-    assert 10 * len(("verdict", "effect")) <= len(columns) <= 10 * len(metrics.COMPARED)
+    assert len({name.split(":")[0] for name in columns}) == 11
+    assert 11 * len(("verdict", "effect")) <= len(columns) <= 11 * len(metrics.COMPARED)

@@ -15,7 +15,7 @@ import pandas as pd
 from dvc.api import exp_show
 from ruamel.yaml import YAML
 
-EFFECT = re.compile(r"metrics/verdicts/(\w+)\.json:effect")
+WORD = re.compile(r"metrics/verdicts/(\w+)\.json:verdict")
 WIDEST = 40  # characters of a value; longer ones show their end
 NONE = "-"
 
@@ -35,7 +35,7 @@ def table(experiments: Sequence[Mapping[str, Any]], sections: Sequence[str]) -> 
     names = [str(experiment["Experiment"] or experiment["rev"]) for experiment in experiments]
     rows = others if first in others else [first, *others]
     frame = pd.DataFrame(rows, index=names[-len(rows) :]).fillna(NONE).T
-    claims = {match[1] for name in experiments[0] if (match := EFFECT.match(name))}
+    claims = {match[1] for name in experiments[0] if (match := WORD.match(name))}
     return frame[frame.index.isin(claims) | (frame.nunique(axis=1) > 1)]
 
 
@@ -47,9 +47,9 @@ def _rows(experiment: Mapping[str, Any], sections: Sequence[str]) -> Iterator[tu
         if parameter.partition(".")[0] in sections:
             yield parameter, _text(value)
     for name, value in experiment.items():
-        if match := EFFECT.match(name):
-            word = experiment[f"metrics/verdicts/{match[1]}.json:verdict"]
-            yield match[1], NONE if word is None else f"{_text(value)} {word}"
+        if match := WORD.match(name):  # what is untestable may have no effect
+            effect = experiment.get(f"metrics/verdicts/{match[1]}.json:effect")
+            yield match[1], NONE if value is None else f"{_text(effect)} {value}"
 
 
 def _text(value: Any) -> str:

@@ -7,9 +7,11 @@ from neuron_atlas.wording import templates
 
 
 def main(arguments: list[str]) -> int:
-    """Check the named folder, or ours; return 1 if a template is broken, else 0."""
+    """Check the named folder, or ours, whose templates also have to end alike; 1 if one fails."""
     folder = Path(arguments[0]) if arguments else templates.FOLDER
     found = templates.lint(folder)
+    if folder == templates.FOLDER and not found:
+        found = templates.unlike_endings(folder)
     codes = templates.languages(folder)
     if not codes:
         found = [f"{folder} has no <language>.yaml; name the folder that holds the templates"]

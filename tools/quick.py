@@ -78,10 +78,12 @@ def finding(effects: Mapping[str, Mapping[str, float]]) -> str:
     Args:
         effects: The part `interference` of metrics/summary.json; nats.
     """
+    if not {"within", "random"} <= effects.keys():
+        return "too few relations are answered right to measure an effect"
     own, random = (effects[name]["mean"] for name in ("within", "random"))
     return (
         "switching a relation's neurons off changes the log-probability of its answers by "
-        f"{own:+.2f} nats on average; as many random neurons, by {random:+.2f}"
+        f"{own:+.2f} nats on average; random neurons that push as hard, by {random:+.2f}"
     )
 
 

@@ -77,13 +77,17 @@ def stage(name: str, language: str) -> list[str]:
         "attributions": [f"data/recall/{language}.parquet"],
         "interference": [
             f"data/recall/{language}.parquet",
+            f"data/demonstrations/{language}.parquet",
             f"data/activations/{language}",
             f"data/relation_neurons/{language}",
         ],
     }[name]
     words = ["env", "PYTHONPATH=src", "python", f"stages/{name}.py", "data/model", *inputs]
-    named = ["--language", language] if name == "interference" else []
-    return [*words, str(out(name, language)), *named]
+    more = {
+        "recall": [f"data/demonstrations/{language}.parquet"],
+        "interference": ["--language", language],
+    }
+    return [*words, str(out(name, language)), *more.get(name, [])]
 
 
 def out(name: str, language: str) -> Path:

@@ -16,7 +16,9 @@ import torch
 from killing import contents, out, removed, stage, workspace
 from neuron_atlas.activations import extraction, files
 from neuron_atlas.attributions import strongest
-from neuron_atlas.interventions import arms, interference
+from neuron_atlas.interventions import interference, relation_arms
+from neuron_atlas.interventions.interference import LanguageWork
+from neuron_atlas.interventions.measuring_arms import ArmMeasurements, PlannedArms
 from neuron_atlas.interventions.settings import Interference
 from neuron_atlas.model import language_model
 from neuron_atlas.model.language_model import LanguageModel
@@ -24,7 +26,6 @@ from neuron_atlas.neurons import relation_sets
 from neuron_atlas.pipeline import store
 from neuron_atlas.recall import answers
 from neuron_atlas.scoring import prompt_choice
-from neuron_atlas.scoring.candidates import CandidateTokens
 from repository import run
 
 SIZES = (1, 7, 32)  # prompts of a batch
@@ -33,6 +34,7 @@ DIGITS = 4  # of a shown number
 # What float32 leaves open: five units in the last place of the least log-probability, -33 nats, and
 # ten of the largest activation, 1.7. A share is of a difference that is small beside its parts.
 NATS, ACTIVATION, SHARE = 2e-5, 2e-6, 1e-4
+PUSH = 1e-4  # of a norm of sums over all neurons, and as near as gains make it
 PLAN = strongest.AttributionPlan(
     baseline="occlusion",
     rule="graded",
@@ -99,23 +101,31 @@ def interfered(lm: LanguageModel, recalled: pd.DataFrame, origin: Path, size: in
         value="zero",
         positions="answer",
         max_facts=2,
+        max_seen=1,
         n_draws=2,
+        n_across_draws=2,
         n_dose_draws=2,
         doses=[0.5],
-        seed=0,
+        pushes=[0.5],
+        n_others=2,
     )
-    plan = arms.interference_arms("en", found, how)
-    value = torch.zeros(1, lm.n_layers, lm.n_neurons)
-    off = interference.switched_off(lm, plan, value, site="hidden", everywhere=False)
-    facts = prompt_choice.held_out(recalled, max_facts=2, seed=0)
-    return cut(
-        facts, lambda part: interference.measure_arms(off, plan, part, CandidateTokens(lm)), size
+    work = LanguageWork("en", origin / out("activations", "en"), key="")
+    asked = interference.asked_relations(
+        lm, how, work, list(found.sets), names=("interference",), seed=0
     )
+    plans = {
+        name: partial(PlannedArms, one, relation_arms.interference_arms(one, "en", found, how))
+        for name, one in asked.items()
+    }
+    measured = ArmMeasurements(lm, "hidden", everywhere=False, tolerance=0.0, plans=plans)
+    prompts = interference.tested(recalled, list(asked), how, seed=0)
+    prompts = prompts[~prompts["seen"]].reset_index(drop=True)
+    return cut(prompts, measured.measure, size)
 
 
 def extracted(lm: LanguageModel, recalled: pd.DataFrame, folder: Path, size: int) -> Path:
     """Extract in batches of about `size` prompts."""
-    known, out_folder = prompt_choice.known_prompts(recalled), folder / str(size) / "en"
+    known, out_folder = prompt_choice.answered_prompts(recalled), folder / str(size) / "en"
     extraction.save(
         lm,
         known,
@@ -152,7 +162,8 @@ def test_interference_in_other_parts(
     lm: LanguageModel, recalled: pd.DataFrame, origin: Path, size: int
 ) -> None:
     whole = interfered(lm, recalled, origin, 8)
-    compare(interfered(lm, recalled, origin, size), whole, effect=NATS)
+    effects = dict.fromkeys(("effect", "effect_type", "effect_given_type"), NATS)
+    compare(interfered(lm, recalled, origin, size), whole, push=PUSH, **effects)
     assert whole["effect"].abs().max() > 0.1  # positive control: there is something to compare
 
 

@@ -58,11 +58,11 @@ def own_bytes(folder: Path, cache: Path) -> int:
 
 
 def test_one_experiment(lab: Path) -> None:
-    output = run(lab, "dvc", "exp", "run", "-n", "single", "-S", "effects.n_resamples=120")
+    output = run(lab, "dvc", "exp", "run", "-n", "single", "-S", "effects.negligible=0.06")
     assert ran(output) == {"check", "effects", "report"}
-    assert "n_resamples" in run(lab, "dvc", "exp", "diff", "HEAD", "single")
+    assert "negligible" in run(lab, "dvc", "exp", "diff", "HEAD", "single")
     (row,) = rows(lab)
-    assert row["effects.n_resamples"] == "120"
+    assert row["effects.negligible"] == "0.06"
 
 
 @dataclass
@@ -135,7 +135,7 @@ def failed(status: str) -> str:
 
 def test_an_experiment_is_applied_and_shared(lab: Path, clone: Clone, tmp_path: Path) -> None:
     run(lab, "dvc", "exp", "apply", "single")
-    assert params.read_yaml(lab / "params.yaml")["effects"]["n_resamples"] == 120
+    assert params.read_yaml(lab / "params.yaml")["effects"]["negligible"] == 0.06
     assert not ran(run(lab, "dvc", "repro"))
     run(tmp_path, "git", "init", "-q", "--bare", "hub")
     run(lab, "git", "remote", "add", "hub", str(tmp_path / "hub"))

@@ -11,10 +11,16 @@ import servers
 from remotes import Remote, connect_as
 from repository import FEWER, Clone, cloned, ran, run, tried
 
-JOINS = {"transfer", "effects"}  # of the section interference
+MEASURED = ("interference", "sufficiency", "other_selectors")  # of the section interference
+JOINS = {"transfer", "effects"}
 CHANGES = {  # parameter, its new value, the stages that depend on it
-    "local": ("interference", "n_draws", 3, {*(f"interference@{c}" for c in FEWER), *JOINS}),
-    "ssh": ("effects", "n_resamples", 120, {"effects"}),
+    "local": (
+        "interference",
+        "n_draws",
+        3,
+        {*(f"{name}@{c}" for c in FEWER for name in MEASURED), *JOINS},
+    ),
+    "ssh": ("effects", "negligible", 0.06, {"effects"}),
     "s3": ("knowledge", "n_resamples", 120, {"knowledge"}),
 }
 ALWAYS = {"check", "report"}  # they depend on every parameter, or on every result
@@ -48,7 +54,7 @@ def pushed(
     return Pushed(request.param, remote, folder)
 
 
-def change(folder: Path, section: str, name: str, value: int) -> None:
+def change(folder: Path, section: str, name: str, value: float) -> None:
     """Set one parameter in params.yaml."""
     yaml = YAML()
     values = yaml.load(folder / "params.yaml")
