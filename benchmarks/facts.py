@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[1]
+RECALL = {"shots": 0, "demonstrations": {"shots": 2, "blocks": 2}}
 LANGUAGES = ("en", "fr", "de", "es", "ru", "zh")
 N_RELATIONS, N_OBJECTS = 20, 32  # as many as the shipped facts.max_candidates
 SIZES = (12_500, 25_000, 50_000, 100_000)  # facts in each language
@@ -83,7 +84,8 @@ def _write_params(folder: Path) -> None:
         },
         **{"max_per_relation": None, "max_majority_share": 1.0},
     }
-    content = {"languages": {c: {} for c in LANGUAGES}, "recall": {"shots": 2}, "facts": section}
+    content = {"languages": {c: {} for c in LANGUAGES}, "seed": 0, "recall": RECALL}
+    content |= {"facts": section}
     yaml.dump(content, folder / "params.yaml")
 
 

@@ -18,6 +18,7 @@ LANGUAGES = ("en", "fr", "de")
 FEWER = LANGUAGES[:2]  # where runs of a whole pipeline are many
 SMALL: dict[str, dict[str, Any]] = {
     "facts": {
+        "paraphrases": 3,  # those that the toy model is trained on
         "relations": list(RELATIONS),
         "max_per_relation": 12,
         "max_candidates": 12,

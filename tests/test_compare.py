@@ -57,7 +57,10 @@ def test_what_was_not_measured_is_a_dash() -> None:
 def test_a_claim_that_is_untestable_everywhere_keeps_its_row() -> None:
     """DVC then knows no effect of it at all."""
     name = "metrics/verdicts/interference.json:effect"
-    runs = [experiment(None, "main", word="untestable"), experiment("few", "b", word="untestable")]
+    runs = [
+        experiment(None, "main", word="untestable"),
+        experiment("few", "b", k=50.0, word="untestable"),
+    ]
     found = compare.table([{k: v for k, v in r.items() if k != name} for r in runs], SECTIONS)
     assert list(found.loc["interference"]) == ["- untestable", "- untestable"]
 

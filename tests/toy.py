@@ -86,7 +86,7 @@ def tokenizer(*, encoder: bool = False) -> Tokenizer:
 
 def decoder() -> LanguageModel:
     """Train a two-layer llama to continue every prompt with its answer."""
-    return _trained(LlamaForCausalLM, LlamaConfig(**SMALL), "llama", n_steps=130)
+    return _trained(LlamaForCausalLM, LlamaConfig(**SMALL), "llama", n_steps=90)
 
 
 def encoder() -> LanguageModel:

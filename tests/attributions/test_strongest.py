@@ -54,7 +54,7 @@ def test_the_first_known_facts_of_each_relation_are_chosen(recalled: pd.DataFram
     rows = prompt_choice.first_known(recalled, max_facts=2)
     assert rows["known"].all()
     assert rows.groupby("relation")["fact"].nunique().max() == 2
-    assert (rows.groupby("fact").size() == toy.N_TEMPLATES).all()
+    assert (rows.groupby("fact").size() == toy.N_TEMPLATES - 1).all()  # the last one tests
     every = prompt_choice.first_known(recalled, max_facts=None)
     assert set(every["fact"]) == set(recalled.loc[recalled["known"], "fact"])
     assert set(rows["fact"]) <= set(every["fact"])
@@ -121,7 +121,7 @@ def test_a_screen_leaves_the_strongest_and_says_how_many(
     rows = prompt_choice.first_known(recalled, max_facts=2)
     shares = []
     for screen in (0.0, 0.002, 0.3):
-        plan = PLAN.model_copy(update={"steps": None, "tolerance": 0.1, "screen": screen})
+        plan = PLAN.model_copy(update={"steps": None, "tolerance": 0.4, "screen": screen})
         shares.append(strongest.fewest_steps(toy_decoder, rows, plan, None).found)
     assert shares[0] == 1
     assert shares[1] > 0.98

@@ -155,7 +155,7 @@ def test_a_language_of_one_paraphrase_confirms_nothing_and_still_finds(
 def test_families_rotate_over_paraphrases_and_controls_match(recalled: pd.DataFrame) -> None:
     source = planted_pairs.source()
     rows = search.families(recalled, planted_pairs.graded(), source, SETTINGS, seed=0)
-    assert set(rows["template"]) == {0, 1, 2}
+    assert set(rows["template"]) == {0, 1}  # the third tests
     assert (rows["template"] != rows["held_out"]).all()
     own = rows[~rows["random"]].set_index("fact")["members"]
     for fact, drawn in rows[rows["random"]].groupby("fact")["members"]:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from neuron_atlas.facts.roles import template_role
 from neuron_atlas.relation_neurons import (
     average_precision,
     block_precision,
@@ -29,13 +30,13 @@ def index(
 ) -> pd.DataFrame:
     """Return prompts of facts, all answered right; a half's facts are of that half's answers."""
     rows = [
-        (f"{r}:{half}{s}", r, f"{half}{s}", half, half, t, t == n_templates, True)
+        (f"{r}:{half}{s}", r, f"{half}{s}", half, half, t, template_role(t, n_templates + 1), True)
         for r in relations
         for half in ("identification", "held_out")
         for s in range(n_facts)
         for t in range(n_templates + 1)
     ]
-    names = "fact relation subject split answer_split template tests_template correct"
+    names = "fact relation subject split answer_split template template_role correct"
     return pd.DataFrame(rows, columns=names.split())
 
 
@@ -108,7 +109,7 @@ def test_halves_are_disjoint_in_subjects_and_answers_and_the_testing_template_se
     table.loc[table["fact"] == "b:held_out0", "correct"] = False
     first, second = (right_prompts(table, h) for h in ("identification", "held_out"))
     assert (first["split"] == "identification").all()
-    assert not first["tests_template"].any()
+    assert (first["template_role"] == "select").all()
     assert second["tests"].sum() == len(RELATIONS) * N_FACTS - 2  # positive control: it tests
     gone = {"a:held_out0", "a:identification0", "b:held_out0"}
     assert gone.isdisjoint({*first["fact"], *second["fact"]})
@@ -117,7 +118,7 @@ def test_halves_are_disjoint_in_subjects_and_answers_and_the_testing_template_se
 
 def test_a_single_template_selects_and_tests() -> None:
     table = index(n_templates=0)
-    assert table["tests_template"].all()
+    assert (table["template_role"] == "both").all()
     assert len(right_prompts(table, "identification")) == len(RELATIONS) * N_FACTS
     found = eligible.find(table, min_facts=4, min_positives=3)
     assert [len(u.blocks) for u in found.relations] == [1] * len(RELATIONS)
@@ -125,7 +126,7 @@ def test_a_single_template_selects_and_tests() -> None:
 
 
 def test_a_table_without_the_columns_is_split_by_subject_alone() -> None:
-    table = index().drop(columns=["answer_split", "tests_template"])
+    table = index().drop(columns=["answer_split", "template_role"])
     assert len(right_prompts(table, "held_out")) == len(RELATIONS) * N_FACTS * (N_TEMPLATES + 1)
 
 
@@ -161,7 +162,7 @@ def test_relations_with_few_facts_or_without_company_are_left_out() -> None:
     found = eligible.find(table, min_facts=4, min_positives=1)
     assert found.relations == ()
     reasons = {one.relation: one.reason for one in found.left_out}
-    assert "fewer than 4 known facts" in reasons["b"]
+    assert "fewer than 4 facts answered right" in reasons["b"]
     assert reasons["a"] == eligible.ALONE
 
 

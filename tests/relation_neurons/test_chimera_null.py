@@ -25,7 +25,6 @@ PLAN = SetPlan(
     exclude_massive=True,
     n_chimeras=100,
     n_draws=5,
-    seed=0,
 )
 PLANTED = "a"  # the one relation with neurons of its own
 
@@ -63,10 +62,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
         patch.setattr("neuron_atlas.activations.files.INDEX_COLUMNS", list(index().columns))
-        given = casting.languages(folders, related, PLAN)
-        build.build(
-            given, place / "out", PLAN, keys={c: f"relation_neurons {c}-0" for c in folders}
-        )
+        given = casting.languages(folders, related, PLAN, seed=0)
+        keys = {c: f"relation_neurons {c}-0" for c in folders}
+        build.build(given, place / "out", PLAN, seed=0, keys=keys)
     return place / "out"
 
 

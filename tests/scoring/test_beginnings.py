@@ -73,4 +73,4 @@ def test_the_candidates_of_a_model_exclude_one_another(decoder: LanguageModel) -
     assert np.exp(values).sum() > 1.5
     assert np.exp(left).sum() <= 1 + tiny.DEPTH * EPSILON * len(texts)
     some = without_continuations(values[:200], texts[:200])
-    assert np.exp(some).sum() < 1
+    assert np.exp(some).sum() <= 1 + tiny.DEPTH * EPSILON * 200

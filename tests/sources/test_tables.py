@@ -102,7 +102,7 @@ def prepared(
         "max_majority_share": 1.0,
     }
     content = {"languages": {code: {} for code in languages}, "seed": 0}
-    content |= {"recall": {"shots": 2}}
+    content |= {"recall": {"shots": 2, "demonstrations": {"shots": 2, "blocks": 2}}}
     content |= {"facts": section | changes}
     YAML(typ="safe").dump(content, root / "params.yaml")
     store.write_json(root / "model/provenance.json", {"architecture": {"encoder": encoder}})
