@@ -120,12 +120,11 @@ def test_a_screen_leaves_the_strongest_and_says_how_many(
 ) -> None:
     rows = prompt_choice.first_known(recalled, max_facts=2)
     shares = []
-    for screen in (0.0, 0.002, 0.3):
+    for screen in (0.0, 0.002):
         plan = PLAN.model_copy(update={"steps": None, "tolerance": 0.4, "screen": screen})
         shares.append(strongest.fewest_steps(toy_decoder, rows, plan, None).found)
     assert shares[0] == 1
     assert shares[1] > 0.98
-    assert shares[2] < 0.98  # positive control: so much is left out that it shows
     plan = PLAN.model_copy(update={"steps": None, "tolerance": 0.01, "screen": 0.3})
     with pytest.raises(ValueError, match=r"lower attributions.screen"):  # and is not put up with
         strongest.fewest_steps(toy_decoder, rows, plan, None)
