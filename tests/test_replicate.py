@@ -207,7 +207,7 @@ def test_what_has_finished_or_waits_is_not_queued_again(monkeypatch: pytest.Monk
     def ended() -> None:
         words.update(dict.fromkeys(words, "finished"))
 
-    calls: dict[str, Callable[..., None]] = {"bury": lambda: None, "start": ended}
+    calls: dict[str, Callable[..., Any]] = {"lost": set, "start": ended}
     calls["queue"] = queue
     for name, call in {**calls, "states": look}.items():
         monkeypatch.setattr(experiment_queue, name, call)

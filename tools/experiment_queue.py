@@ -25,6 +25,7 @@ from neuron_atlas.pipeline import params
 CODE = ("dvc.yaml", "src", "stages")  # what an experiment's results depend on besides parameters
 POLL = 15.0  # seconds
 STALLED = 4  # looks in a row at which tasks wait and none runs, after which a worker is started
+NOTICED = 2.0  # seconds in which a worker notices that its task's process has ended
 DVC = (sys.executable, "-m", "dvc")
 
 Word = Literal["finished", "running", "queued", "failed", "not run"]
@@ -157,7 +158,9 @@ def complete(
         say: Told what has changed, a line each.
         poll: Seconds between two looks.
     """
-    bury()
+    if gone := lost():
+        time.sleep(NOTICED)
+        bury(gone & lost())
     before = states(experiments)
     for experiment in experiments:
         if not (before[experiment.name].waits or before[experiment.name].word == "finished"):
@@ -173,8 +176,10 @@ def _waited(
     experiments: Sequence[Experiment], say: Callable[[str], object], poll: float
 ) -> dict[str, State]:
     known: dict[str, State] = {}
-    stalled = 0
+    stalled, gone = 0, set[str]()
     while True:
+        gone, before = lost(), gone
+        bury(gone & before)
         found = states(experiments)
         for name, state in found.items():
             if known.get(name) != state:
@@ -221,11 +226,28 @@ def start() -> None:
     subprocess.run(command, stdin=quiet, stdout=quiet, stderr=quiet, check=True)
 
 
-def bury() -> None:
-    """Mark tasks as failed whose process is gone, which DVC takes for running for ever."""
+def lost() -> set[str]:
+    """Return the tasks whose process is gone, by revision; DVC takes them for running for ever.
+
+    A process that has just ended is gone too, before its worker has noticed: look twice.
+    """
     with Repo() as repo:
         tasks = repo.experiments.celery_queue
-        for entry in list(tasks.iter_active()):
-            info = tasks.proc.get(entry.stash_rev)
-            if info and info.returncode is None and not psutil.pid_exists(info.pid):
-                tasks.kill([entry.stash_rev], force=True)
+        infos = {entry.stash_rev: tasks.proc.get(entry.stash_rev) for entry in tasks.iter_active()}
+    running = {rev: i.pid for rev, i in infos.items() if i is not None and i.returncode is None}
+    return {rev for rev, pid in running.items() if not _lives(pid)}
+
+
+def bury(revs: Iterable[str]) -> None:
+    """Mark running tasks as failed."""
+    with Repo() as repo:
+        for rev in revs:
+            repo.experiments.celery_queue.kill([rev], force=True)
+
+
+def _lives(pid: int) -> bool:
+    """Say whether a process is there, and not one that has ended and waits to be collected."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False

@@ -72,8 +72,9 @@ def workspace(origin: Path, folder: Path) -> Path:
 def stage(name: str, language: str) -> list[str]:
     """Return the command with which DVC runs a stage of a language."""
     inputs = {
-        "recall": [f"data/facts/{language}.parquet"],
-        "activations": [f"data/recall/{language}.parquet"],
+        "answers": [f"data/questions/{language}.parquet"],
+        "recall": [f"data/facts/{language}.parquet", f"data/answers/{language}.parquet"],
+        "activations": [f"data/answers/{language}.parquet"],
         "attributions": [f"data/recall/{language}.parquet"],
         "interference": [
             f"data/recall/{language}.parquet",

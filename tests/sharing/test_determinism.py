@@ -13,13 +13,15 @@ import pandas as pd
 import pytest
 import torch
 
+from few_controls import FEW
 from killing import contents, out, removed, stage, workspace
 from neuron_atlas.activations import extraction, files
+from neuron_atlas.activations.files import Recorded
 from neuron_atlas.attributions import strongest
+from neuron_atlas.facts import roles
 from neuron_atlas.interventions import interference, relation_arms
 from neuron_atlas.interventions.interference import LanguageWork
 from neuron_atlas.interventions.measuring_arms import ArmMeasurements, PlannedArms
-from neuron_atlas.interventions.settings import Interference
 from neuron_atlas.model import language_model
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.neurons import relation_sets
@@ -97,19 +99,9 @@ def attributed(lm: LanguageModel, recalled: pd.DataFrame, size: int) -> pd.DataF
 
 def interfered(lm: LanguageModel, recalled: pd.DataFrame, origin: Path, size: int) -> pd.DataFrame:
     found = relation_sets.read_sets(origin / "data" / "relation_neurons" / "en")
-    how = Interference(
-        value="zero",
-        positions="answer",
-        max_facts=2,
-        max_seen=1,
-        n_draws=2,
-        n_across_draws=2,
-        n_dose_draws=2,
-        doses=[0.5],
-        pushes=[0.5],
-        n_others=2,
-    )
-    work = LanguageWork("en", origin / out("activations", "en"), key="")
+    how = FEW.model_copy(update={"value": "zero", "max_seen": 1, "pushes": [0.5]})
+    values = Recorded(origin / out("activations", "en"), roles.halves(recalled))
+    work = LanguageWork("en", values, key="")
     asked = interference.asked_relations(
         lm, how, work, list(found.sets), names=("interference",), seed=0
     )
@@ -162,7 +154,8 @@ def test_interference_in_other_parts(
     lm: LanguageModel, recalled: pd.DataFrame, origin: Path, size: int
 ) -> None:
     whole = interfered(lm, recalled, origin, 8)
-    effects = dict.fromkeys(("effect", "effect_type", "effect_given_type"), NATS)
+    parts = ("effect", "effect_type", "effect_given_type", "effect_later")
+    effects = dict.fromkeys(parts, NATS)
     compare(interfered(lm, recalled, origin, size), whole, push=PUSH, **effects)
     assert whole["effect"].abs().max() > 0.1  # positive control: there is something to compare
 

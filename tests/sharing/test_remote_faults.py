@@ -23,9 +23,11 @@ FIND = (  # as in docs/sharing.md
 )
 
 
-def recorded(folder: Path, stage: str) -> str:
-    """Return the hash that dvc.lock gives a stage's first output."""
-    return str(params.read_yaml(folder / "dvc.lock")["stages"][stage]["outs"][0]["md5"])
+def recorded(folder: Path, stage: str, path: str) -> str:
+    """Return the hash that dvc.lock gives an output of a stage."""
+    outs = params.read_yaml(folder / "dvc.lock")["stages"][stage]["outs"]
+    (found,) = (out["md5"] for out in outs if out["path"] == path)
+    return str(found)
 
 
 def stored(hashed: str) -> str:
@@ -35,10 +37,10 @@ def stored(hashed: str) -> str:
 
 def damaged(folder: Path) -> tuple[str, str]:
     """Return the objects that the tests damage: a table, and the weights within their folder."""
-    listed = folder / ".dvc" / "cache" / stored(recorded(folder, "model"))
+    listed = folder / ".dvc" / "cache" / stored(recorded(folder, "model", "data/model"))
     members = json.loads(listed.read_text(encoding="utf-8"))
     (weights,) = (m["md5"] for m in members if m["relpath"] == "model.safetensors")
-    return stored(recorded(folder, "recall@en")), stored(weights)
+    return stored(recorded(folder, "recall@en", RESULT)), stored(weights)
 
 
 def spoilt(content: bytes) -> bytes:
@@ -63,7 +65,7 @@ def assert_pull_refuses(folder: Path, remote: Remote) -> None:
 
 def damaged_names(folder: Path) -> list[str]:
     """Return where the damaged table would be, in the workspace and in the cache."""
-    return [RESULT, "data/model", f".dvc/cache/{stored(recorded(folder, 'recall@en'))}"]
+    return [RESULT, "data/model", f".dvc/cache/{stored(recorded(folder, 'recall@en', RESULT))}"]
 
 
 def test_a_damaged_object_in_a_folder(clone: Clone, tmp_path: Path, ledger: Ledger) -> None:

@@ -20,7 +20,7 @@ CHANGES = {  # parameter, its new value, the stages that depend on it
         3,
         {*(f"{name}@{c}" for c in FEWER for name in MEASURED), *JOINS},
     ),
-    "ssh": ("effects", "negligible", 0.06, {"effects"}),
+    "ssh": ("effects", "negligible", 0.001, {"effects"}),
     "s3": ("knowledge", "n_resamples", 120, {"knowledge"}),
 }
 ALWAYS = {"check", "report"}  # they depend on every parameter, or on every result
