@@ -19,10 +19,10 @@ from ruamel.yaml import YAML
 import check
 import check_model
 import scripts
-from neuron_atlas.findings import interest
 from neuron_atlas.findings.settings import Effects
 from neuron_atlas.model import preview
 from neuron_atlas.pipeline import store
+from neuron_atlas.verdicts import interest
 
 ROOT = Path(__file__).parents[1]
 TEMPLATES = Path("src/neuron_atlas/templates")

@@ -13,16 +13,16 @@ from scipy.stats import binomtest
 
 import old_rules
 from max_t_methods import compare
-from neuron_atlas.findings import interest
-from neuron_atlas.findings.relation_verdicts import (
+from neuron_atlas.verdicts import interest
+from neuron_atlas.verdicts.relation_verdicts import (
     cumulativity,
     relation_neurons_exist,
     relation_neurons_suffice,
     versatility_languages,
 )
-from neuron_atlas.findings.selector_verdict import average_precision_beats_other_selectors
-from neuron_atlas.findings.sharing_verdicts import interference, versatility_relations
-from neuron_atlas.findings.verdict import Verdict
+from neuron_atlas.verdicts.selector_verdict import average_precision_beats_other_selectors
+from neuron_atlas.verdicts.sharing_verdicts import interference, versatility_relations
+from neuron_atlas.verdicts.verdict import Verdict
 from simulated_tables import Noise, Shape, Simulation, Truth
 
 NEGLIGIBLE = 0.05
@@ -34,7 +34,7 @@ TEXT = """# Calibration of the verdicts
 
 Made by `make calibrate`; {n} simulated runs each. A verdict is worth what its rule does on tables
 whose truth is known: how often it says `supported` where nothing is there, how often where the
-effect of interest is (`findings/interest.py`), and whether every word can be reached.
+effect of interest is (`verdicts/interest.py`), and whether every word can be reached.
 
 ## The verdicts of relation neurons
 

@@ -7,8 +7,8 @@ versatility; see `findings/interference_verdicts.py` in the history.
 import numpy as np
 import pandas as pd
 
-from neuron_atlas.findings.verdict import Verdict, Word
 from neuron_atlas.statistics.estimates import Estimate, benjamini_hochberg, excess_over_draws
+from neuron_atlas.verdicts.verdict import Verdict, Word
 
 KEYS = ["relation", "measured", "language", "fact"]
 

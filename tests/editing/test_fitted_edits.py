@@ -15,13 +15,13 @@ from neuron_atlas.editing.settings import Descent, EditingPlan
 from neuron_atlas.editing.tables import ARMS, INDEPENDENT, MONOLINGUAL, SEQUENTIAL
 from neuron_atlas.editing.value_edits import ValueEdit, applied
 from neuron_atlas.findings import editing
-from neuron_atlas.findings.verdict import Finding
 from neuron_atlas.interventions.neuron_sets import NeuronSet
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.pipeline import store
 from neuron_atlas.scoring import log_probability
 from neuron_atlas.scoring.candidates import CandidateTokens, asked_for
 from neuron_atlas.scoring.trees import query
+from neuron_atlas.verdicts.verdict import Finding
 from planted_scores import unit
 
 HOW = Descent(steps=12, rate=0.4, margin=3.0, max_norm=3.0)

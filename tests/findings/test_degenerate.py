@@ -9,8 +9,8 @@ import pytest
 
 from neuron_atlas.degenerate_neurons.degeneracy import PAIRS, SETS
 from neuron_atlas.findings.degenerate import interactions, summarise_degenerate
-from neuron_atlas.findings.verdict import Finding
 from neuron_atlas.pipeline import store
+from neuron_atlas.verdicts.verdict import Finding
 
 LANGUAGES = ("xa", "xb")
 N_FACTS, N_PAIRS = 30, 20

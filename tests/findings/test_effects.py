@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from neuron_atlas.findings import arms, effects, flips, relation_verdicts, sharing_verdicts
+from neuron_atlas.findings import effects, flips
+from neuron_atlas.verdicts import arms, relation_verdicts, sharing_verdicts
 
 RELATIONS, LANGUAGES = ("a", "b", "c", "d"), ("xx", "yy")
 DRAWS, FACTS, SIZES = 8, 10, (25, 50, 100)

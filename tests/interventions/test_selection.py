@@ -10,7 +10,6 @@ import pytest
 import planted
 import planted_scores
 from neuron_atlas.findings.selection import COLUMNS, summarise
-from neuron_atlas.findings.verdict import Verdict
 from neuron_atlas.interventions import neuron_sets, selection, suppress_enhance
 from neuron_atlas.interventions.neuron_sets import AMIG, METHODS, RANDOM, NeuronSet
 from neuron_atlas.interventions.settings import Selection
@@ -18,6 +17,7 @@ from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.pipeline import store
 from neuron_atlas.scoring import prompt_choice
 from neuron_atlas.scoring.candidates import CandidateTokens
+from neuron_atlas.verdicts.verdict import Verdict
 
 HOW = Selection(  # of scores that fall evenly over 23 neurons, two reach tau
     tau=0.93, share=0.7, max_neurons=5, n_unrelated=2, n_draws=4

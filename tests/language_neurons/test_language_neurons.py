@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neuron_atlas.findings import languages
-from neuron_atlas.findings.verdict import Finding
 from neuron_atlas.language_neurons import language_map
 from neuron_atlas.language_neurons import shared as language_neurons_shared
 from neuron_atlas.language_neurons.build import Inputs, build
@@ -30,6 +29,7 @@ from neuron_atlas.neurons import knowledge_sets
 from neuron_atlas.neurons.knowledge_sets import SetsByFact
 from neuron_atlas.neurons.relation_sets import RelationSets
 from neuron_atlas.pipeline import store
+from neuron_atlas.verdicts.verdict import Finding
 
 LANGUAGES = ("en", "fr", "de", "ru")
 FACTS = tuple(f"{relation}:{i}" for relation in ("r", "s", "t") for i in range(4))

@@ -11,10 +11,10 @@ import pytest
 
 import results
 from neuron_atlas.findings import recall
-from neuron_atlas.findings.verdict import Word
 from neuron_atlas.pipeline import store
 from neuron_atlas.report import metrics
 from neuron_atlas.report.inputs import read_results, with_holm
+from neuron_atlas.verdicts.verdict import Word
 
 HAND = results.recall(
     [

@@ -14,9 +14,9 @@ import pandas as pd
 import pytest
 
 import results
-from neuron_atlas.findings.verdict import Word
 from neuron_atlas.report import build, claims, metrics, page, plot_data, plots
 from neuron_atlas.report.inputs import Results
+from neuron_atlas.verdicts.verdict import Word
 
 ROOT = Path(__file__).parents[2]
 HOSTILE = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>{{ 7 * 7 }}"

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from neuron_atlas.findings.verdict import gain
 from neuron_atlas.statistics.estimates import Estimate
 from neuron_atlas.statistics.paired import contrast
+from neuron_atlas.verdicts.verdict import gain
 
 
 def test_the_sign_test_equals_the_one_over_all_signs() -> None:

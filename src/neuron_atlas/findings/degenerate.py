@@ -10,10 +10,10 @@ import pandas as pd
 from neuron_atlas.degenerate_neurons import degeneracy
 from neuron_atlas.degenerate_neurons.degeneracy import PAIRS, SETS
 from neuron_atlas.findings.audits import audited
-from neuron_atlas.findings.verdict import Finding, Verdict, gain
 from neuron_atlas.pipeline import store
 from neuron_atlas.pipeline.streams import stream
 from neuron_atlas.statistics.paired import Contrast, contrast
+from neuron_atlas.verdicts.verdict import Finding, Verdict, gain
 
 ITEM = ["language", "fact"]
 N_BINS = 40  # of the histogram of interactions

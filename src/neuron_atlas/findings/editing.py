@@ -17,12 +17,12 @@ from neuron_atlas.editing.tables import (
     WHERE,
 )
 from neuron_atlas.findings.audits import audited
-from neuron_atlas.findings.verdict import Finding, Verdict, gain
 from neuron_atlas.interventions.neuron_sets import RANDOM
 from neuron_atlas.pipeline import store
 from neuron_atlas.pipeline.streams import stream
 from neuron_atlas.statistics.estimates import Estimate, clustered_bootstrap
 from neuron_atlas.statistics.paired import Contrast, contrast
+from neuron_atlas.verdicts.verdict import Finding, Verdict, gain
 
 ITEM = ["fact", "language"]
 OPERATIONS = ("suppress", "enhance", "edit")

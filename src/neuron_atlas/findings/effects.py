@@ -5,16 +5,17 @@ neurons, known or not. Relations are random effects; see `statistics.random_effe
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from neuron_atlas.findings import arms
-from neuron_atlas.findings.arms import Excess
-from neuron_atlas.findings.families import Family, family
 from neuron_atlas.statistics.estimates import Estimate, area_under_curve
 from neuron_atlas.statistics.random_effects import MeanTest, over_relations
+from neuron_atlas.verdicts import arms
+from neuron_atlas.verdicts.arms import Excess
+from neuron_atlas.verdicts.families import Family, family
 
 PARTS = ("effect", "effect_type", "effect_given_type", "effect_later")
 CONTROLS = {  # control: the arm that it is a control of
@@ -24,6 +25,7 @@ CONTROLS = {  # control: the arm that it is a control of
     "other_set": "own_scaled",
 }
 MATCHED = "push_matched"
+ESTIMATE = tuple(f.name for f in fields(Estimate))
 
 
 def contrasts(table: pd.DataFrame) -> pd.DataFrame:
@@ -178,26 +180,39 @@ def dose_items(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def doses(items: pd.DataFrame) -> pd.DataFrame:
-    """Return the dose curves: mean effect on the sets' own relations, nats, with intervals."""
+    """Return the dose curves: mean effect on the sets' own relations, nats, with intervals.
+
+    A point with fewer than two relations is left out.
+    """
     rows = [
         {"order": order, "k": k, "share": k / items["k"].max(), **_estimate(part, "effect")}
         for (order, k), part in items.groupby(["order", "k"])
+        if part["measured"].nunique() >= 2
     ]
-    return pd.DataFrame(rows).rename(columns={"mean": "effect"})
+    columns = ["order", "k", "share", *ESTIMATE]
+    return pd.DataFrame(rows, columns=columns).rename(columns={"mean": "effect"})
 
 
 def areas(items: pd.DataFrame) -> dict[str, Estimate]:
-    """Return the area under each order's dose curve over the share of the set, nats."""
+    """Return the area under each order's dose curve over the share of the set, nats.
+
+    An order with fewer than two relations is left out.
+    """
     found = {}
     for order, part in items.groupby("order"):
         curves = part.pivot_table(index=list(arms.ITEM), columns="k", values="effect").dropna()
+        if curves.index.unique("measured").size < 2:
+            continue
         area = area_under_curve(curves.columns.to_numpy(np.int64), curves.to_numpy(np.float64))
         found[str(order)] = _mean(curves.assign(area=area).reset_index(), "area").effect
     return found
 
 
 def pushes(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the effect on the own relation at multiples of the set's push, of set and control."""
+    """Return the effect on the own relation at multiples of the set's push, of set and control.
+
+    A point with fewer than two relations is left out.
+    """
     within = arms.own(arms.held_out(table, right=True))
     curves = arms.of_kind(within, "curve")
     n = curves.loc[curves["order"] == MATCHED, "draw"].nunique()
@@ -207,8 +222,10 @@ def pushes(table: pd.DataFrame) -> pd.DataFrame:
     rows = [
         {"order": order, "alpha": alpha, "push": part["push"].mean(), **_estimate(part, "effect")}
         for (order, alpha), part in pd.concat(parts).groupby(["order", "alpha"])
+        if part["measured"].nunique() >= 2
     ]
-    found = pd.DataFrame(rows).rename(columns={"mean": "effect"})
+    columns = ["order", "alpha", "push", *ESTIMATE]
+    found = pd.DataFrame(rows, columns=columns).rename(columns={"mean": "effect"})
     return found.assign(effect_per_push=found["effect"] / found["push"])
 
 

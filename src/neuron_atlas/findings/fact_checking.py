@@ -9,11 +9,11 @@ import pandas as pd
 from jaxtyping import Float
 
 from neuron_atlas.degenerate_neurons.claims import CLAIMS, DETECTORS, META
-from neuron_atlas.findings.verdict import Finding, Verdict, gain
 from neuron_atlas.pipeline import store
 from neuron_atlas.pipeline.streams import stream
 from neuron_atlas.statistics import discrimination
 from neuron_atlas.statistics.discrimination import Resamples
+from neuron_atlas.verdicts.verdict import Finding, Verdict, gain
 
 COLUMNS = ["fact", "relation", "subject", "split", "label", *DETECTORS]
 MIN_FACTS = 2  # in the test, as resampling needs

@@ -4,9 +4,9 @@ from typing import Any
 
 import pandas as pd
 
-from neuron_atlas.findings import arms
 from neuron_atlas.findings.effects import MATCHED
 from neuron_atlas.statistics.estimates import mcnemar
+from neuron_atlas.verdicts import arms
 
 
 def flips(table: pd.DataFrame) -> dict[str, dict[str, Any]]:

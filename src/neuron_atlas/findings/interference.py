@@ -7,22 +7,15 @@ from typing import Any
 
 import pandas as pd
 
-from neuron_atlas.findings import (
-    arms,
-    effects,
-    flips,
-    relation_verdicts,
-    selector_verdict,
-    selectors,
-    sharing_verdicts,
-)
+from neuron_atlas.findings import effects, flips, selectors
 from neuron_atlas.findings.audits import audited
 from neuron_atlas.findings.settings import Effects
-from neuron_atlas.findings.verdict import ALPHA, Verdict
 from neuron_atlas.interventions.settings import Interference
 from neuron_atlas.neurons.relation_sets import POOLED
 from neuron_atlas.pipeline import store
 from neuron_atlas.statistics.estimates import Estimate
+from neuron_atlas.verdicts import arms, relation_verdicts, selector_verdict, sharing_verdicts
+from neuron_atlas.verdicts.verdict import ALPHA, Verdict
 
 TABLES = ("contrasts", "cells", "doses", "pushes", "transfer", "languages", "selectors")
 
@@ -190,7 +183,9 @@ def _nested(contrasts: pd.DataFrame) -> dict[str, Any]:
 
 
 def _by_selector(table: pd.DataFrame) -> dict[str, Any]:
-    return {row.pop("selector"): row for row in table.to_dict("records")}
+    """Return the table by selector; a number that too few relations leave unknown is None."""
+    known = table.astype(object).where(table.notna(), None)
+    return {row.pop("selector"): row for row in known.to_dict("records")}
 
 
 def _as_dicts(estimates: Mapping[str, Estimate]) -> dict[str, dict[str, float]]:

@@ -9,9 +9,9 @@ import pandas as pd
 
 from neuron_atlas.findings import degenerate, editing, fact_checking, languages, selection
 from neuron_atlas.findings.settings import Conclusions
-from neuron_atlas.findings.verdict import Finding
 from neuron_atlas.neurons.knowledge_sets import META, PROMPTS
 from neuron_atlas.pipeline import store
+from neuron_atlas.verdicts.verdict import Finding
 
 
 @dataclass(frozen=True)

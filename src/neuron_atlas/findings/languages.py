@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from neuron_atlas.findings.verdict import Finding, Verdict, Word, gain
 from neuron_atlas.pipeline import store
 from neuron_atlas.pipeline.streams import stream
 from neuron_atlas.statistics.estimates import clustered_bootstrap
+from neuron_atlas.verdicts.verdict import Finding, Verdict, Word, gain
 
 CLAIM = "language_independent_neurons_exist"
 MEANING: dict[Word, str] = {

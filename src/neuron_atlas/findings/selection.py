@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from neuron_atlas.findings.audits import audited
-from neuron_atlas.findings.verdict import Finding, Verdict, gain
 from neuron_atlas.interventions.neuron_sets import AMIG, METHODS, RANDOM
 from neuron_atlas.pipeline import store
 from neuron_atlas.pipeline.streams import stream
@@ -19,6 +18,7 @@ from neuron_atlas.statistics.estimates import (
     excess_over_draws,
 )
 from neuron_atlas.statistics.paired import Contrast, contrast
+from neuron_atlas.verdicts.verdict import Finding, Verdict, gain
 
 ITEM = ["language", "fact"]
 PLACES = ("related", "unrelated", "specific")

@@ -4,9 +4,9 @@ from typing import Any
 
 import pandas as pd
 
-from neuron_atlas.findings import arms
-from neuron_atlas.findings.arms import Excess
-from neuron_atlas.findings.selector_verdict import AVERAGE_PRECISION
+from neuron_atlas.verdicts import arms
+from neuron_atlas.verdicts.arms import Excess
+from neuron_atlas.verdicts.selector_verdict import AVERAGE_PRECISION
 
 COSTS = {
     AVERAGE_PRECISION: "recorded values alone",

@@ -11,7 +11,7 @@ class Effects(Section):
     """How the effects of switching neurons off are judged."""
 
     negligible: Annotated[float, Field(gt=0, lt=0.08)]
-    """Effects smaller than this do not matter, nats; below every effect of `findings/interest.py`,
+    """Effects smaller than this do not matter, nats; below every effect of `verdicts/interest.py`,
     which one would want to find."""
 
 

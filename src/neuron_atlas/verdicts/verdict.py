@@ -1,15 +1,13 @@
 """Judge a claim: its verdict, the rule for it, and what an analysis adds to the summary."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import isfinite, nan
 from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 
 from neuron_atlas.statistics.estimates import Estimate
-from neuron_atlas.statistics.holm import holm
 from neuron_atlas.statistics.random_effects import MeanTest
 
 Word = Literal["supported", "contradicted", "not supported", "undecided", "untestable"]
@@ -31,7 +29,6 @@ class Verdict:
         mde: Minimal detectable effect: the smallest that would have been found in 80 of 100
             repetitions at this size, same unit; None if unknown.
         reason: Why the claim is untestable, else None.
-        p_holm: `p_value` corrected over all claims; None until they come together.
     """
 
     verdict: Word
@@ -40,7 +37,6 @@ class Verdict:
     because: str
     mde: float | None = None
     reason: str | None = None
-    p_holm: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the verdict as JSON has it; a number that is not known is None."""
@@ -49,7 +45,6 @@ class Verdict:
             "low": self.effect.low,
             "high": self.effect.high,
             "p_value": self.p_value,
-            "p_holm": self.p_holm,
             "mde": self.mde,
         }
         known = {n: v if v is not None and isfinite(v) else None for n, v in numbers.items()}
@@ -59,15 +54,6 @@ class Verdict:
 def untestable(reason: str) -> Verdict:
     """Return the verdict on a claim that these data cannot test at all."""
     return Verdict("untestable", UNKNOWN, nan, f"{reason}.", reason=reason)
-
-
-def corrected(verdicts: Mapping[str, Verdict]) -> dict[str, Verdict]:
-    """Fill in `p_holm` over all claims; those without a p keep None."""
-    p = holm(np.array([verdict.p_value for verdict in verdicts.values()], dtype=np.float64))
-    return {
-        claim: replace(verdict, p_holm=None if np.isnan(one) else float(one))
-        for (claim, verdict), one in zip(verdicts.items(), p, strict=True)
-    }
 
 
 def judge(

@@ -6,14 +6,14 @@ Each takes tables of measured arms (`arms`) and returns a verdict. Relations are
 import numpy as np
 import pandas as pd
 
-from neuron_atlas.findings import arms
-from neuron_atlas.findings import interest as of_interest
-from neuron_atlas.findings.arms import MIN_RELATIONS, Excess
-from neuron_atlas.findings.conjunction import Joint, all_of
-from neuron_atlas.findings.families import family
-from neuron_atlas.findings.verdict import Verdict, judge, untestable
 from neuron_atlas.neurons.relation_sets import POOLED
 from neuron_atlas.statistics.random_effects import MeanTest
+from neuron_atlas.verdicts import arms
+from neuron_atlas.verdicts import interest as of_interest
+from neuron_atlas.verdicts.arms import MIN_RELATIONS, Excess
+from neuron_atlas.verdicts.conjunction import Joint, all_of
+from neuron_atlas.verdicts.families import family
+from neuron_atlas.verdicts.verdict import Verdict, judge, untestable
 
 PARTS = {
     "effect_type": "the answer's type",

@@ -10,8 +10,8 @@ from scipy.stats import binomtest
 
 import calibrate
 from calibrate import CLAIMS, NEGLIGIBLE, Runs, repeat
-from neuron_atlas.findings import relation_verdicts, selector_verdict, sharing_verdicts
-from neuron_atlas.findings.verdict import Verdict
+from neuron_atlas.verdicts import relation_verdicts, selector_verdict, sharing_verdicts
+from neuron_atlas.verdicts.verdict import Verdict
 from simulated_tables import Noise, Shape, Simulation, Truth
 
 UNLIKELY = 0.001

@@ -2,12 +2,12 @@
 
 import pandas as pd
 
-from neuron_atlas.findings import arms
-from neuron_atlas.findings import interest as of_interest
-from neuron_atlas.findings.conjunction import all_of
-from neuron_atlas.findings.relation_verdicts import shown, too_few_relations
-from neuron_atlas.findings.verdict import Verdict, judge
 from neuron_atlas.statistics.random_effects import t_test
+from neuron_atlas.verdicts import arms
+from neuron_atlas.verdicts import interest as of_interest
+from neuron_atlas.verdicts.conjunction import all_of
+from neuron_atlas.verdicts.relation_verdicts import shown, too_few_relations
+from neuron_atlas.verdicts.verdict import Verdict, judge
 
 AVERAGE_PRECISION = "average_precision"
 

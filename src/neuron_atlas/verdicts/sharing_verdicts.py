@@ -5,11 +5,11 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from neuron_atlas.findings import arms
-from neuron_atlas.findings import interest as of_interest
-from neuron_atlas.findings.families import MIN_FACTS, Family, family
-from neuron_atlas.findings.verdict import Claimed, Verdict, Word, judge, too_coarse, untestable
 from neuron_atlas.statistics.estimates import mcnemar
+from neuron_atlas.verdicts import arms
+from neuron_atlas.verdicts import interest as of_interest
+from neuron_atlas.verdicts.families import MIN_FACTS, Family, family
+from neuron_atlas.verdicts.verdict import Claimed, Verdict, Word, judge, too_coarse, untestable
 
 DONE: dict[Claimed, str] = {"harm": "harmed", "gain": "improved"}
 

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from neuron_atlas.findings import arms
 from neuron_atlas.statistics.max_t import Between, simultaneous
 from neuron_atlas.statistics.random_effects import MeanTest, codes, group_means
+from neuron_atlas.verdicts import arms
 
 PAIR = ("relation", "measured")
 MIN_FACTS = 4  # with fewer, the moderated variance is almost all borrowed

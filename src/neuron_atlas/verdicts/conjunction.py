@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from neuron_atlas.findings.verdict import Claimed, Verdict, Word, judge, too_coarse
 from neuron_atlas.statistics.random_effects import MeanTest
+from neuron_atlas.verdicts.verdict import Claimed, Verdict, Word, judge, too_coarse
 
 WORST_FIRST: tuple[Word, ...] = ("contradicted", "not supported", "untestable", "undecided")
 

@@ -1,17 +1,16 @@
 """The words of a verdict: when each is said, in both directions, and Holm over the claims."""
 
-from dataclasses import replace
 from math import nan
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neuron_atlas.findings import verdict
-from neuron_atlas.findings.conjunction import all_of
-from neuron_atlas.findings.verdict import Verdict, Word, judge
 from neuron_atlas.statistics.estimates import Estimate
 from neuron_atlas.statistics.random_effects import MeanTest, t_test
+from neuron_atlas.verdicts import verdict
+from neuron_atlas.verdicts.conjunction import all_of
+from neuron_atlas.verdicts.verdict import Verdict, Word, judge
 
 
 def mean(effect: float, error: float) -> MeanTest:
@@ -91,13 +90,8 @@ def test_two_methods_have_to_agree_on_significance() -> None:
     assert verdict.gain(wide, 0.01, negligible=0.05) == "contradicted"
 
 
-def test_holm_is_filled_in_where_the_claims_come_together() -> None:
-    one = Verdict("supported", Estimate(-1.0, -2.0, -0.5), 0.01, "")
-    told = verdict.corrected(
-        {"a": one, "b": replace(one, p_value=0.04), "c": verdict.untestable("No facts")}
-    )
-    assert [told[name].p_holm for name in "abc"] == [0.02, 0.04, None]
-    as_json = told["c"].as_dict()
+def test_what_is_not_known_is_none_in_json() -> None:
+    as_json = verdict.untestable("No facts").as_dict()
     assert as_json["reason"] == "No facts"
-    assert {as_json[key] for key in ("effect", "low", "p_value", "mde", "p_holm")} == {None}
+    assert {as_json[key] for key in ("effect", "low", "p_value", "mde")} == {None}
     assert Verdict("undecided", Estimate(nan, nan, nan), nan, "").as_dict()["effect"] is None
