@@ -91,7 +91,7 @@ def _write_params(folder: Path) -> None:
 
 def _run_stage(folder: Path) -> tuple[float, int]:
     """Run the stage `facts` in `folder`; return its seconds and its peak memory, MB."""
-    command = [sys.executable, ROOT / "stages/facts.py", "model", "facts", "report"]
+    command = [sys.executable, ROOT / "stages/facts.py", "model", "facts", "questions", "report"]
     start = time.perf_counter()
     process = subprocess.Popen(
         list(map(str, command)), cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT / "src")}

@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from neuron_atlas.findings import arms
+from neuron_atlas.activations.files import Recorded
+from neuron_atlas.facts import roles
 from neuron_atlas.interventions import interference
 from neuron_atlas.interventions.arms import Arm, Scaled
 from neuron_atlas.interventions.controls import Asked
@@ -31,6 +32,7 @@ from neuron_atlas.pipeline import checkpoints, params, progress, store
 from neuron_atlas.relation_neurons import build, casting
 from neuron_atlas.relation_neurons.settings import SetPlan
 from neuron_atlas.statistics.random_effects import MeanTest
+from neuron_atlas.verdicts import arms
 
 VALUES: tuple[Value, ...] = ("zero", "mean", "other_mean", "resampled")
 POSITIONS: tuple[Positions, ...] = ("answer", "all")
@@ -64,11 +66,12 @@ class Line(NamedTuple):
 def largest_sets(data: Path, language: str, plan: SetPlan, seed: int) -> RelationSets:
     """Rank the neurons anew, four times as many as in the run; the first ones are the same."""
     many = plan.model_copy(update={"k": int(max(SIZES) * plan.k)})
-    folders = {language: data / "activations" / language}
+    facts = store.read_table(data / "facts" / f"{language}.parquet")
+    values = Recorded(data / "activations" / language, roles.halves(facts))
     settings = {**many.of_scores, "seed": seed}
-    key = checkpoints.key("robustness", sorted(folders[language].iterdir()), settings)
+    key = checkpoints.key("robustness", sorted(values.folder.iterdir()), settings)
     with tempfile.TemporaryDirectory() as folder:
-        given = casting.languages(folders, {}, many, seed=seed)
+        given = casting.languages({language: values}, {}, many, seed=seed)
         out = Path(folder) / "sets"
         build.build(given, out, many, seed=seed, keys={language: key})
         checkpoints.done(key)
@@ -126,7 +129,8 @@ def lines(model: Path, data: Path, language: str) -> Iterator[Line]:
     largest = largest_sets(data, language, plan, seed)
     lm = language_model.load(model)
     recalled = store.read_table(data / "recall" / f"{language}.parquet")
-    work = LanguageWork(language, data / "activations" / language, "robustness")
+    values = Recorded(data / "activations" / language, roles.halves(recalled))
+    work = LanguageWork(language, values, "robustness")
     every = list(product(SIZES, POSITIONS, VALUES))
     for size, positions, value in progress.each(every, "robustness", unit="combination"):
         k = round(size * plan.k)

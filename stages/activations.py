@@ -13,12 +13,12 @@ from neuron_atlas.scoring import prompt_choice
 Params = Recording
 
 
-def main(model_folder: Path, recall_file: Path, out: Path, /) -> None:
+def main(model_folder: Path, answers_file: Path, out: Path, /) -> None:
     """Write one safetensors file per layer, and the table of the prompts in their rows."""
     params = load("activations", Params)
-    prompts = prompt_choice.answered_prompts(store.read_table(recall_file))
+    prompts = prompt_choice.answered_prompts(store.read_table(answers_file))
     lm = language_model.load(model_folder)
-    inputs = [Path(__file__), model_folder, recall_file]
+    inputs = [Path(__file__), model_folder, answers_file]
     key = checkpoints.key(f"activations {out.name}", inputs, params.model_dump())
     extraction.save(
         lm,

@@ -12,6 +12,7 @@ from neuron_atlas.recall.settings import Demonstrations
 from neuron_atlas.sources import tables
 from neuron_atlas.sources.settings import Facts
 from neuron_atlas.sources.tables import LanguageFacts
+from neuron_atlas.wording import demonstrations
 
 Params = Facts
 
@@ -29,22 +30,25 @@ class RecallParams(Section, extra="ignore"):
         return max(self.shots, second.shots if second.blocks else 0)
 
 
-def main(model_folder: Path, out: Path, report: Path, /) -> None:
-    """Write each language's facts, and the counts of what was kept and dropped."""
+def main(model_folder: Path, out: Path, asked: Path, report: Path, /) -> None:
+    """Write each language's facts, what a model is asked, and counts of what was kept."""
     params, languages = load("facts", Params), load_languages()
-    with store.whole(out) as folder, store.whole(report) as counts:
-        for code, one in _made(params, languages, model_folder):
+    how, seed = load("recall", RecallParams), load_seed()
+    with store.whole(out) as folder, store.whole(asked) as ask, store.whole(report) as counts:
+        for code, one in _made(params, languages, model_folder, most_shown=how.most_shown):
             fact_table.write_facts(folder / f"{code}.parquet", one.table)
+            questions = demonstrations.questions(one.table, shots=how.shots, seed=seed)
+            store.write_table(ask / f"{code}.parquet", questions)
             store.write_json(counts / f"{code}.json", one.report)
 
 
 def _made(
-    params: Params, languages: Sequence[str], model_folder: Path
+    params: Params, languages: Sequence[str], model_folder: Path, *, most_shown: int
 ) -> Iterator[tuple[str, LanguageFacts]]:
-    shots, seed = load("recall", RecallParams).most_shown, load_seed()
+    seed = load_seed()
     if params.source == "builtin":
         return builtin.make(params, languages, seed=seed)
-    return tables.make(params, languages, seed=seed, shots=shots, model_folder=model_folder)
+    return tables.make(params, languages, seed=seed, shots=most_shown, model_folder=model_folder)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from neuron_atlas.activations.files import Recorded
+from neuron_atlas.facts import roles
 from neuron_atlas.interventions.interference import LanguageWork, measure_language
 from neuron_atlas.interventions.settings import Interference
 from neuron_atlas.interventions.tested_prompts import all_conditions
@@ -38,7 +40,7 @@ def main(
         recalled,
         relation_sets.read_sets(sets),
         params,
-        LanguageWork(language, values, key),
+        LanguageWork(language, Recorded(values, roles.halves(recalled)), key),
         seed=seed,
         tolerance=scoring.tolerance,
     )

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from neuron_atlas.activations.files import Recorded
+from neuron_atlas.facts import roles
 from neuron_atlas.interventions.interference import LanguageWork
 from neuron_atlas.interventions.settings import Interference
 from neuron_atlas.model import language_model
@@ -35,13 +37,14 @@ def main(
     inputs = [Path(__file__), model_folder, recall_file, values, *sorted(found.iterdir())]
     settings = {**params.model_dump(), **scoring.model_dump(), "seed": seed}
     key = checkpoints.key(f"other_selectors {language}", inputs, settings)
+    recalled = store.read_table(recall_file)
     tested = measuring.SelectorMeasurements(
         lm=language_model.load(model_folder),
-        recalled=store.read_table(recall_file),
+        recalled=recalled,
         found=relation_sets.read_sets(found),
         selected=relation_sets.read_selectors(found),
         how=params,
-        work=LanguageWork(language, values, key),
+        work=LanguageWork(language, Recorded(values, roles.halves(recalled)), key),
         seed=seed,
         tolerance=scoring.tolerance,
     ).with_selected_by_model()

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from neuron_atlas.activations.files import Recorded
+from neuron_atlas.facts import roles
 from neuron_atlas.interventions.interference import LanguageWork
 from neuron_atlas.interventions.settings import Interference
 from neuron_atlas.interventions.sufficiency import measure_language
@@ -22,12 +24,13 @@ def main(
     inputs = [Path(__file__), model_folder, recall_file, values, *sorted(sets.iterdir())]
     settings = {**params.model_dump(), **scoring.model_dump(), "seed": seed}
     key = checkpoints.key(f"sufficiency {language}", inputs, settings)
+    recalled = store.read_table(recall_file)
     found = measure_language(
         language_model.load(model_folder),
-        store.read_table(recall_file),
+        recalled,
         relation_sets.read_sets(sets),
         params,
-        LanguageWork(language, values, key),
+        LanguageWork(language, Recorded(values, roles.halves(recalled)), key),
         seed=seed,
         tolerance=scoring.tolerance,
     )

@@ -3,6 +3,8 @@
 from itertools import product
 from pathlib import Path
 
+from neuron_atlas.activations.files import Recorded
+from neuron_atlas.facts import roles
 from neuron_atlas.interventions.interference import LanguageWork
 from neuron_atlas.interventions.settings import Interference
 from neuron_atlas.interventions.transfer import Pairs, measure_pairs, source_groups
@@ -23,11 +25,15 @@ def main(model_folder: Path, recall: Path, values: Path, sets: Path, out: Path, 
     folders = store.by_language(values, languages)
     found = {name: relation_sets.read_sets(sets / name) for name in (*languages, POOLED)}
     settings, pairs = {**params.model_dump(), **scoring.model_dump(), "seed": seed}, []
+    recorded = {
+        code: Recorded(folders[code], roles.halves(store.read_table(path)))
+        for code, path in recalls.items()
+    }
     for target, sources in product(languages, source_groups(languages)):
         inputs = [Path(__file__), model_folder, recalls[target], folders[target]]
         inputs += [path for name in sources for path in sorted((sets / name).iterdir())]
         key = checkpoints.key(f"transfer {target} {'+'.join(sources)}", inputs, settings)
-        pairs.append(Pairs(sources, recalls[target], LanguageWork(target, folders[target], key)))
+        pairs.append(Pairs(sources, recalls[target], LanguageWork(target, recorded[target], key)))
     lm = language_model.load(model_folder)
     table = measure_pairs(lm, pairs, found, params, seed=seed, tolerance=scoring.tolerance)
     store.write_table(out, table)

@@ -20,6 +20,7 @@ from neuron_atlas.neurons.addresses import to_flat
 from neuron_atlas.neurons.relation_sets import SETS, SIZE, RelationSets
 from neuron_atlas.pipeline import store
 from neuron_atlas.recall import answers
+from neuron_atlas.wording import demonstrations
 
 METHODS = ("attribution", "zero_ig", "gradient_activation", "activation")
 N_SUBJECTS = 2  # attributed facts per relation
@@ -33,7 +34,7 @@ def unit(*names: str) -> np.ndarray:
 
 def recalled(lm: LanguageModel, language: str) -> pd.DataFrame:
     """Return the recall table of one language."""
-    asked = answers.with_demonstrations(planted.fact_table(language), shots=0, seed=0)
+    asked = demonstrations.with_demonstrations(planted.fact_table(language), shots=0, seed=0)
     return answers.with_known(answers.score(lm, asked))
 
 

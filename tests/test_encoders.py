@@ -16,6 +16,7 @@ PARTS: dict[str, set[str]] = {  # of metrics/summary.json that each stage measur
     "check": set(),
     "check_model": set(),
     "facts": {"facts"},
+    "answers": set(),
     "recall": set(),
     "consistency": set(),
     "activations": set(),
@@ -103,8 +104,14 @@ def test_it_is_an_encoder_that_knows_its_facts(repository: Path, summary: dict[s
         assert known["typed_accuracy"] > 1.5 * known["majority_baseline"]  # it was trained on them
 
 
-def test_controls_push_as_hard_as_its_neurons(summary: dict[str, Any]) -> None:
+def test_its_neurons_act_and_controls_push_as_hard(
+    repository: Path, summary: dict[str, Any]
+) -> None:
     """Values read at the mask and edits made there: a wrong position would show here."""
+    for code in LANGUAGES:
+        rows = store.read_table(repository / "data" / "interference" / f"{code}.parquet")
+        own = rows[(rows["kind"] == "set") & (rows["relation"] == rows["measured"])]
+        assert own["effect"].abs().max() > 0.02
     found = summary["contrasts"]["all"]["push_matched"]["effect"]
     assert found["push"] > 0
     assert found["push_random"] == pytest.approx(found["push"], rel=0.1)

@@ -20,6 +20,7 @@ from neuron_atlas.recall import answers
 from neuron_atlas.relation_neurons import average_precision
 from neuron_atlas.scoring import ablation, candidates, log_probability
 from neuron_atlas.scoring.trees import query
+from neuron_atlas.wording import demonstrations
 from planted import RELATIONS, STRENGTH
 
 # What switching off the row's units does to the column's strength; 0 is exactly nothing.
@@ -39,7 +40,7 @@ def table(request: pytest.FixtureRequest) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def asked(planted_model: LanguageModel, table: pd.DataFrame) -> pd.DataFrame:
-    return answers.score(planted_model, answers.with_demonstrations(table, shots=0, seed=0))
+    return answers.score(planted_model, demonstrations.with_demonstrations(table, shots=0, seed=0))
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +116,7 @@ def test_every_fact_is_known_with_the_probability_worked_out_by_hand(
     planted_model: LanguageModel, table: pd.DataFrame
 ) -> None:
     for shots in (0, 2):
-        asked = answers.with_demonstrations(table, shots=shots, seed=0)
+        asked = demonstrations.with_demonstrations(table, shots=shots, seed=0)
         scored = answers.score(planted_model, asked)
         assert scored["correct"].all()
         expected = scored["relation"].map(STRENGTH).map(planted.log_probability)
@@ -260,7 +261,7 @@ def test_the_saved_folder_and_tables_are_what_the_stages_read(
         code: fact_table.read_facts(tmp_path / f"facts/{code}.parquet")
         for code in planted.LANGUAGES
     }
-    asked = answers.with_demonstrations(tables["xb"], shots=1, seed=3)
+    asked = demonstrations.with_demonstrations(tables["xb"], shots=1, seed=3)
     assert answers.score(lm, asked)["correct"].all()
     same = ["fact", "objects", "split", "template"]
     assert tables["xa"][same].equals(tables["xc"][same])

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 import planted
-from neuron_atlas.activations import extraction, files
+from neuron_atlas.activations import extraction
+from neuron_atlas.activations.files import Recorded
 from neuron_atlas.facts import fact_table, roles
 from neuron_atlas.findings import effects
 from neuron_atlas.findings.interference import Measured, write_summary
@@ -28,6 +29,7 @@ from neuron_atlas.relation_neurons import build as relation_neurons_build
 from neuron_atlas.relation_neurons import casting
 from neuron_atlas.relation_neurons.scores import OverTemplates
 from neuron_atlas.scoring import prompt_choice
+from neuron_atlas.wording import demonstrations
 from planted import RELATIONS, STRENGTH
 from test_planted import CHANGE
 
@@ -69,7 +71,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     lm = language_model.load(planted.save(folder / "model"), device="cpu")
     planted.write_facts(folder / "facts")
     for code in planted.LANGUAGES:
-        asked = answers.with_demonstrations(
+        asked = demonstrations.with_demonstrations(
             fact_table.read_facts(folder / "facts" / f"{code}.parquet"), shots=0, seed=0
         )
         scored = answers.with_known(answers.score(lm, asked))
@@ -94,12 +96,17 @@ def build(folder: Path, how: OverTemplates, out: Path) -> None:
         n_chimeras=40,
         n_draws=N_DRAWS,
     )
-    folders = {code: folder / "activations" / code for code in planted.LANGUAGES}
+    values = {code: recorded(folder, code) for code in planted.LANGUAGES}
     keys = {code: f"relation_neurons {code} {how}-" for code in planted.LANGUAGES}
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)  # where scores are kept
-        given = casting.languages(folders, {}, plan, seed=0)
+        given = casting.languages(values, {}, plan, seed=0)
         relation_neurons_build.build(given, out, plan, seed=0, keys=keys)
+
+
+def recorded(folder: Path, code: str) -> Recorded:
+    facts = store.read_table(folder / "facts" / f"{code}.parquet")
+    return Recorded(folder / "activations" / code, roles.halves(facts))
 
 
 def test_every_source_finds_exactly_the_planted_sets(run: Run) -> None:
@@ -172,7 +179,7 @@ def recalled(run: Run, code: str) -> pd.DataFrame:
 
 
 def work(run: Run, stage: str, code: str) -> LanguageWork:
-    return LanguageWork(code, run.folder / "activations" / code, f"{stage} {code}-")
+    return LanguageWork(code, recorded(run.folder, code), f"{stage} {code}-")
 
 
 def measure(run: Run, found: relation_sets.RelationSets, code: str, stage: Stage) -> pd.DataFrame:
@@ -318,29 +325,29 @@ def test_installing_a_relation_s_units_raises_its_type(installed: pd.DataFrame) 
 
 def test_replacement_values_are_means_over_the_identification_half(run: Run) -> None:
     """With three languages alike and five relations, a unit of one relation has mean 1/5."""
-    folder = run.folder / "activations" / "xa"
+    values = recorded(run.folder, "xa")
     place = planted.NEURONS["first:epsilon"]
-    (mean,) = replacements.off_values(folder, "mean", seed=0).values()
+    (mean,) = replacements.off_values(values, "mean", seed=0).values()
     assert mean.shape == (planted.N_LAYERS, planted.N_NEURONS)
     assert float(mean[place.layer, place.index]) == pytest.approx(0.2)
-    other = replacements.off_values(folder, "other_mean", seed=0)
+    other = replacements.off_values(values, "other_mean", seed=0)
     found = {r: float(table[place.layer, place.index]) for r, table in other.items()}
     assert found == pytest.approx(dict.fromkeys(RELATIONS, 0.25) | {"epsilon": 0.0}, abs=1e-7)
-    (zero,) = replacements.off_values(folder, "zero", seed=0).values()
+    (zero,) = replacements.off_values(values, "zero", seed=0).values()
     assert not zero.any()
-    drawn = replacements.off_values(folder, "resampled", seed=0)
+    drawn = replacements.off_values(values, "resampled", seed=0)
     assert float(drawn["epsilon"][place.layer, place.index]) == 0  # of another relation's prompt
     assert all(table.count_nonzero() > 5 for table in drawn.values())
-    own = replacements.relation_means(folder)
+    own = replacements.relation_means(values)
     assert {r: float(t[place.layer, place.index]) for r, t in own.items()} == {
         r: float(r == "epsilon") for r in RELATIONS
     }
 
 
 def test_strengths_are_matched_on_prompts_that_select(run: Run) -> None:
-    folder = run.folder / "activations" / "xa"
-    index = files.read_index(folder)
-    found = replacements.selecting_values(folder, ["alpha", "unknown"])
+    values = recorded(run.folder, "xa")
+    index = values.index
+    found = replacements.selecting_values(values, ["alpha", "unknown"])
     assert set(found) == {"alpha"}
     used = index[roles.selects(index) & (index["relation"] == "alpha")]
     assert len(found["alpha"]) == len(used) > 0
@@ -409,3 +416,27 @@ def test_the_verdicts_are_those_of_the_planted_model(
     assert summary["interference"]["n_within_significant"] == len(RELATIONS)
     assert summary["interference"]["n_improved_significant"] == 1  # alpha off, beta asked
     assert summary["interference"]["n_harmed_significant"] == 2  # gamma and delta share a unit
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_too_few_relations_to_test_are_said_to_be(
+    measurements: pd.DataFrame,
+    transfers: pd.DataFrame,
+    installed: pd.DataFrame,
+    tmp_path: Path,
+    n: int,
+) -> None:
+    """Such a run has measured everything: it ends with what it can say, not with an error."""
+    paths = {}
+    given = {"interference": measurements, "transfer": transfers, "sufficiency": installed}
+    for name, table in given.items():
+        kept = table["relation"].isin(RELATIONS[:n]) & table["measured"].isin(RELATIONS[:n])
+        paths[name] = tmp_path / f"{name}.parquet"
+        columns = ["language"] if name != "transfer" else []
+        store.write_table(paths[name], table[kept].drop(columns=columns).reset_index(drop=True))
+    one = {"xa": paths["interference"]}, paths["transfer"], {"xa": paths["sufficiency"]}
+    write_summary(Measured(*one), tmp_path / "out", Effects(negligible=0.05), applied=HOW)
+    verdicts = store.read_json(tmp_path / "out" / "summary.json")["verdicts"]
+    for claim in ("relation_neurons_exist", "relation_neurons_suffice", "cumulativity"):
+        assert verdicts[claim]["verdict"] == "untestable"
+        assert verdicts[claim]["reason"].startswith("Needs 3 relations with facts in every arm")

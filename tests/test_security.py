@@ -450,7 +450,7 @@ def test_the_gate_refuses_it_before_any_command_holds_it(
     stages = params.read_yaml(ROOT / "dvc.yaml")["stages"]
     assert "data/check.json" in stages["model"]["deps"]
     assert "data/model" in stages["facts"]["deps"]  # and every stage of a language needs facts
-    assert "data/facts/${item.language}.parquet" in stages["recall"]["deps"]
+    assert "data/questions/${item.language}.parquet" in stages["answers"]["deps"]
 
 
 # Secrets: none in what git keeps.

@@ -62,10 +62,10 @@ def test_a_forced_run_gives_the_same_bytes(repository: Path) -> None:
 def test_an_experiment_with_other_sets_does_not_extract_again(repository: Path) -> None:
     run(repository, "git", "add", "-A")
     run(repository, "git", "commit", "-q", "-m", "Results")
-    output = run(repository, "dvc", "exp", "run", "-n", "sets-of-six", "-S", "relation_neurons.k=6")
+    output = run(repository, "dvc", "exp", "run", "-n", "k-six", "-S", "relation_neurons.k=6")
     again = ran(output)
     assert {"check", "relation_neurons", "interference@en", "language_neurons", "report"} <= again
-    slow = {"model", "facts@en", "recall@en", "activations@en", "attributions@en", "consistency"}
+    slow = {"model", "facts", "answers@en", "activations@en", "attributions@en", "consistency"}
     assert not again & slow
     shown = run(repository, "dvc", "exp", "show", "--csv")
     assert "relation_neurons.k" in shown.splitlines()[0]
@@ -80,16 +80,16 @@ def test_an_experiment_with_other_sets_does_not_extract_again(repository: Path) 
     [
         ("dvc metrics show", ("cumulativity", "effect", "low", "high", "verdict")),
         ("dvc metrics diff", ("cumulativity", "HEAD", "workspace")),
-        ("dvc exp diff HEAD sets-of-six", ("cumulativity", "relation_neurons.k", "sets-of-six")),
-        ("python tools/compare.py", ("cumulativity", "relation_neurons.k", "sets-of-six")),
+        ("dvc exp diff HEAD k-six", ("cumulativity", "relation_neurons.k", "k-six")),
+        ("python tools/compare.py", ("cumulativity", "relation_neurons.k", "k-six")),
     ],
 )
 def test_what_is_compared_fits_a_terminal(
     repository: Path, command: str, shown: tuple[str, ...]
 ) -> None:
     """The workspace is that of the experiment above."""
-    lines = run(repository, *command.split(), COLUMNS="124").splitlines()
-    assert max(map(len, lines)) <= 124
+    lines = run(repository, *command.split(), COLUMNS="120").splitlines()
+    assert max(map(len, lines)) <= 120
     assert all(any(word in line for line in lines) for word in shown)
 
 
@@ -98,3 +98,11 @@ def test_metrics_are_twelve_verdicts(repository: Path) -> None:
     columns = [name for name in header if name.startswith("metrics/")]
     assert len({name.split(":")[0] for name in columns}) == 12
     assert 12 * len(("verdict", "effect")) <= len(columns) <= 12 * len(metrics.COMPARED)
+
+
+def test_another_seed_asks_and_records_nothing_again(repository: Path) -> None:
+    """What a model answers, and its values, serve every seed; which facts find neurons does not."""
+    run(repository, "git", "add", "-A")
+    run(repository, "git", "commit", "-q", "--allow-empty", "-m", "Sets of six")
+    command = ("dvc", "exp", "run", "--temp", "-n", "another", "-S", "seed=1", "relation_neurons")
+    assert ran(run(repository, *command)) == {"check", "facts", "relation_neurons"}

@@ -303,7 +303,5 @@ def test_only_facts_that_are_answered_right_are_recorded() -> None:
 
 def test_an_index_without_its_columns_is_an_error(tmp_path: Path) -> None:
     store.write_table(tmp_path / files.INDEX, prompt_table()[["fact"]])
-    with pytest.raises(
-        ValueError, match=r"lacks the columns \['answer_split', 'correct', 'relation'"
-    ):
+    with pytest.raises(ValueError, match=r"lacks the columns \['correct', 'relation'"):
         files.read_index(tmp_path)

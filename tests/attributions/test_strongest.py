@@ -20,6 +20,7 @@ from neuron_atlas.pipeline import store
 from neuron_atlas.recall import answers
 from neuron_atlas.scoring import prompt_choice
 from neuron_atlas.scoring.candidates import CandidateTokens
+from neuron_atlas.wording import demonstrations
 from rounding import rounding
 from saved import save
 
@@ -40,7 +41,7 @@ PLAN = AttributionPlan(
 
 @pytest.fixture(scope="module")
 def recalled(toy_decoder: LanguageModel) -> pd.DataFrame:
-    asked = answers.with_demonstrations(toy.fact_table("en"), shots=1, seed=0)
+    asked = demonstrations.with_demonstrations(toy.fact_table("en"), shots=1, seed=0)
     return answers.with_known(answers.score(toy_decoder, asked))
 
 
@@ -120,11 +121,12 @@ def test_a_screen_leaves_the_strongest_and_says_how_many(
 ) -> None:
     rows = prompt_choice.first_known(recalled, max_facts=2)
     shares = []
-    for screen in (0.0, 0.002):
-        plan = PLAN.model_copy(update={"steps": None, "tolerance": 0.4, "screen": screen})
+    for screen in (0.0, 0.002, 0.3):
+        plan = PLAN.model_copy(update={"steps": None, "tolerance": 0.14, "screen": screen})
         shares.append(strongest.fewest_steps(toy_decoder, rows, plan, None).found)
     assert shares[0] == 1
     assert shares[1] > 0.98
+    assert shares[2] < 0.98  # positive control: so much is left out that it shows
     plan = PLAN.model_copy(update={"steps": None, "tolerance": 0.01, "screen": 0.3})
     with pytest.raises(ValueError, match=r"lower attributions.screen"):  # and is not put up with
         strongest.fewest_steps(toy_decoder, rows, plan, None)

@@ -228,7 +228,7 @@ def run(folder: Path, language: str, **changes: Any) -> subprocess.CompletedProc
     content = {"languages": {language: {}}, "seed": 0, "recall": RECALL}
     content |= {"facts": section | changes}
     YAML(typ="safe").dump(content, folder / "params.yaml")
-    return scripts.run(folder, "facts", "no-model", "facts", "report")
+    return scripts.run(folder, "facts", "no-model", "facts", "questions", "report")
 
 
 def test_two_runs_give_the_same_bytes(tmp_path: Path) -> None:

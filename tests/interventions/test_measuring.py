@@ -128,7 +128,6 @@ def test_the_answer_is_the_right_one_that_was_most_probable(given: Setup) -> Non
     asked = measuring.question(tokens, row("a b c", [2, 5, 4], values))
     assert asked.target == 5
     assert asked.right.nonzero()[0].tolist() == [2, 4, 5]
-    assert measuring.question(tokens, row("a", [1], values), "b a").prompt == "b a"
 
 
 def test_predictions_are_those_of_scoring_every_candidate(

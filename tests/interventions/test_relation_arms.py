@@ -60,7 +60,8 @@ def test_kinds_and_how_many_there_are_of_each(planned: list[Scaled]) -> None:
 
 
 def test_raw_sites_have_no_directions(asked: Asked) -> None:
-    raw = replace(asked, takes_directions=False)
+    writing = replace(asked.clean.writing, site="gate")
+    raw = replace(asked, clean=replace(asked.clean, writing=writing))
     planned = relation_arms.interference_arms(raw, "xx", FOUND, HOW)
     assert "direction" not in {one.arm.kind for one in planned}
 

@@ -8,12 +8,19 @@ import toy
 from neuron_atlas.facts import roles
 from neuron_atlas.interventions import tested_prompts
 from neuron_atlas.interventions.tested_prompts import all_conditions
-from neuron_atlas.recall import answers
+from neuron_atlas.wording import demonstrations
 
 
 def recalled(language: str) -> pd.DataFrame:
-    """Return the recall table's columns that the choice uses."""
-    asked = answers.with_demonstrations(toy.fact_table(language), shots=0, seed=0)
+    """Return the recall table's columns that the choice uses; a held-out fact has a seen answer."""
+    table = toy.fact_table(language).copy()  # it is cached
+    own = table["relation"].eq("capital")
+    fact = table.loc[own & roles.tests(table), "fact"].iloc[0]
+    (seen,) = table.loc[own & roles.selects(table), "objects"].iloc[0]
+    at = table["fact"].eq(fact)
+    table.loc[at, "answer_split"] = "mixed"
+    table.loc[at, "objects"] = table.loc[at, "objects"].map(lambda own: [*own, seen])
+    asked = demonstrations.with_demonstrations(table, shots=0, seed=0)
     return asked.assign(known=asked["fact"].str.len() % 2 == 0)
 
 

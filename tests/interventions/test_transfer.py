@@ -10,10 +10,12 @@ import pytest
 
 import planted
 import planted_scores
+from few_controls import FEW
 from neuron_atlas.activations import extraction
+from neuron_atlas.activations.files import Recorded
+from neuron_atlas.facts import roles
 from neuron_atlas.interventions import transfer
 from neuron_atlas.interventions.interference import LanguageWork
-from neuron_atlas.interventions.settings import Interference
 from neuron_atlas.interventions.transfer import Pairs
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.neurons.relation_sets import POOLED, RelationSets
@@ -21,18 +23,7 @@ from neuron_atlas.pipeline import checkpoints, store
 from neuron_atlas.pipeline.work_folder import WHOLE
 from neuron_atlas.scoring import prompt_choice
 
-HOW = Interference(
-    value="zero",
-    positions="answer",
-    max_facts=2,
-    max_seen=0,
-    n_draws=2,
-    n_across_draws=2,
-    n_dose_draws=2,
-    doses=[0.5],
-    pushes=[],
-    n_others=2,
-)
+HOW = FEW.model_copy(update={"value": "zero"})
 CODES = tuple(f"l{i}" for i in range(10))
 
 
@@ -106,8 +97,10 @@ class Measuring:
         for target, sources in product(languages, transfer.source_groups(languages, size=1)):
             used = {s: {r: n.tolist() for r, n in found[s].sets.items()} for s in sources}
             key = checkpoints.key(f"transfer {target} {'+'.join(sources)}", [], used)
-            work = LanguageWork(target, self._inputs / target, key)
-            yield Pairs(sources, self._inputs / f"{target}.parquet", work)
+            recall = self._inputs / f"{target}.parquet"
+            halves = roles.halves(store.read_table(recall))
+            work = LanguageWork(target, Recorded(self._inputs / target, halves), key)
+            yield Pairs(sources, recall, work)
 
 
 def test_one_more_language_measures_its_own_pairs_and_gives_the_same_bytes(

@@ -9,30 +9,21 @@ import pytest
 
 import planted
 import planted_scores
+from few_controls import FEW
 from neuron_atlas.activations import extraction
+from neuron_atlas.activations.files import Recorded
+from neuron_atlas.facts import roles
 from neuron_atlas.findings import selectors
-from neuron_atlas.findings.selector_verdict import average_precision_beats_other_selectors
 from neuron_atlas.interventions.interference import LanguageWork
-from neuron_atlas.interventions.settings import Interference
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.neurons.relation_sets import RelationSets
 from neuron_atlas.other_selectors import measuring, sets
 from neuron_atlas.other_selectors.measuring import SelectorMeasurements
 from neuron_atlas.other_selectors.scores import BY_MODEL
 from neuron_atlas.scoring import prompt_choice
+from neuron_atlas.verdicts.selector_verdict import average_precision_beats_other_selectors
 
-HOW = Interference(
-    value="mean",
-    positions="answer",
-    max_facts=2,
-    max_seen=1,
-    n_draws=2,
-    n_across_draws=2,
-    n_dose_draws=2,
-    doses=[0.5],
-    pushes=[],
-    n_others=2,
-)
+HOW = FEW.model_copy(update={"max_seen": 1})
 FOUND = RelationSets(
     {r: planted.planted(r) for r in planted.RELATIONS},
     np.ones((planted.N_LAYERS, planted.N_NEURONS)),
@@ -52,7 +43,7 @@ def tested(
         planted_model, prompts, values, site="hidden", pooling="answer", place=folder / "work"
     )
     junk = {r: np.sort(planted_scores.unit(*planted_scores.FILLER[:3])) for r in FOUND.sets}
-    work = LanguageWork("xa", values, "other_selectors xa-0")
+    work = LanguageWork("xa", Recorded(values, roles.halves(recalled)), "other_selectors xa-0")
     given = SelectorMeasurements(
         planted_model, recalled, FOUND, {"junk": junk}, HOW, work, seed=0, tolerance=0.01
     )

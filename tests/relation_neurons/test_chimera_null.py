@@ -9,6 +9,8 @@ import torch
 from safetensors.torch import save_file
 from test_blocks import N_TEMPLATES, RELATIONS, index
 
+from neuron_atlas.activations.files import Recorded
+from neuron_atlas.facts import roles
 from neuron_atlas.neurons import relation_sets
 from neuron_atlas.pipeline import store
 from neuron_atlas.relation_neurons import best_units, build, casting
@@ -35,7 +37,7 @@ def activations(folder: Path, *, seed: int) -> Path:
     Every block has five neurons that respond to it alone, as if to its wording.
     """
     rng = np.random.default_rng(seed)
-    table = index()
+    table = index().drop(columns=roles.HALVES)
     values = rng.normal(size=(len(table), WIDTH)).astype(np.float32)
     relation, template = table["relation"].to_numpy(), table["template"].to_numpy()
     values[relation == PLANTED, :K] += 8
@@ -57,12 +59,15 @@ def activations(folder: Path, *, seed: int) -> Path:
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return what the stage writes for two languages, in which b and c are siblings."""
     place = tmp_path_factory.mktemp("null")
+    halves = roles.halves(index())
     folders = {c: activations(place / c, seed=i) for i, c in enumerate(("en", "fr"))}
+    values = {c: Recorded(folder, halves) for c, folder in folders.items()}
     related = {"b": {"c"}, "c": {"b"}}
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
-        patch.setattr("neuron_atlas.activations.files.INDEX_COLUMNS", list(index().columns))
-        given = casting.languages(folders, related, PLAN, seed=0)
+        names = index().columns.drop(roles.HALVES).tolist()
+        patch.setattr("neuron_atlas.activations.files.INDEX_COLUMNS", names)
+        given = casting.languages(values, related, PLAN, seed=0)
         keys = {c: f"relation_neurons {c}-0" for c in folders}
         build.build(given, place / "out", PLAN, seed=0, keys=keys)
     return place / "out"

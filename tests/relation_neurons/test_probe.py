@@ -3,12 +3,15 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from safetensors.torch import save_file
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
+from neuron_atlas.activations.files import Recorded
+from neuron_atlas.pipeline import store
 from neuron_atlas.relation_neurons import probe
 
 
@@ -21,9 +24,10 @@ def test_weights_are_those_of_scikit_learn_on_all_layers_at_once(
     values[1, :, 4] = 7  # a constant neuron
     for layer, one in enumerate(values):
         save_file({"values": torch.from_numpy(one)}, tmp_path / f"layer_{layer:03d}.safetensors")
+    store.write_json(tmp_path / "meta.json", {"n_layers": 3})
     rows = np.arange(3, 39)
     relation = [f"r{i % n_relations}" for i in rows]
-    found = probe.weights(tmp_path, rows, relation, n_layers=3)
+    found = probe.weights(Recorded(tmp_path, pd.DataFrame()), rows, relation)
     together = StandardScaler().fit_transform(np.concatenate(list(values[:, rows]), axis=1))
     model = LogisticRegression(C=probe.STRENGTH, tol=1e-9, max_iter=5000).fit(together, relation)
     assert found.shape == (n_relations, 3, 30)

@@ -15,6 +15,7 @@ from neuron_atlas.model.tokens import Tokenised, continuation, encode, tokenise
 from neuron_atlas.recall import answers
 from neuron_atlas.scoring.log_probability import log_probabilities
 from neuron_atlas.scoring.trees import query
+from neuron_atlas.wording import demonstrations
 from rounding import rounding
 
 FIRST = "{object} c d"
@@ -126,7 +127,7 @@ def test_demonstrations_have_their_answers_filled_in() -> None:
     table = toy.fact_table("en")
     one = table[(table["relation"] == "capital") & (table["template"] == 0)]
     amid = one.assign(prompt=one["prompt"] + "{object} indeed.")
-    shown = answers.with_demonstrations(amid, shots=1, seed=0)
+    shown = demonstrations.with_demonstrations(amid, shots=1, seed=0)
     for prompt in shown["prompt"]:
         first, last = prompt.split("\n")
         assert first.endswith(" indeed.")

@@ -4,6 +4,8 @@ import json
 import struct
 import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,6 +16,7 @@ from jaxtyping import Float, Int, UInt8
 from safetensors import safe_open
 from torch import Tensor
 
+from neuron_atlas.facts import roles
 from neuron_atlas.pipeline import store
 
 INDEX, META = "index.parquet", "meta.json"
@@ -21,8 +24,6 @@ INDEX_COLUMNS = [
     "fact",
     "relation",
     "subject",
-    "split",
-    "answer_split",
     "template",
     "template_role",
     "correct",
@@ -37,6 +38,38 @@ def read_index(folder: Path) -> pd.DataFrame:
 def read_meta(folder: Path) -> dict[str, Any]:
     """Read the values' site and pooling, and the number of layers."""
     return store.read_json(folder / META)
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """One language's recorded values, and the half of each fact, which depends on the seed.
+
+    Attributes:
+        folder: Of the values.
+        halves: As `roles.halves` returns it, of all recorded facts.
+    """
+
+    folder: Path
+    halves: pd.DataFrame
+
+    @cached_property
+    def index(self) -> pd.DataFrame:
+        """Which prompt each row of a layer's values belongs to, with `roles.HALVES`."""
+        return roles.with_halves(read_index(self.folder), self.halves)
+
+    @cached_property
+    def meta(self) -> dict[str, Any]:
+        """As `read_meta`."""
+        return read_meta(self.folder)
+
+    @property
+    def n_layers(self) -> int:
+        """Number of layers."""
+        return int(self.meta["n_layers"])
+
+    def layer(self, number: int) -> Float[Tensor, "prompt neuron"]:
+        """Return the values of one layer, as `read_layer` does."""
+        return read_layer(self.folder, number)
 
 
 NAME = "values"

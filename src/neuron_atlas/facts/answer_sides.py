@@ -49,7 +49,7 @@ def deal(facts: FactsOf, *, domain: str, development_share: float, seed: int) ->
         facts: The ids of all correct answers, by relation and subject.
         domain: What kind of thing the subjects are, such as `country`.
         development_share: Share of the subjects in the development split, in [0, 1).
-        seed: Changes the hash that subjects and changes are ordered by.
+        seed: Changes the hash that subjects outside development and changes are ordered by.
 
     Raises:
         ValueError: `development_share` is out of range.

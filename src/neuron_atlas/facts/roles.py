@@ -5,6 +5,7 @@ from typing import Literal, get_args
 import pandas as pd
 
 TemplateRole = Literal["select", "test", "both"]
+HALVES = ["split", "answer_split"]  # of the subject, and of the answers
 TEMPLATE_ROLES: tuple[TemplateRole, ...] = get_args(TemplateRole)
 
 
@@ -13,6 +14,29 @@ def template_role(number: int, n: int) -> TemplateRole:
     if n == 1:
         return "both"
     return "test" if number == n - 1 else "select"
+
+
+def halves(table: pd.DataFrame) -> pd.DataFrame:
+    """Return of each fact of a table, once, in which `HALVES` its subject and its answers are."""
+    return table.drop_duplicates("fact")[["fact", *HALVES]].reset_index(drop=True)
+
+
+def with_halves(table: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
+    """Add `HALVES` to a table of prompts, which keeps its rows and their order.
+
+    Args:
+        table: One row per prompt, with `fact`.
+        known: As `halves` returns it.
+
+    Raises:
+        ValueError: a fact of the table is not among the known ones.
+    """
+    if missing := sorted(set(table["fact"]) - set(known["fact"])):
+        raise ValueError(
+            f"{len(missing)} facts are in no half, such as {missing[0]!r}: the table is of other "
+            "facts than the halves; repeat the stage that made it"
+        )
+    return table.merge(known, on="fact", how="left", validate="many_to_one")
 
 
 def selecting_templates(table: pd.DataFrame) -> pd.Series:

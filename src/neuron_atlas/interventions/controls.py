@@ -26,7 +26,6 @@ class Asked:
         tables: By name, the values that neurons are set to.
         names: What tells its draws from all others'.
         seed: Of the draws.
-        takes_directions: Whether the neurons are hidden units, which a direction can be added by.
     """
 
     relation: str
@@ -34,7 +33,11 @@ class Asked:
     tables: Tables
     names: tuple[Name, ...]
     seed: int
-    takes_directions: bool = True
+
+    @property
+    def takes_directions(self) -> bool:
+        """Whether the neurons are hidden units, by which a direction can be added."""
+        return self.clean.writing.site == "hidden"
 
     def table_of(self, relation: str) -> str:
         """Return the name of the table with the values that a relation's set gets."""

@@ -3,11 +3,10 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import pandas as pd
 
-from neuron_atlas.activations import files
+from neuron_atlas.activations.files import Recorded
 from neuron_atlas.interventions import arms as listed
 from neuron_atlas.interventions.controls import Asked
 from neuron_atlas.interventions.measuring_arms import ALONE, PROMPT, ArmMeasurements, PlannedArms
@@ -29,12 +28,12 @@ class LanguageWork:
 
     Attributes:
         language: Its code.
-        values: Folder of the recorded activations.
+        values: Its recorded values.
         key: Names the finished parts on disk; see `checkpoints.key`.
     """
 
     language: str
-    values: Path
+    values: Recorded
     key: str
 
 
@@ -65,7 +64,7 @@ def measure_language(
     """
     asked = asked_relations(lm, how, work, list(found.sets), names=("interference",), seed=seed)
     prompts = tested(recalled, list(asked), how, seed=seed)
-    site = files.read_meta(work.values)["site"]
+    site = work.values.meta["site"]
 
     def measurements(plan: Callable[..., PlannedArms]) -> ArmMeasurements:
         plans = {r: partial(plan, one, work.language, found, how) for r, one in asked.items()}
@@ -112,11 +111,8 @@ def asked_relations(
     seed: int,
 ) -> Mapping[str, Asked]:
     """Return what controls need to know of each relation that has a right identification prompt."""
-    site, tables = (
-        files.read_meta(work.values)["site"],
-        off_values(work.values, how.value, seed=seed),
-    )
-    writing = Writing(lm, site)
+    writing = Writing(lm, work.values.meta["site"])
+    tables = off_values(work.values, how.value, seed=seed)
     return {
         relation: Asked(
             relation=relation,
@@ -124,7 +120,6 @@ def asked_relations(
             tables=tables,
             names=(*names, work.language, relation),
             seed=seed,
-            takes_directions=site == "hidden",
         )
         for relation, values in selecting_values(work.values, relations).items()
     }

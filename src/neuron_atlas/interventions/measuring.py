@@ -50,17 +50,9 @@ class Question:
         return list(dict.fromkeys(c[:1] for c in self.candidates))
 
 
-def question(
-    tokens: CandidateTokens, row: Mapping[str, Any], prompt: str | None = None
-) -> Question:
-    """Tokenise the candidates of one row of the recall table.
-
-    Args:
-        tokens: Tokenises.
-        row: The fact whose candidates and right answers are followed.
-        prompt: What is asked; by default the row's own prompt.
-    """
-    prompt = row["prompt"] if prompt is None else prompt
+def question(tokens: CandidateTokens, row: Mapping[str, Any]) -> Question:
+    """Tokenise a row's prompt and the candidates of its fact, whose right answers are followed."""
+    prompt = row["prompt"]
     texts = tokens.answers(prompt, row["separator"], row["candidate_labels"])
     right = np.isin(row["candidates"], row["objects"])
     return Question(prompt, tuple(texts), right, asked_for(row))
@@ -202,7 +194,7 @@ class _Doubt:
         exact = np.array([len(c) == 1 for c in q.candidates]) & ~begins | self.form.whole
         self.correct = ~above[:, exact].any(1)
         self.arms = np.flatnonzero(self.correct & above[:, ~exact].any(1))
-        rivals = np.flatnonzero(above[self.arms][:, :].any(0) & ~exact)
+        rivals = np.flatnonzero(above[self.arms].any(0) & ~exact)
         self.rivals = [int(i) for i in rivals]
 
     @property

@@ -1,20 +1,19 @@
 """The values that neurons are set to: zero, or means over prompts of the identification half."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from neuron_atlas.activations import files
+from neuron_atlas.activations.files import Recorded
 from neuron_atlas.facts import roles
 from neuron_atlas.interventions.arms import Tables
 from neuron_atlas.interventions.settings import Value
 from neuron_atlas.pipeline.streams import stream
 
 
-def off_values(folder: Path, how: Value, *, seed: int) -> Tables:
+def off_values(values: Recorded, how: Value, *, seed: int) -> Tables:
     """Return the values that switched-off neurons take, by the relation whose neurons they are.
 
     `zero` is Liu et al.'s (2025, section 3.2). `mean` is the language's mean over relations. Both
@@ -27,7 +26,7 @@ def off_values(folder: Path, how: Value, *, seed: int) -> Tables:
     Raises:
         ValueError: no identification prompt was answered right, or there is no other relation.
     """
-    means = relation_means(folder)
+    means = relation_means(values)
     every = torch.stack(list(means.values()))
     if how == "zero":
         return {"": torch.zeros_like(every[0])}
@@ -35,56 +34,55 @@ def off_values(folder: Path, how: Value, *, seed: int) -> Tables:
         return {"": every.mean(0)}
     if len(means) < 2:
         raise ValueError(
-            f"{folder} knows {list(means)} alone: no values of other relations; use mean"
+            f"{values.folder} knows {list(means)} alone: no values of other relations; use mean"
         )
     if how == "resampled":
-        return _resampled(folder, sorted(means), seed)
+        return _resampled(values, sorted(means), seed)
     total, n = every.sum(0), len(means)
     return {name: (total - own) / (n - 1) for name, own in means.items()}
 
 
-def _resampled(folder: Path, relations: Sequence[str], seed: int) -> Tables:
-    index = files.read_index(folder)
+def _resampled(values: Recorded, relations: Sequence[str], seed: int) -> Tables:
+    index = values.index
     used = index[index["correct"] & (index["split"] == "identification")]
     rows = []
     for relation in relations:
         others = used.index[used["relation"] != relation]
         rows.append(int(stream(seed, "interference", "resampled", relation).choice(others)))
-    layers = [
-        files.read_layer(folder, i)[rows].float()
-        for i in range(int(files.read_meta(folder)["n_layers"]))
-    ]
+    layers = [values.layer(i)[rows].float() for i in range(values.n_layers)]
     return dict(zip(relations, torch.stack(layers, 1), strict=True))
 
 
-def relation_means(folder: Path) -> dict[str, Float[Tensor, "layer neuron"]]:
+def relation_means(values: Recorded) -> dict[str, Float[Tensor, "layer neuron"]]:
     """Return each relation's mean values over its right prompts of the identification half.
 
     Raises:
         ValueError: there is no such prompt.
     """
-    index = files.read_index(folder)
+    index = values.index
     used = index[index["correct"] & (index["split"] == "identification")]
     if used.empty:
-        raise ValueError(f"{folder} has no right prompt of an identification subject to average")
+        raise ValueError(
+            f"{values.folder} has no right prompt of an identification subject to average"
+        )
     rows = {str(name): part.index.tolist() for name, part in used.groupby("relation", sort=True)}
     means: dict[str, list[Tensor]] = {name: [] for name in rows}
-    for layer in range(int(files.read_meta(folder)["n_layers"])):
-        values = files.read_layer(folder, layer)
+    for layer in range(values.n_layers):
+        found = values.layer(layer)
         for name, own in rows.items():
-            means[name].append(values[own].float().mean(0))
+            means[name].append(found[own].float().mean(0))
     return {name: torch.stack(layers) for name, layers in means.items()}
 
 
 def selecting_values(
-    folder: Path, relations: Sequence[str]
+    values: Recorded, relations: Sequence[str]
 ) -> dict[str, Float[Tensor, "prompt layer neuron"]]:
     """Return the values of the right prompts that select each relation's neurons.
 
     A relation without such prompts is missing.
     """
-    index = files.read_index(folder)
+    index = values.index
     used = index[index["correct"] & roles.selects(index) & index["relation"].isin(relations)]
     rows = {str(name): part.index.tolist() for name, part in used.groupby("relation", sort=True)}
-    layers = [files.read_layer(folder, i) for i in range(int(files.read_meta(folder)["n_layers"]))]
+    layers = [values.layer(i) for i in range(values.n_layers)]
     return {name: torch.stack([v[own].float() for v in layers], 1) for name, own in rows.items()}

@@ -13,7 +13,6 @@ from functools import partial
 import pandas as pd
 import torch
 
-from neuron_atlas.activations import files
 from neuron_atlas.facts import roles
 from neuron_atlas.interventions.arms import Arm, Scaled
 from neuron_atlas.interventions.controls import Asked
@@ -26,7 +25,7 @@ from neuron_atlas.interventions.tested_prompts import tested_prompts
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.neurons.relation_sets import RelationSets
 from neuron_atlas.pipeline import checkpoints
-from neuron_atlas.pipeline.streams import stream
+from neuron_atlas.pipeline.streams import Name, stream
 
 
 def measure_language(
@@ -58,20 +57,45 @@ def measure_language(
         A relation whose subjects have no other relation is missing.
     """
     prompts = crossed_prompts(recalled, how, relations=list(found.sets), seed=seed)
-    means = relation_means(work.values)
-    values = selecting_values(work.values, sorted(set(prompts["measured"])))
-    site, plans = files.read_meta(work.values)["site"], {}
-    writing = Writing(lm, site)
-    for relation, rows in prompts.groupby("relation"):
-        asked = [values[name] for name in sorted(set(rows["measured"])) if name in values]
-        if asked and relation in means:
-            clean = CleanValues(writing, torch.cat(asked))
-            names = ("sufficiency", work.language, str(relation))
-            one = Asked(str(relation), clean, means, names, seed, site == "hidden")
-            plans[str(relation)] = partial(_planned, one, work.language, found, how)
+    asked = installed_relations(lm, work, prompts, names=("sufficiency",), seed=seed)
+    plans = {r: partial(_planned, one, work.language, found, how) for r, one in asked.items()}
+    site = work.values.meta["site"]
     measured = ArmMeasurements(lm, site, how.everywhere, tolerance, plans)
     usable = prompts[prompts["relation"].isin(plans)]
     return checkpoints.in_parts(usable, measured.measure, key=work.key, size=measured.group)
+
+
+def installed_relations(
+    lm: LanguageModel,
+    work: LanguageWork,
+    prompts: pd.DataFrame,
+    *,
+    names: tuple[Name, ...],
+    seed: int,
+) -> dict[str, Asked]:
+    """Return what controls need to know of each relation that can be installed.
+
+    Strengths are matched on the identification prompts of the relations that are asked; neurons are
+    set to their means over the installed relation's own prompts.
+
+    Args:
+        lm: The model.
+        work: The language's recorded values.
+        prompts: From `crossed_prompts`.
+        names: What tells the draws from those of other measurements.
+        seed: Of the draws.
+    """
+    means = relation_means(work.values)
+    values = selecting_values(work.values, sorted(set(prompts["measured"])))
+    writing = Writing(lm, work.values.meta["site"])
+    found = {}
+    for name, rows in prompts.groupby("relation"):
+        relation = str(name)
+        there = [values[one] for one in sorted(set(rows["measured"])) if one in values]
+        if there and relation in means:
+            clean = CleanValues(writing, torch.cat(there))
+            found[relation] = Asked(relation, clean, means, (*names, work.language, relation), seed)
+    return found
 
 
 def crossed_prompts(

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from neuron_atlas.activations import files
 from neuron_atlas.interventions.controls import Asked
 from neuron_atlas.interventions.interference import LanguageWork, asked_relations, tested
 from neuron_atlas.interventions.measuring_arms import ALONE, ArmMeasurements, PlannedArms
@@ -101,7 +100,7 @@ def _measured(
     recalled = store.read_table(one.recall)
     prompts = tested(recalled, list(asked), how, seed=seed)
     prompts = prompts[(prompts["context"] == ALONE) & ~prompts["seen"]]
-    site = files.read_meta(one.work.values)["site"]
+    site = one.work.values.meta["site"]
     measured = ArmMeasurements(lm, site, how.everywhere, tolerance, plans)
     return checkpoints.in_parts(prompts, measured.measure, key=one.work.key, size=measured.group)
 

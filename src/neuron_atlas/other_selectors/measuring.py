@@ -5,17 +5,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import pandas as pd
-import torch
 
-from neuron_atlas.activations import files
 from neuron_atlas.interventions.arms import Arm, Scaled
 from neuron_atlas.interventions.controls import Asked
 from neuron_atlas.interventions.interference import LanguageWork, asked_relations, tested
 from neuron_atlas.interventions.measuring_arms import ALONE, ArmMeasurements, PlannedArms
-from neuron_atlas.interventions.push import CleanValues, Writing
-from neuron_atlas.interventions.replacements import relation_means, selecting_values
 from neuron_atlas.interventions.settings import Interference
-from neuron_atlas.interventions.sufficiency import crossed_prompts
+from neuron_atlas.interventions.sufficiency import crossed_prompts, installed_relations
 from neuron_atlas.model.architectures import Site
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.neurons.relation_sets import RelationSets, SetsByRelation
@@ -98,21 +94,15 @@ class SelectorMeasurements:
         prompts = crossed_prompts(
             self.recalled, self.how, relations=self._relations, seed=self.seed
         )
-        means = relation_means(self.work.values)
-        values = selecting_values(self.work.values, sorted(set(prompts["measured"])))
-        writing, plans = Writing(self.lm, self._site), {}
-        for relation, rows in prompts.groupby("relation"):
-            there = [values[name] for name in sorted(set(rows["measured"])) if name in values]
-            if there and relation in means:
-                clean = CleanValues(writing, torch.cat(there))
-                names = (STAGE, "install", self.work.language, str(relation))
-                one = Asked(str(relation), clean, means, names, self.seed, self._site == "hidden")
-                plans[str(relation)] = partial(self._installed, one)
+        asked = installed_relations(
+            self.lm, self.work, prompts, names=(STAGE, "install"), seed=self.seed
+        )
+        plans = {r: partial(self._installed, one) for r, one in asked.items()}
         return self._measured(prompts[prompts["relation"].isin(plans)], plans, "installed")
 
     @property
     def _site(self) -> Site:
-        site: Site = files.read_meta(self.work.values)["site"]
+        site: Site = self.work.values.meta["site"]
         return site
 
     @property

@@ -3,14 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from neuron_atlas.activations import files
+from neuron_atlas.activations.files import Recorded
 from neuron_atlas.attributions.questions import question_of
 from neuron_atlas.facts import roles
 from neuron_atlas.interventions.push import Writing
@@ -34,7 +33,7 @@ def by_model(
     lm: LanguageModel,
     recalled: pd.DataFrame,
     found: RelationSets,
-    values: Path,
+    values: Recorded,
     how: Value,
     *,
     seed: int,
@@ -46,7 +45,7 @@ def by_model(
         lm: The model.
         recalled: The language's recall table.
         found: The language's sets by average precision: their sizes, and what no set may hold.
-        values: Folder of the recorded activations.
+        values: Its recorded values.
         how: What neurons are set to when they are switched off.
         seed: Of resampled values.
         key: Names the finished relations on disk; see `checkpoints.key`.
@@ -55,7 +54,7 @@ def by_model(
         By selector and relation, flat indices, best first. Empty if neurons are other values than
         hidden units, which have no gradient here.
     """
-    if files.read_meta(values)["site"] != "hidden":
+    if values.meta["site"] != "hidden":
         return {}
     used = recalled[recalled["correct"] & roles.selects(recalled)]
     used = used[used["relation"].isin(found.sets)].sort_values("relation", kind="stable")

@@ -1,16 +1,16 @@
 """Does the model know a fact? Log-probability, rank and accuracy among typed candidates."""
 
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
+from neuron_atlas.facts import roles
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.pipeline.store import records
-from neuron_atlas.pipeline.streams import stream
-from neuron_atlas.recall.demonstrations import put_before
 from neuron_atlas.scoring.beginnings import beginnings
 from neuron_atlas.scoring.candidates import CandidateTokens
 from neuron_atlas.scoring.contenders import score_contenders
@@ -20,7 +20,6 @@ COLUMNS = [
     "fact",
     "relation",
     "subject",
-    "split",
     "template",
     "prompt",
     "subject_start",
@@ -70,32 +69,6 @@ def judge(
     return Judgement(float(best), 1 + above, int(predicted))
 
 
-def with_demonstrations(facts: pd.DataFrame, *, shots: int, seed: int) -> pd.DataFrame:
-    """Return the evaluated facts, each prompt after `shots` solved development facts.
-
-    The two halves of the subjects see different demonstrations where a relation has enough
-    development facts, so a result that holds on both is not due to them; see `put_before`.
-
-    Returns:
-        The identification and held-out facts by relation, template and half, with `context`
-        ("none") and `answer_shown`, whether a demonstration shows a right answer.
-
-    Raises:
-        ValueError: a relation has fewer development facts than `shots`.
-    """
-    evaluated = facts[facts["split"] != "development"]
-    order = ["relation", "template", "split"]
-    evaluated = evaluated.sort_values(order, kind="stable", ignore_index=True)
-    evaluated = evaluated.assign(context="none", answer_shown=False)
-    if shots == 0:
-        return evaluated
-    shown = [
-        put_before(rows, facts, shots=shots, turn=(int(half == "held_out"), 2), seed=seed)
-        for half, rows in evaluated.groupby("split", sort=True)
-    ]
-    return pd.concat(shown).sort_index().drop(columns="demonstrations")
-
-
 def score(lm: LanguageModel, facts: pd.DataFrame, *, exact: int | None = None) -> pd.DataFrame:
     """Score the typed candidates of every prompt.
 
@@ -138,15 +111,30 @@ def with_known(scored: pd.DataFrame) -> pd.DataFrame:
     return scored.assign(known=share > 0.5)
 
 
+def with_halves(scored: pd.DataFrame, facts: pd.DataFrame) -> pd.DataFrame:
+    """Add the half of each fact's subject and answers, which depends on the seed.
+
+    Args:
+        scored: Answers to a fact table's questions.
+        facts: The fact table.
+
+    Returns:
+        The rows by relation, template and half.
+    """
+    found = roles.with_halves(scored, roles.halves(facts))
+    order = ["relation", "template", "split"]
+    return found.sort_values(order, kind="stable", ignore_index=True)
+
+
 def with_reference(
-    scored: pd.DataFrame, reference: LanguageModel | None, *, n: int, seed: int
+    scored: pd.DataFrame, reference: LanguageModel | None, *, n: int
 ) -> pd.DataFrame:
     """Add `reference`: the answer's log-probability in float32 for `n` prompts, NaN for the others.
 
-    It measures what the stored precision costs. A `reference` of None says that the scores are
-    float32's own.
+    It measures what the stored precision costs. The prompts are the first by a hash of their text,
+    the same at every seed. A `reference` of None says that the scores are float32's own.
     """
-    chosen = stream(seed, "recall", "reference").permutation(len(scored))[:n]
-    some = scored.iloc[np.sort(chosen)]
+    number = scored["prompt"].map(lambda text: sha256(text.encode()).digest())
+    some = scored.loc[number.sort_values(kind="stable").index[:n].sort_values()]
     exact = some if reference is None else score(reference, some, exact=1)
     return scored.assign(reference=exact["log_probability"].reindex(scored.index))

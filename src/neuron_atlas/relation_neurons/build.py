@@ -13,7 +13,6 @@ from jaxtyping import Bool, Float64
 from safetensors.torch import save_file
 from torch import Tensor
 
-from neuron_atlas.activations import files
 from neuron_atlas.neurons import controls
 from neuron_atlas.neurons.relation_sets import (
     NO_SIBLINGS,
@@ -68,11 +67,11 @@ def build(
     Raises:
         ValueError: `k` is too large.
     """
-    meta = files.read_meta(next(iter(given.values())).folder)
+    meta = next(iter(given.values())).values.meta
     found = {
         language: checkpoints.remembered(
             keys[language],
-            partial(_scored, one, int(meta["n_layers"]), plan),
+            partial(_scored, one, plan),
             write=score_files.write,
             read=score_files.read,
         )
@@ -97,11 +96,9 @@ def _skipped(given: Mapping[str, Language]) -> list[dict[str, Any]]:
     ]
 
 
-def _scored(one: Language, n_layers: int, plan: SetPlan) -> ScoredSource:
+def _scored(one: Language, plan: SetPlan) -> ScoredSource:
     """Score a language, and keep of its chimeras those that are pooled."""
-    found = score_language(
-        one.folder, one.cast, one.eligible.n_facts, how=plan.templates, n_layers=n_layers
-    )
+    found = score_language(one.values, one.cast, one.eligible.n_facts, how=plan.templates)
     names = [unit.name for unit in one.cast.chimeras]
     null = best_units.null(found.chimeras, names, k=plan.k, exclude=_banned(found, plan))
     shared = [found.chimeras.names.index(unit.name) for unit in one.cast.shared]

@@ -2,9 +2,8 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-from neuron_atlas.activations import files
+from neuron_atlas.activations.files import Recorded
 from neuron_atlas.pipeline.streams import stream
 from neuron_atlas.relation_neurons import chimeras, eligible
 from neuron_atlas.relation_neurons.blocks import Unit
@@ -17,13 +16,13 @@ from neuron_atlas.relation_neurons.settings import SetPlan
 class Language:
     """One language's activations, what is scored on them, and what the scores depend on."""
 
-    folder: Path
+    values: Recorded
     eligible: Eligible
     cast: Cast
 
 
 def languages(
-    folders: Mapping[str, Path],
+    values: Mapping[str, Recorded],
     siblings: Mapping[str, Collection[str]],
     plan: SetPlan,
     *,
@@ -35,7 +34,7 @@ def languages(
     languages, so that they can be pooled; a language scores those of which it has all blocks.
 
     Args:
-        folders: Each language's activations.
+        values: Each language's recorded values.
         siblings: By relation, its siblings; see `siblings.find`.
         plan: Floors, and how many chimeras.
         seed: Of the chimeras.
@@ -45,19 +44,19 @@ def languages(
     """
     found = {
         language: eligible.find(
-            files.read_index(folder), min_facts=plan.min_facts, min_positives=plan.min_positives
+            one.index, min_facts=plan.min_facts, min_positives=plan.min_positives
         )
-        for language, folder in folders.items()
+        for language, one in values.items()
     }
     if not any(one.relations for one in found.values()):
         raise ValueError(
-            f"no language of {list(folders)} has two relations with {plan.min_facts} known facts "
+            f"no language of {list(values)} has two relations with {plan.min_facts} known facts "
             "in each half; lower relation_neurons.min_facts or min_positives"
         )
     shared = _shared(list(found.values()), plan, seed)
     return {
         language: Language(
-            folders[language], one, _cast(language, one, siblings, shared, plan, seed)
+            values[language], one, _cast(language, one, siblings, shared, plan, seed)
         )
         for language, one in found.items()
     }

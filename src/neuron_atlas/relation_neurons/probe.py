@@ -1,7 +1,6 @@
 """A linear probe of the relation on all neurons at once: the usual rival of single detectors."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -9,18 +8,16 @@ from jaxtyping import Float, Float64, Int
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
-from neuron_atlas.activations import files
+from neuron_atlas.activations.files import Recorded
 
 STRENGTH = 1.0  # scikit-learn's C: inverse of the L2 penalty
 RANK = 1e-10  # of the largest eigenvalue: directions below it are rounding
 
 
 def weights(
-    folder: Path,
+    recorded: Recorded,
     rows: Int[np.ndarray, " prompt"],
     relation: Sequence[str],
-    *,
-    n_layers: int,
 ) -> Float[Tensor, "relation layer neuron"]:
     """Return each neuron's weight for each relation in a multinomial logistic regression.
 
@@ -30,25 +27,24 @@ def weights(
     the same, and one layer is in memory at a time.
 
     Args:
-        folder: One language's activations.
+        recorded: One language's recorded values.
         rows: The prompts to fit, rows of the activation files.
         relation: Of each prompt.
-        n_layers: Layers of the model.
 
     Returns:
         Weights per standard deviation, relations in alphabetical order; they sum to 0 over them.
     """
     gram = np.zeros((len(rows), len(rows)))
-    for layer in range(n_layers):
-        values = _standardised(files.read_layer(folder, layer)[rows])
+    for layer in range(recorded.n_layers):
+        values = _standardised(recorded.layer(layer)[rows])
         gram += values @ values.T
     spread, directions = np.linalg.eigh(gram)
     kept = spread > RANK * spread.max()
     scale, basis = np.sqrt(spread[kept]), directions[:, kept]
     per_prompt = _coefficients(basis * scale, relation) @ (basis / scale).T
     found = [
-        per_prompt @ _standardised(files.read_layer(folder, layer)[rows])
-        for layer in range(n_layers)
+        per_prompt @ _standardised(recorded.layer(layer)[rows])
+        for layer in range(recorded.n_layers)
     ]
     return torch.from_numpy(np.stack(found, axis=1)).float()
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from neuron_atlas.activations import files
+from neuron_atlas.activations.files import Recorded
 from neuron_atlas.pipeline import progress
 from neuron_atlas.relation_neurons import average_precision, block_precision, gaps, probe
 from neuron_atlas.relation_neurons.blocks import Comparison, Layout, Unit, lay_out
@@ -122,20 +121,21 @@ class Cast:
 
 
 def score_language(
-    folder: Path,
+    recorded: Recorded,
     cast: Cast,
     n_facts: Mapping[str, tuple[int, int]],
     *,
     how: OverTemplates,
-    n_layers: int,
 ) -> Scored:
     """Score every neuron of one language for every unit, one layer's values in memory at a time."""
-    index, names = files.read_index(folder), [u.name for u in cast.relations]
+    index, names = recorded.index, [u.name for u in cast.relations]
     first, second = lay_out(index, names, "identification"), lay_out(index, names, "held_out")
     asked = _Asked(cast.all, first, second, how)
     scores, layer_gaps, sizes = [], [], []
-    for layer in progress.each(range(n_layers), f"scores {folder.name}", unit="layer"):
-        values = files.read_layer(folder, layer)
+    for layer in progress.each(
+        range(recorded.n_layers), f"scores {recorded.folder.name}", unit="layer"
+    ):
+        values = recorded.layer(layer)
         one, two = values[first.rows], values[second.rows]
         scores.append(asked.score(one, two))
         layer_gaps.append(gaps.of_layer(one, two, first, second, cast.relations))
@@ -146,7 +146,7 @@ def score_language(
     return Scored(
         relations=part(whole, range(n)),
         gaps=gaps.stacked(cast.relations, layer_gaps),
-        probe=probe.weights(folder, first.rows, first.relations, n_layers=n_layers),
+        probe=probe.weights(recorded, first.rows, first.relations),
         counts={u.name: _counts(u, first, n_facts[u.name]) for u in cast.relations},
         no_siblings=part(whole, range(n, n + m)),
         chimeras=part(whole, range(n + m, len(cast.all))),

@@ -11,6 +11,42 @@ from neuron_atlas.pipeline.store import records
 from neuron_atlas.pipeline.streams import stream
 
 
+def questions(facts: pd.DataFrame, *, shots: int, seed: int) -> pd.DataFrame:
+    """Return what the model is asked: `with_demonstrations` without the halves.
+
+    Without demonstrations nothing in it depends on the seed, so one model's answers, and the values
+    of its neurons, serve all seeds.
+    """
+    return with_demonstrations(facts, shots=shots, seed=seed).drop(columns=roles.HALVES)
+
+
+def with_demonstrations(facts: pd.DataFrame, *, shots: int, seed: int) -> pd.DataFrame:
+    """Return the evaluated facts, each prompt after `shots` solved development facts.
+
+    The two halves of the subjects see different demonstrations where a relation has enough
+    development facts, so a result that holds on both is not due to them; see `put_before`.
+
+    Returns:
+        The identification and held-out facts by relation and template, after demonstrations also
+        by half, with `context` ("none") and `answer_shown`, whether a demonstration shows a right
+        answer.
+
+    Raises:
+        ValueError: a relation has fewer development facts than `shots`.
+    """
+    evaluated = facts[facts["split"] != "development"]
+    order = ["relation", "template", "split"] if shots else ["relation", "template"]
+    evaluated = evaluated.sort_values(order, kind="stable", ignore_index=True)
+    evaluated = evaluated.assign(context="none", answer_shown=False)
+    if shots == 0:
+        return evaluated
+    shown = [
+        put_before(rows, facts, shots=shots, turn=(int(half == "held_out"), 2), seed=seed)
+        for half, rows in evaluated.groupby("split", sort=True)
+    ]
+    return pd.concat(shown).sort_index().drop(columns="demonstrations")
+
+
 def in_blocks(facts: pd.DataFrame, *, shots: int, blocks: int, seed: int) -> pd.DataFrame:
     """Ask the held-out facts with the testing template, after each of several demonstrations.
 

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from neuron_atlas.facts import fact_table, roles
-from neuron_atlas.recall import answers, demonstrations
+from neuron_atlas.wording import demonstrations
 
 CITIES = ("oslo", "rome", "lima")
 TEMPLATES = {"r": ("Of {subject}:", "{subject} has", "{subject} is in")}
@@ -50,7 +50,7 @@ def test_no_demonstration_shows_a_right_answer_where_there_are_others(
 ) -> None:
     facts = table("oorrll")
     for asked in (
-        answers.with_demonstrations(facts, shots=shots, seed=seed),
+        demonstrations.with_demonstrations(facts, shots=shots, seed=seed),
         demonstrations.in_blocks(facts, shots=shots, blocks=2, seed=seed),
     ):
         assert len(asked)
@@ -109,6 +109,6 @@ def test_no_blocks_give_no_rows_with_the_same_columns() -> None:
 
 
 def test_without_shots_the_table_says_so() -> None:
-    asked = answers.with_demonstrations(table("or"), shots=0, seed=0)
+    asked = demonstrations.with_demonstrations(table("or"), shots=0, seed=0)
     assert set(asked["context"]) == {"none"}
     assert not asked["answer_shown"].any()
