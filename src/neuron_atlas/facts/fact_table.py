@@ -8,11 +8,12 @@ from typing import Any
 
 import pandas as pd
 
+from neuron_atlas.facts import spacing
 from neuron_atlas.facts.answer_sides import ANSWER_SPLITS, SIDES, AnswerSplit
 from neuron_atlas.facts.roles import TEMPLATE_ROLES, template_role
 from neuron_atlas.facts.splits import SPLITS, Split
 from neuron_atlas.pipeline import store
-from neuron_atlas.pipeline.slots import OBJECT, SUBJECT
+from neuron_atlas.pipeline.slots import OBJECT
 
 COLUMNS = (
     "fact", "relation", "subject", "subject_label", "objects", "object_labels", "answer",
@@ -21,7 +22,6 @@ COLUMNS = (
 )  # fmt: skip
 CHOICES = {"split": SPLITS, "answer_split": ANSWER_SPLITS, "template_role": TEMPLATE_ROLES}
 LISTS = ("objects", "object_labels", "candidates", "candidate_labels")
-OPENING = tuple("+.«„“‘「『（([\"'")  # an answer follows these without a space
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def build(
         templates: By relation, prompts with one `{subject}`. The answer stands where `{object}`
             does, or follows the prompt.
         separator: What the language puts between prompt and answer if there is no `{object}`;
-            nothing is put after an opening mark such as "+" or "«".
+            `spacing.ask` says where nothing is put.
 
     Returns:
         One row per (fact, paraphrase), with `COLUMNS`. `subject_start` and `subject_end` are
@@ -88,8 +88,8 @@ def _listed(values: pd.Series) -> list[list[str]]:
 
 
 def _row(fact: Fact, number: int, templates: Sequence[str], separator: str) -> dict[str, object]:
-    text, gap = _asked(templates[number], separator)
-    start = text.index(SUBJECT)
+    template = templates[number]
+    asked = spacing.ask(template, fact.subject_label, fact.candidate_labels, separator)
     return {
         "fact": fact.id,
         "relation": fact.relation,
@@ -99,28 +99,16 @@ def _row(fact: Fact, number: int, templates: Sequence[str], separator: str) -> d
         "object_labels": fact.object_labels,
         "answer": fact.object_labels[0],
         "template": number,
-        "prompt": text.replace(SUBJECT, fact.subject_label),
-        "separator": gap,
-        "subject_start": start,
-        "subject_end": start + len(fact.subject_label),
+        "prompt": asked.prompt,
+        "separator": asked.gap,
+        "subject_start": asked.start,
+        "subject_end": asked.start + len(fact.subject_label),
         "candidates": fact.candidates,
         "candidate_labels": fact.candidate_labels,
         "split": fact.split,
         "answer_split": fact.answer_split,
         "template_role": template_role(number, len(templates)),
     }
-
-
-def _asked(template: str, separator: str) -> tuple[str, str]:
-    """Return a template as it is asked, and the gap between its text and the answer.
-
-    `{object}` stays where text follows it, and is cut off at the end.
-    """
-    if OBJECT not in template:
-        return template, "" if template.endswith(OPENING) else separator
-    before, after = template.split(OBJECT)
-    text = before.rstrip()
-    return text + (OBJECT + after if after else ""), " " if text != before else ""
 
 
 def solved(prompts: pd.Series, separators: pd.Series, answers: pd.Series) -> list[str]:

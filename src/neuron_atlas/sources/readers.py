@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from neuron_atlas.facts.fact_table import OPENING
+from neuron_atlas.facts import spacing
 from neuron_atlas.pipeline.slots import OBJECT
 from neuron_atlas.sources import lre, mlama, own
 from neuron_atlas.sources.raw import Origin, Raw
@@ -103,4 +103,4 @@ def extra_templates(
 def _with_object(text: str, separator: str) -> str:
     if OBJECT in text:
         return text
-    return text + ("" if text.endswith(OPENING) else separator) + OBJECT
+    return text + spacing.join(text, separator) + OBJECT
