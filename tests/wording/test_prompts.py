@@ -21,7 +21,7 @@ def test_a_decoder_takes_what_ends_with_the_object() -> None:
         "The capital of {subject} is {object}",
         "\N{CJK UNIFIED IDEOGRAPH-6CD5}{subject}:{object}",
     )
-    assert found.left_out == {"bad_slots": 0, "object_not_last": 2, "repeated": 0}
+    assert found.left_out == {"blank": 0, "bad_slots": 0, "object_not_last": 2, "repeated": 0}
 
 
 def test_an_encoder_takes_every_template_whole() -> None:
@@ -40,6 +40,14 @@ def test_slots_that_miss_or_come_twice_are_counted(encoder: bool) -> None:
     found = keep_usable(texts, encoder=encoder)
     assert found.texts == ()
     assert found.left_out["bad_slots"] == 4
+
+
+@pytest.mark.parametrize("encoder", [False, True])
+def test_a_literal_blank_is_counted(encoder: bool) -> None:
+    texts = ["{subject} is in [MASK]", "{subject}: ____ {object}", "{subject} has <mask>."]
+    found = keep_usable(texts, encoder=encoder)
+    assert found.texts == ()
+    assert found.left_out["blank"] == 3
 
 
 def test_a_text_that_comes_again_is_used_once() -> None:

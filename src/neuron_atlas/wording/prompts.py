@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from neuron_atlas.pipeline.slots import OBJECT, SUBJECT
+from neuron_atlas.wording.blanks import literal_blank
 
-LEFT_OUT = ("bad_slots", "object_not_last", "repeated")
+LEFT_OUT = ("blank", "bad_slots", "object_not_last", "repeated")
 
 
 @dataclass(frozen=True)
@@ -29,9 +30,9 @@ def keep_usable(texts: Iterable[str], *, encoder: bool) -> Usable:
         encoder: Whether the model sees the text after the answer.
 
     Returns:
-        The usable texts, each with both placeholders; and counts by `LEFT_OUT`: a placeholder is
-        missing or doubled, the object is not last, or the text repeats an earlier one but for
-        punctuation.
+        The usable texts, each with both placeholders; and counts by `LEFT_OUT`: a literal blank
+        such as `[MASK]` stands for the answer, a placeholder is missing or doubled, the object is
+        not last, or the text repeats an earlier one but for punctuation.
     """
     kept: dict[str, str] = {}
     left_out = dict.fromkeys(LEFT_OUT, 0)
@@ -49,6 +50,8 @@ def keep_usable(texts: Iterable[str], *, encoder: bool) -> Usable:
 
 def _use(text: str, *, encoder: bool) -> tuple[str | None, str]:
     """Return why a text cannot be used, or None, and the part of it that is used."""
+    if literal_blank(text):
+        return "blank", text
     if text.count(SUBJECT) != 1 or text.count(OBJECT) != 1:
         return "bad_slots", text
     before, after = text.split(OBJECT)

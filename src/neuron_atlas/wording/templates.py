@@ -8,6 +8,7 @@ from typing import Any
 
 from neuron_atlas.pipeline.params import read_yaml
 from neuron_atlas.pipeline.slots import OBJECT, SUBJECT
+from neuron_atlas.wording.blanks import literal_blank
 
 FOLDER = Path(__file__).parents[1] / "templates"
 MIN_PARAPHRASES = 3
@@ -202,6 +203,9 @@ def _problem(text: object, *, encoder: bool) -> str | None:
         return f"expected {SUBJECT} exactly once, found it {text.count(SUBJECT)} times"
     if text.count(OBJECT) > 1:
         return f"expected {OBJECT} at most once, found it {text.count(OBJECT)} times"
+    blank = literal_blank(text)
+    if blank is not None:
+        return f"a literal blank {blank!r}, which the answer would follow; write {OBJECT} instead"
     rest = text.replace(SUBJECT, "").replace(OBJECT, "")
     if "{" in rest or "}" in rest:
         return f"a brace outside of {SUBJECT}"
