@@ -23,7 +23,9 @@ from transformers import (
     PreTrainedModel,
 )
 
+from neuron_atlas.model import given_tokenizer
 from neuron_atlas.model.architectures import architecture
+from neuron_atlas.model.completeness import require_complete
 from neuron_atlas.model.language_model import load
 from neuron_atlas.model.preview import installed
 from neuron_atlas.model.settings import ModelSource, require_sha256
@@ -57,7 +59,8 @@ def fetch(source: ModelSource, out: Path, *, sha256: str | None, dtype: str) -> 
             or `float32`.
 
     Raises:
-        ValueError: the source is absent, its checksum differs, or its family is not supported.
+        ValueError: the source is absent, its checksum differs, its family is not supported, its
+            weights do not fill the model, or its tokenizer cannot be kept.
     """
     require_sha256(sha256)
     with tempfile.TemporaryDirectory(prefix="neuron-atlas-") as scratch, whole(out) as folder:
@@ -69,11 +72,12 @@ def fetch(source: ModelSource, out: Path, *, sha256: str | None, dtype: str) -> 
                 f"{sha256}; set model.sha256 if the change is meant, else fetch them again"
             )
         with _one_header():
-            network = _read(origin, gguf, dtype)
+            network = _read(origin, gguf, dtype, f"{source.kind}:{source.name}")
             tokenizer = AutoTokenizer.from_pretrained(origin, **_gguf(gguf))
         network.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
         _require_fast(folder, source)
+        given_tokenizer.keep(folder, origin, f"{source.kind}:{source.name}")
         write_json(folder / "provenance.json", _provenance(source, found, gguf, folder))
 
 
@@ -174,16 +178,22 @@ def _one_header() -> Iterator[None]:
         gguf_files.GGUFReader = reader  # type: ignore[misc]
 
 
-def _read(origin: Path, gguf: str | None, dtype: str) -> PreTrainedModel:
+def _read(origin: Path, gguf: str | None, dtype: str, where: str) -> PreTrainedModel:
     config = AutoConfig.from_pretrained(origin, **_gguf(gguf))
     row = architecture(config.model_type)
-    auto = AutoModelForMaskedLM if row.encoder else AutoModelForCausalLM
+    auto: Any = AutoModelForMaskedLM if row.encoder else AutoModelForCausalLM
     precision = getattr(torch, dtype)
     if gguf is None:
-        found = auto.from_pretrained(origin, dtype=precision, use_safetensors=True)
+        found, loading = auto.from_pretrained(
+            origin, dtype=precision, use_safetensors=True, output_loading_info=True
+        )
+        require_complete(loading, where)
         return cast(PreTrainedModel, found)
     # Without a config each of these calls would read the file's header, which takes ten seconds.
-    loaded = auto.from_pretrained(origin, config=config, gguf_file=gguf, dtype=torch.float32)
+    loaded, loading = auto.from_pretrained(
+        origin, config=config, gguf_file=gguf, dtype=torch.float32, output_loading_info=True
+    )
+    require_complete(loading, where)
     plain = type(loaded)(_unquantized(loaded.config))
     plain.load_state_dict(loaded.state_dict())
     return cast(PreTrainedModel, plain.to(precision))
