@@ -40,7 +40,8 @@ effect of interest is (`verdicts/interest.py`), and whether every word can be re
 
 * *false*: share `supported` where every set does what anything that pushes as hard does, with the
   exact 95 % interval of a binomial.
-* *power*: share `supported` at the effect of interest. For the claims about cells one of 90 has it.
+* *power*: share `supported` at the effect of interest. For the claims about cells one of {cells} has
+  it.
 * *coverage*: of the shown 95 % interval, at the effect of interest; where the interval is one of
   many that hold together, see the last table.
 * *mde*: median minimal detectable effect, nats.
@@ -95,7 +96,8 @@ STANDARD = ("null", "interest", "wrong", "quiet", "small")
 DEFAULT, WHOLE = Noise(), Shape()
 SMALL = Shape(relations=4, languages=2, facts=8, asked=6)
 Judge = Callable[..., Verdict | None]
-SPARSE = {(q, (q + 1) % 10): -0.5 for q in range(6)}
+SPARSE = {(q, (q + 1) % WHOLE.relations): -0.5 for q in range(6)}
+N_CELLS = WHOLE.relations * (WHOLE.relations - 1)
 BETTER = {(0, 1): interest.CELL}
 QUIET = Noise(fact=0.02, item=0.03, shared=0.05, drawn=0.005, relation=0.2, heterogeneity=0.2)
 
@@ -205,12 +207,12 @@ CASES: Mapping[str, tuple[str, str, Truth]] = {
         "supported",
         Truth(own=-0.3, other=-0.3),
     ),
-    "One relation of ten at -1, the others at 0": (
+    f"One relation of {WHOLE.relations} at -1, the others at 0": (
         "relation_neurons_exist",
         "supported",
-        Truth(own=(-1.0, *[0.0] * 9)),
+        Truth(own=(-1.0, *[0.0] * (WHOLE.relations - 1))),
     ),
-    "6 of 90 cells at -0.5": ("versatility_relations", "not supported", Truth(cells=SPARSE)),
+    f"6 of {N_CELLS} cells at -0.5": ("versatility_relations", "not supported", Truth(cells=SPARSE)),
     "An exact null of interference": ("interference", "undecided", Truth()),
 }
 
@@ -283,6 +285,7 @@ def page(runs: Mapping[tuple[str, str], Runs], methods: pd.DataFrame, n: int) ->
         few=max(n // 10, 10),
         some=n // 4,
         half=n // 2,
+        cells=N_CELLS,
         negligible=NEGLIGIBLE,
         noise=Noise(),
         shape=Shape(),

@@ -12,7 +12,9 @@ DEFAULT = (
     "neighbour",
     "internet_domain",
     "country_of_city",
+    "country_of_language",
     "currency_code",
+    "script_of_language",
     "unit_symbol",
     "number_after",
 )
