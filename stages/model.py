@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from neuron_atlas.model import weights
-from neuron_atlas.model.settings import ModelChoice, parse_source
+from neuron_atlas.model.settings import ModelChoice, chosen
 from neuron_atlas.pipeline.command import run
 from neuron_atlas.pipeline.params import load
 
@@ -13,8 +13,7 @@ Params = ModelChoice
 def main(out: Path, /) -> None:
     """Write the folder `out`."""
     params = load("model", Params)
-    source = parse_source(params.source, params.revision)
-    weights.fetch(source, out, sha256=params.sha256, dtype=params.dtype)
+    weights.fetch(chosen(params), out, sha256=params.sha256, dtype=params.dtype)
 
 
 if __name__ == "__main__":

@@ -57,6 +57,7 @@ def copied(folder: Path, model: Path, *, languages: Sequence[str] = LANGUAGES) -
     params["languages"] = {code: {} for code in languages}
     params["model"] = {
         "source": f"path:{model}",
+        "path": str(model),
         "revision": None,
         "sha256": None,
         "dtype": "float32",

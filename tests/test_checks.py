@@ -241,11 +241,28 @@ def test_of_a_folder_it_is_refused_before_the_model_is_read(
     )
     config = {"model_type": family, layers: 2, neurons: 30}
     store.write_json(Path("model/config.json"), config)
-    model = {"model": {"source": "path:model", "sha256": None}}
+    model = {"model": {"source": "path:model", "path": "model", "sha256": None}}
     Path("params.yaml").write_text(changed({**SMALL, **model}), encoding="utf-8")
     check.main(Path("data/check.json"))
     Path("params.yaml").write_text(changed({**SMALL, **model, **changes}), encoding="utf-8")
     with pytest.raises(ValueError, match=re.escape(message)):
+        check.main(Path("data/check.json"))
+
+
+@pytest.mark.parametrize("folder", ["src/neuron_atlas/model", "other", "model/inner", "/model"])
+def test_a_model_folder_that_dvc_does_not_look_at_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    monkeypatch.chdir(with_own_templates(prepared(tmp_path, shipped())))
+    config = {"model_type": "llama", "num_hidden_layers": 2, "intermediate_size": 30}
+    store.write_json(Path("model/config.json"), config)
+    for written in ("path:model", "path:./model/"):  # a positive control, in two spellings
+        model = {"source": written, "path": "model", "sha256": None}
+        Path("params.yaml").write_text(changed({**SMALL, "model": model}), encoding="utf-8")
+        check.main(Path("data/check.json"))
+    model = {"source": "path:model", "path": folder, "sha256": None}
+    Path("params.yaml").write_text(changed({**SMALL, "model": model}), encoding="utf-8")
+    with pytest.raises(ValueError, match=r"model.path must be model, the folder of model.source"):
         check.main(Path("data/check.json"))
 
 

@@ -41,6 +41,7 @@ DATA_OF = {
     },
     f"{SOURCE}/wording/templates.py": {"${facts.templates}", f"{SOURCE}/relation_labels.yaml"},
     f"{SOURCE}/sources/readers.py": {"${facts.path}"},
+    f"{SOURCE}/model/weights.py": {"${model.path}"},
 }
 SECTIONS = set(params.read_yaml(ROOT / "params.yaml"))
 
@@ -452,6 +453,41 @@ def test_the_code_of_a_room_runs_the_stages_that_list_it(pipeline: Path) -> None
     changed = {"editing", "knowledge"}.union(*every)  # effects: its settings alone
     assert runs(pipeline) == changed
     assert planned(pipeline) == changed | {"effects", "report"}
+
+
+def named(pipeline: Path, section: str, key: str, name: str) -> None:
+    """Name a folder or file in a parameter, and bring the pipeline up to date."""
+    if section == "model":
+        set_param(pipeline, "model", "source", f"path:{name}")
+    set_param(pipeline, section, key, name)
+    repro(pipeline)
+    assert runs(pipeline) == set()
+
+
+WAYS_IN = {
+    ("model", "path"): {"model"},
+    ("facts", "path"): {"facts"},
+    ("facts", "templates"): {"check_model", "facts"},
+}
+
+
+@pytest.mark.parametrize("place", ["mine/inner", "outside", "linked", "linked/inner", "file_link"])
+@pytest.mark.parametrize(("section", "key"), WAYS_IN)
+def test_a_changed_byte_of_what_a_parameter_names_runs_its_stage(
+    pipeline: Path, tmp_path: Path, section: str, key: str, place: str
+) -> None:
+    """Whether it is inside the repository, outside of it, behind a link, or a link to a file."""
+    for folder in (pipeline / "mine/inner", tmp_path / "outside/inner"):
+        folder.mkdir(parents=True)
+        (folder / "en.yaml").write_text("before")
+    (pipeline / "linked").symlink_to(tmp_path / "outside")
+    (pipeline / "file_link").mkdir()
+    (pipeline / "file_link" / "en.yaml").symlink_to(tmp_path / "outside/inner/en.yaml")
+    named(pipeline, section, key, str(tmp_path / place) if place == "outside" else place)
+    inside = place.startswith("mine")
+    changed = (pipeline / "mine" if inside else tmp_path / "outside") / "inner" / "en.yaml"
+    changed.write_text("behind")
+    assert runs(pipeline) == WAYS_IN[section, key]
 
 
 LEFT_BEHIND = [

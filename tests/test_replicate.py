@@ -55,6 +55,7 @@ def test_the_shipped_runs_differ_in_seed_model_and_languages_alone(
     assert other["seed"] == 2
     assert other["model"] == {
         "source": SECOND,
+        "path": shipped["model"]["path"],
         "revision": None,
         "sha256": replicate.SHA256[SECOND],
         "dtype": "float32",
@@ -77,6 +78,7 @@ def test_a_survey_stops_after_recall_and_takes_all_languages(shipped: dict[str, 
 def test_what_chooses_a_model() -> None:
     hub = replicate.model_settings(f"hub:a/b@{'0' * 40}")["model"]
     assert (hub["source"], hub["revision"], hub["sha256"]) == ("hub:a/b", "0" * 40, None)
+    assert replicate.model_settings("path:/a/m")["model"]["path"] == "/a/m"
     assert replicate.short("hub:a/b.c@0") == "b-c"
     assert replicate.short("path:/x/y@z/") == "y"
     with pytest.raises(SystemExit):

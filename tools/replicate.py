@@ -38,7 +38,8 @@ def model_settings(model: str) -> dict[str, Any]:
     if source == params.read_yaml(params.PARAMS)["model"]["source"]:
         return {}
     chosen = {"source": source, "revision": revision or None, "sha256": SHA256.get(source)}
-    return {"model": chosen}
+    kind, _, folder = source.partition(":")
+    return {"model": chosen | ({"path": folder} if kind == "path" else {})}
 
 
 def short(model: str) -> str:

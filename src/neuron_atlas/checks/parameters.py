@@ -7,7 +7,7 @@ from typing import Any
 from neuron_atlas.builtin_facts import relations
 from neuron_atlas.checks import against_model, rules, sections
 from neuron_atlas.model import preview
-from neuron_atlas.model.settings import parse_source, require_sha256
+from neuron_atlas.model.settings import ModelChoice, chosen, parse_source, require_sha256
 from neuron_atlas.pipeline import params
 from neuron_atlas.pipeline.params import PARAMS
 from neuron_atlas.sources.settings import Facts, require_files
@@ -24,9 +24,11 @@ def check(path: Path = PARAMS) -> None:
     rules.codes(languages)
     params.load_seed(path)
     values = sections.load(path)
-    model, facts, activations = (values[name] for name in ("model", "facts", "activations"))
-    require_sha256(model["sha256"])
-    known = preview.look(parse_source(model["source"], model["revision"]))
+    facts, activations = values["facts"], values["activations"]
+    model = params.load("model", ModelChoice, path)
+    require_sha256(model.sha256)
+    known = preview.look(parse_source(model.source, model.revision))
+    chosen(model)
     _check_facts(facts, languages)
     require_files(params.load("facts", Facts, path))
     rules.replaced(

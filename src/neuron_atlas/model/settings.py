@@ -2,7 +2,10 @@
 
 import re
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from neuron_atlas.pipeline.params import Section
 
@@ -15,6 +18,9 @@ class ModelChoice(Section):
 
     source: str
     """`pypi:<package>`, `hub:<id>` or `path:<folder>`."""
+    path: Annotated[Path, Field(strict=False)]
+    """The folder of `path:<folder>` once more, so that DVC sees a change in it; of other sources a
+    folder of code that the stage reads anyway."""
     revision: str | None
     """The 40-digit commit of a hub id, else `null`."""
     sha256: str | None
@@ -50,6 +56,21 @@ def parse_source(source: str, revision: str | None) -> ModelSource:
             "branches and tags can move"
         )
     return ModelSource(kind, name, revision)
+
+
+def chosen(model: ModelChoice) -> ModelSource:
+    """Return where the model of params.yaml comes from.
+
+    Raises:
+        ValueError: as `parse_source` does, or DVC does not look at the folder that is named.
+    """
+    source = parse_source(model.source, model.revision)
+    if source.kind == "path" and Path(source.name) != model.path:
+        raise ValueError(
+            f"model.path must be {source.name}, the folder of model.source, or DVC would not see a "
+            f"change in it; got {model.path}; set it too: -S model.path={source.name}"
+        )
+    return source
 
 
 def require_sha256(sha256: str | None) -> None:
