@@ -40,8 +40,8 @@ effect of interest is (`verdicts/interest.py`), and whether every word can be re
 
 * *false*: share `supported` where every set does what anything that pushes as hard does, with the
   exact 95 % interval of a binomial.
-* *power*: share `supported` at the effect of interest. For the claims about cells one of {cells} has
-  it.
+* *power*: share `supported` at the effect of interest. For the claims about cells one of
+  {cells} has it.
 * *coverage*: of the shown 95 % interval, at the effect of interest; where the interval is one of
   many that hold together, see the last table.
 * *mde*: median minimal detectable effect, nats.
@@ -212,7 +212,11 @@ CASES: Mapping[str, tuple[str, str, Truth]] = {
         "supported",
         Truth(own=(-1.0, *[0.0] * (WHOLE.relations - 1))),
     ),
-    f"6 of {N_CELLS} cells at -0.5": ("versatility_relations", "not supported", Truth(cells=SPARSE)),
+    f"6 of {N_CELLS} cells at -0.5": (
+        "versatility_relations",
+        "not supported",
+        Truth(cells=SPARSE),
+    ),
     "An exact null of interference": ("interference", "undecided", Truth()),
 }
 
