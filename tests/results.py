@@ -418,7 +418,7 @@ def knowledge() -> dict[str, Any]:
             "both_kinds": {"count": 2, "expected_within_layer": 0.2},
             "about_fact": {
                 **{"n_facts": 9, "same_fact": 4.5, "same_relation": 3.0, "p_value": 0.001},
-                **{"excess": _estimate(1.5), "verdict": "supported"},
+                "same_answer": 3.5,
             },
             "goes_with": {"n_pairs": 1, "n_same_script": 0, "note": "too few pairs: 1, not 10"},
         },
@@ -429,6 +429,7 @@ def knowledge() -> dict[str, Any]:
             **{"found_rate": 0.02, "opposite_rate": 0.01},
         },
         "fact_checking": {
+            "covered": {"cells": 2, "of": 20, "claims": 0.1},
             "auroc": {d: _estimate(0.75) for d in DETECTORS},
             "f1": dict.fromkeys(DETECTORS, 0.5),
             "combined": _estimate(0.8125),

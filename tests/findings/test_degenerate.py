@@ -21,7 +21,7 @@ def pairs(rng: np.random.Generator, *, real: float, random: float) -> pd.DataFra
     rows = N_FACTS * N_PAIRS
     table = pd.DataFrame(
         {
-            "fact": np.tile(np.repeat([f"r:{i:02d}" for i in range(N_FACTS)], N_PAIRS), 2),
+            "fact": np.tile(np.repeat([f"r{i % 6}:{i:02d}" for i in range(N_FACTS)], N_PAIRS), 2),
             "relation": "r",
             "random": np.repeat([False, True], rows),
             "held_out": 1,
@@ -58,9 +58,7 @@ def folders(root: Path, **shares: float) -> dict[str, Path]:
 
 
 def summed(where: dict[str, Path]) -> Finding:
-    return summarise_degenerate(
-        where, negligible=0.05, negligible_rate=0.005, n_resamples=500, seed=0
-    )
+    return summarise_degenerate(where, negligible=0.05, negligible_rate=0.005)
 
 
 def test_rates_are_shares_of_pairs_and_the_claim_is_supported(tmp_path: Path) -> None:
@@ -90,7 +88,7 @@ def test_rates_are_shares_of_pairs_and_the_claim_is_supported(tmp_path: Path) ->
 def test_as_many_random_pairs_is_a_null_and_said_to_be_one(tmp_path: Path) -> None:
     part = summed(folders(tmp_path, real=0.01, random=0.012))
     verdict = part.verdicts["degenerate_neurons_exist"]
-    assert verdict.verdict in ("undecided", "not supported")
+    assert verdict.verdict in ("undecided", "untestable", "not supported")
     assert verdict.p_value > 0.05
 
 

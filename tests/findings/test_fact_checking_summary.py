@@ -21,7 +21,8 @@ def claims(seed: int, *, plain: float, degenerate: float) -> pd.DataFrame:
     rng = np.random.default_rng(seed)
     fact = np.repeat(np.arange(N_FACTS), 4)
     label = np.arange(len(fact)) % 4 == 0
-    table = pd.DataFrame({"fact": [f"r:{i:02d}" for i in fact], "relation": "r", "label": label})
+    table = pd.DataFrame({"fact": [f"r:{i:02d}" for i in fact], "label": label})
+    table = table.assign(relation=[f"r{i % 4}" for i in fact])
     scores = {name: rng.normal(size=len(fact)) for name in DETECTORS}
     scores["claim_probability"] += plain * label - 10
     scores["degenerate"] = scores["degenerate"] * 1e-3 + degenerate * 1e-3 * label
@@ -37,6 +38,16 @@ def folders(root: Path, *, plain: float = 1.0, degenerate: float = 1.0) -> dict[
         store.write_json(root / language / META, {"relations_without": ["q"] * i})
         result[language] = root / language
     return result
+
+
+def without_detector(where: dict[str, Path], names: list[str]) -> None:
+    """Take degenerate neurons away from some relations in all languages."""
+    for folder in where.values():
+        table = store.read_table(folder / CLAIMS)
+        bare = table["relation"].isin(names)
+        table = table.assign(degenerate=table["degenerate"].where(~bare, 0.0))
+        store.write_table(folder / CLAIMS, table)
+        store.write_json(folder / META, {"relations_without": names})
 
 
 def summed(where: dict[str, Path]) -> Finding:
@@ -107,8 +118,33 @@ def test_where_a_split_has_too_few_facts_the_reason_stands(tmp_path: Path) -> No
     for folder in where.values():
         store.write_table(folder / CLAIMS, store.read_table(folder / CLAIMS).assign(split="test"))
     part = summed(where)
-    assert not part.verdicts
+    assert part.verdicts["degenerate_neurons_help_fact_checking"].verdict == "untestable"
     assert not part.tables
     assert re.search(
         r"there are 0 and 80; raise degenerate_neurons.claims.n_facts", part.summary["reason"]
     )
+
+
+def test_no_detector_anywhere_is_untestable_and_no_null(tmp_path: Path) -> None:
+    where = folders(tmp_path, degenerate=1.5)
+    without_detector(where, ["r0", "r1", "r2", "r3"])
+    part = summed(where)
+    verdict = part.verdicts["degenerate_neurons_help_fact_checking"]
+    assert verdict.verdict == "untestable"
+    assert verdict.reason is not None
+    assert verdict.reason.startswith("0 of 8 relations in a language have degenerate neurons")
+    assert next(iter(part.summary)) == "covered"
+    assert part.summary["covered"] == {"cells": 0, "of": 8, "claims": 0}
+
+
+def test_good_detectors_in_half_of_the_cells_are_found(tmp_path: Path) -> None:
+    """Judged on their own claims; the others have no detector, which says nothing about it."""
+    where = folders(tmp_path, plain=1.0, degenerate=1.5)
+    whole = summed(where).verdicts["degenerate_neurons_help_fact_checking"].effect.mean
+    without_detector(where, ["r0", "r2"])
+    part = summed(where)
+    verdict = part.verdicts["degenerate_neurons_help_fact_checking"]
+    assert verdict.verdict == "supported"
+    assert verdict.effect.mean > 0.6 * whole
+    assert part.summary["covered"]["cells"] == 4
+    assert part.summary["covered"]["claims"] == pytest.approx(0.5, abs=0.1)

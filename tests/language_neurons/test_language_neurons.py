@@ -47,8 +47,13 @@ def private(language: str, rng: np.random.Generator) -> list[int]:
     return (start + rng.permutation(80)[:6]).tolist()
 
 
-def inputs(chosen: Mapping[str, Mapping[str, list[int]]]) -> Inputs:
-    """Stored scores in which each fact's neurons come in the given order, and the rest of it."""
+def inputs(
+    chosen: Mapping[str, Mapping[str, list[int]]], answers: Mapping[str, str] | None = None
+) -> Inputs:
+    """Stored scores in which each fact's neurons come in the given order, and the rest of it.
+
+    Answers are digits, which are of no script; a fact has its own unless `answers` names another.
+    """
     scores = {
         language: pd.DataFrame(
             [
@@ -61,9 +66,18 @@ def inputs(chosen: Mapping[str, Mapping[str, list[int]]]) -> Inputs:
         for language, facts in chosen.items()
     }
     texts = {"ru": ["\N{CYRILLIC SMALL LETTER A}"]}
+    names = {fact: str(i) for i, fact in enumerate(FACTS)} | dict(answers or {})
     recall = {
-        code: pd.DataFrame({"prompt": texts.get(code, ["a"]), "answer": ["1"], "correct": [True]})
-        for code in chosen
+        code: pd.DataFrame(
+            {
+                "fact": list(facts),
+                "prompt": texts.get(code, ["a"]) * len(facts),
+                "answer": [names[fact] for fact in facts],
+                "objects": [[names[fact]] for fact in facts],
+                "correct": True,
+            }
+        )
+        for code, facts in chosen.items()
     }
     size = np.ones((N_LAYERS, N_NEURONS))
     sets = {r: np.array([1, 2, 500 + ord(r)]) for r in ("r", "s", "t")}
@@ -72,7 +86,12 @@ def inputs(chosen: Mapping[str, Mapping[str, list[int]]]) -> Inputs:
     return Inputs(scores, recall, relations)
 
 
-def planted(first: Mapping[str, int] | None = None, *, always: tuple[int, ...] = ()) -> Inputs:
+def planted(
+    first: Mapping[str, int] | None = None,
+    *,
+    always: tuple[int, ...] = (),
+    answers: Mapping[str, str] | None = None,
+) -> Inputs:
     """Sets of private neurons behind a fact's planted one and those that are always on."""
     rng = np.random.default_rng(0)
     return inputs(
@@ -86,7 +105,8 @@ def planted(first: Mapping[str, int] | None = None, *, always: tuple[int, ...] =
                 for fact in (first or FACTS)
             }
             for code in LANGUAGES
-        }
+        },
+        answers,
     )
 
 
@@ -95,7 +115,7 @@ OWN = {fact: 10 + i for i, fact in enumerate(FACTS)}
 
 def run(given: Inputs, folder: Path, rule: SharingRule = RULE) -> Finding:
     build(given, folder, rule, seed=0)
-    return languages.summarise(folder, negligible=0.1, n_resamples=200, seed=0)
+    return languages.summarise(folder, negligible=0.1)
 
 
 def test_a_planted_neuron_is_found_and_called_independent(tmp_path: Path) -> None:
@@ -109,9 +129,8 @@ def test_a_planted_neuron_is_found_and_called_independent(tmp_path: Path) -> Non
     assert found.summary["null_mismatched"] < 0.2
     verdict = found.verdicts["language_independent_neurons_exist"]
     assert verdict.verdict == "supported"
-    assert verdict.p_value == pytest.approx(0.01)
-    assert found.summary["about_fact"]["verdict"] == "supported"
-    assert "rather than the fact" not in verdict.because
+    assert (verdict.effect.mean, verdict.p_value) == (1, 0)  # nothing varies
+    assert found.summary["p_value"] == pytest.approx(0.01)
     assert (sets["languages"].map(list) == sets["languages"].map(lambda _: sorted(LANGUAGES))).all()
 
 
@@ -135,11 +154,26 @@ def test_neurons_of_a_relation_are_said_to_be_about_the_relation(tmp_path: Path)
     shared = {fact: 10 + "rst".index(relation(fact)) for fact in FACTS}
     found = run(planted(shared), tmp_path / "out")
     verdict = found.verdicts["language_independent_neurons_exist"]
-    assert verdict.verdict == "supported"
-    assert "rather than the fact" in verdict.because
+    assert verdict.verdict == "not supported"
     assert found.summary["null_same_relation"] == 1
-    assert found.summary["about_fact"]["verdict"] == "not supported"
-    assert found.summary["about_fact"]["excess"]["mean"] == 0
+    assert found.summary["mean_per_fact"] > 3 * found.summary["null_mismatched"]  # as they seem
+    assert verdict.effect.mean == 0
+
+
+def test_neurons_of_an_answer_are_said_to_be_about_the_answer(tmp_path: Path) -> None:
+    """Two facts of a relation have one answer, and one neuron that only encodes it."""
+    answers = {fact: f"{relation(fact)}{int(fact.split(':')[1]) // 2}" for fact in FACTS}
+    answers = {fact: str("rst".index(a[0]) * 2 + int(a[1])) for fact, a in answers.items()}
+    encoded = {fact: 10 + int(answers[fact]) for fact in FACTS}
+    found = run(planted(encoded, answers=answers), tmp_path / "answer")
+    verdict = found.verdicts["language_independent_neurons_exist"]
+    assert verdict.verdict == "not supported"
+    assert verdict.effect.mean == 0
+    facts = store.read_table(tmp_path / "answer" / "facts.parquet")
+    assert (facts["same_answer"] == 1).all()
+    assert facts["same_relation"].mean() == pytest.approx(1 / 3)  # less than of the fact itself
+    own = run(planted(OWN, answers=answers), tmp_path / "fact")  # and the fact's are still found
+    assert own.verdicts["language_independent_neurons_exist"].verdict == "supported"
 
 
 def test_two_facts_a_relation_are_enough_to_tell_a_fact_from_its_relation(tmp_path: Path) -> None:
@@ -152,19 +186,19 @@ def test_two_facts_a_relation_are_enough_to_tell_a_fact_from_its_relation(tmp_pa
     found = run(planted(few), tmp_path / "fact", rule)
     assert found.summary["null_same_relation"] >= found.summary["mean_per_fact"] == 1
     assert found.summary["null_met_itself"] == found.summary["null_same_relation"]
-    assert found.summary["about_fact"]["verdict"] == "supported"
-    assert "about the fact" in found.verdicts["language_independent_neurons_exist"].because
+    assert found.verdicts["language_independent_neurons_exist"].verdict == "supported"
     shared = {fact: 10 + "rst".index(relation(fact)) for fact in few}
     related = run(planted(shared), tmp_path / "relation", rule)
-    assert related.summary["about_fact"]["verdict"] == "not supported"
+    assert related.verdicts["language_independent_neurons_exist"].verdict == "not supported"
 
 
 def test_one_fact_a_relation_cannot_tell_them_apart(tmp_path: Path) -> None:
     one = {fact: neuron for fact, neuron in OWN.items() if fact.endswith(":0")}
     found = run(planted(one), tmp_path / "out", RULE.model_copy(update={"n_permutations": 19}))
     assert found.summary["about_fact"]["n_facts"] == 0
-    said = found.verdicts["language_independent_neurons_exist"].because
-    assert "no relation has two facts" in said
+    verdict = found.verdicts["language_independent_neurons_exist"]
+    assert verdict.verdict == "untestable"
+    assert "Needs facts of 3 relations, and has them of 0" in verdict.because
 
 
 def test_relations_without_sets_are_counted_and_not_an_error(tmp_path: Path) -> None:
@@ -207,11 +241,11 @@ def test_random_sets_hold_no_banned_neuron() -> None:
     assert all((one.item == found.item).all() for one in drawn)
 
 
-def test_one_language_gives_no_verdict(tmp_path: Path) -> None:
+def test_one_language_can_test_nothing(tmp_path: Path) -> None:
     whole = planted(OWN)
     alone = Inputs({"en": whole.scores["en"]}, {"en": whole.recall["en"]}, whole.relations)
     found = run(alone, tmp_path / "out")
-    assert not found.verdicts
+    assert found.verdicts["language_independent_neurons_exist"].verdict == "untestable"
     assert not found.tables
     assert found.summary["n_facts"] == 0
     assert "two languages" in found.summary["reason"]
@@ -354,7 +388,9 @@ def test_the_p_of_fact_against_relation_is_uniform_without_an_effect() -> None:
             }
             for code in "abc"
         }
-        return language_map.compare_with_siblings(own, groups, n_permutations=99, rng=rng)[1]
+        return language_map.compare_with_siblings(
+            own, groups, dict(zip(facts, facts, strict=True)), n_permutations=99, rng=rng
+        )[1]
 
     p = np.array([drawn(mine=False) for _ in range(150)])
     assert 0.4 < p.mean() < 0.6
@@ -365,14 +401,17 @@ def test_the_p_of_fact_against_relation_is_uniform_without_an_effect() -> None:
 def test_siblings_are_counted_by_hand() -> None:
     sets: dict[str, SetsByFact] = {
         "a": {"f": np.array([1, 2, 3]), "g": np.array([3, 4]), "h": np.array([9])},
-        "b": {"f": np.array([1, 2, 4]), "g": np.array([3])},
+        "b": {"f": np.array([1, 2, 4]), "g": np.array([3]), "i": np.array([2])},
     }
-    groups = {"f": "r", "g": "r", "h": "s"}
+    groups = {"f": "r", "g": "r", "h": "s", "i": "r"}
+    answers = {"f": "x", "g": "y", "h": "y", "i": "x"}
     rng = np.random.default_rng(0)
-    table, _ = language_map.compare_with_siblings(sets, groups, n_permutations=19, rng=rng)
-    assert table["fact"].tolist() == ["f", "g"]  # h has one language
+    table, _ = language_map.compare_with_siblings(sets, groups, answers, n_permutations=19, rng=rng)
+    assert table["fact"].tolist() == ["f", "g"]  # h and i have one language
     assert table["same_fact"].tolist() == [2, 1]
-    assert table["same_relation"].tolist() == [1, 1]  # f and g in a and b, g and f
+    assert table["same_relation"].tolist() == [1, 2 / 3]  # f: g in b, i in b, and in a g
+    assert table["same_answer"].tolist()[0] == 1  # i
+    assert table["same_answer"].isna().tolist() == [False, True]
 
 
 SCRIPTS = dict.fromkeys("abcd", "LATIN") | {"e": "CYRILLIC", "f": "HAN"}

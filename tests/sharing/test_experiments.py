@@ -125,7 +125,7 @@ def test_a_grid_runs_in_a_queue(lab: Path, ledger: Ledger) -> None:
     assert verdicts | {"report.title", "report.top_neurons"} <= named
     summary = json.loads((lab / "metrics" / "summary.json").read_text(encoding="utf-8"))
     assert verdicts == set(summary["verdicts"])
-    assert len(verdicts) == 11  # all but that of editing, which two languages are too few for
+    assert len(verdicts) == 12
 
 
 def failed(status: str) -> str:

@@ -83,13 +83,6 @@ def test_a_conjunction_needs_all_and_shows_what_decides() -> None:
     assert "above the 0.08 of interest" in said.because
 
 
-def test_two_methods_have_to_agree_on_significance() -> None:
-    wide = Estimate(-0.3, -0.6, -0.1)
-    assert verdict.harm(wide, 0.01, negligible=0.05) == "supported"
-    assert verdict.harm(wide, 0.2, negligible=0.05) == "undecided"
-    assert verdict.gain(wide, 0.01, negligible=0.05) == "contradicted"
-
-
 def test_what_is_not_known_is_none_in_json() -> None:
     as_json = verdict.untestable("No facts").as_dict()
     assert as_json["reason"] == "No facts"

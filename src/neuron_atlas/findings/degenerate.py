@@ -11,9 +11,8 @@ from neuron_atlas.degenerate_neurons import degeneracy
 from neuron_atlas.degenerate_neurons.degeneracy import PAIRS, SETS
 from neuron_atlas.findings.audits import audited
 from neuron_atlas.pipeline import store
-from neuron_atlas.pipeline.streams import stream
-from neuron_atlas.statistics.paired import Contrast, contrast
-from neuron_atlas.verdicts.verdict import Finding, Verdict, gain
+from neuron_atlas.verdicts import knowledge_verdicts
+from neuron_atlas.verdicts.verdict import Finding
 
 ITEM = ["language", "fact"]
 N_BINS = 40  # of the histogram of interactions
@@ -29,10 +28,8 @@ def summarise_degenerate(
     *,
     negligible: float,
     negligible_rate: float,
-    n_resamples: int,
-    seed: int,
 ) -> Finding:
-    """Sum up degenerate pairs over all languages; facts are clusters.
+    """Sum up degenerate pairs over all languages.
 
     `rate` is the share of tested pairs that are found on one paraphrase and confirmed on another
     (`degenerate`), `null_rate` the share of matched random pairs by the same rule; `found_rate`
@@ -46,25 +43,22 @@ def summarise_degenerate(
         folders: Each language's folder, as the stage `degenerate_neurons` writes it.
         negligible: Interaction, nats, that is too small to matter.
         negligible_rate: Difference of rates that is too small to matter.
-        n_resamples: Bootstrap samples and random signs.
-        seed: Of both.
     """
     pairs, sets = _read(folders, PAIRS, COLUMNS), _read(folders, SETS)
     pairs = pairs.assign(strict=pairs["degenerate"] & pairs["elsewhere"])
-    tested = contrast(
-        *_excess(pairs, "degenerate"),
-        rng=stream(seed, "knowledge", "degenerate_neurons"),
-        n_resamples=n_resamples,
-    )
+    rates = _rates(pairs)
     summary = {
         **_counts(pairs, sets),
         **_agreement(pairs[~pairs["random"]]),
-        "p_value": tested.p_value,
-        "excess": tested.effect.as_dict(),
         **_beyond_saturation(pairs, negligible),
         "normaliser": audited(pairs["audited_error"]),
     }
-    verdict = _verdict(tested, summary, negligible_rate)
+    verdict = knowledge_verdicts.degenerate_neurons_exist(
+        rates, measured=_measured(summary), negligible=negligible_rate
+    )
+    said = verdict.as_dict()
+    excess = {"mean": said["effect"], "low": said["low"], "high": said["high"]}
+    summary |= {"p_value": said["p_value"], "excess": excess}
     return Finding(
         "degenerate",
         summary,
@@ -81,11 +75,12 @@ def _read(folders: Mapping[str, Path], name: str, columns: list[str] | None = No
     return pd.concat(tables, ignore_index=True)
 
 
-def _excess(pairs: pd.DataFrame, outcome: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return each item's rate minus its random pairs' rate, and its fact."""
-    rates = pairs.groupby([*ITEM, "random"])[outcome].mean().unstack("random")
-    facts = rates.index.get_level_values("fact").to_numpy(str)
-    return (rates[False] - rates[True]).to_numpy(np.float64), facts
+def _rates(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Return each item's share of degenerate pairs, and its random pairs', with `fact`."""
+    groups = pairs.groupby([*ITEM, "random"])["degenerate"]
+    shares = groups.mean().unstack("random").rename(columns={False: "rate", True: "null_rate"})
+    sizes = groups.size().unstack("random").rename(columns={False: "n", True: "null_n"})
+    return shares.join(sizes).dropna().reset_index()
 
 
 def _counts(pairs: pd.DataFrame, sets: pd.DataFrame) -> dict[str, Any]:
@@ -147,16 +142,14 @@ def _mean(values: pd.Series) -> float:
     return float(values.to_numpy(np.float64).mean())
 
 
-def _verdict(tested: Contrast, summary: Mapping[str, Any], negligible: float) -> Verdict:
-    because = (
+def _measured(summary: Mapping[str, Any]) -> str:
+    return (
         f"Of {summary['n_pairs_tested']} pairs of a fact's strongest neurons "
         f"{100 * summary['rate']:.2f} % are degenerate (found on one wording, confirmed on "
         f"another), of matched random pairs {100 * summary['null_rate']:.2f} %; "
         f"{summary['n_strict']} of {summary['n_degenerate']} are of two neurons that each matter "
         f"to other facts. The published rule takes {100 * summary['published_rule_rate']:.2f} %."
     )
-    word = gain(tested.effect, tested.p_value, negligible=negligible)
-    return Verdict(word, tested.effect, tested.p_value, because)
 
 
 def _by_language(pairs: pd.DataFrame, sets: pd.DataFrame) -> pd.DataFrame:

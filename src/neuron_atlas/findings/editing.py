@@ -21,37 +21,42 @@ from neuron_atlas.interventions.neuron_sets import RANDOM
 from neuron_atlas.pipeline import store
 from neuron_atlas.pipeline.streams import stream
 from neuron_atlas.statistics.estimates import Estimate, clustered_bootstrap
-from neuron_atlas.statistics.paired import Contrast, contrast
-from neuron_atlas.verdicts.verdict import Finding, Verdict, gain
+from neuron_atlas.verdicts import knowledge_verdicts
+from neuron_atlas.verdicts.verdict import Finding, Verdict, untestable
 
+CLAIM = "cross_lingual_editing"
 ITEM = ["fact", "language"]
 OPERATIONS = ("suppress", "enhance", "edit")
 
 
 def summarise(folder: Path, *, negligible: float, n_resamples: int, seed: int) -> Finding:
-    """Sum the editing experiment up; facts are clusters.
+    """Sum the editing experiment up.
+
+    Intervals of single arms are over facts; the verdict's is over relations.
 
     Args:
         folder: `data/editing`.
         negligible: Differences below this, in nats, do not matter.
-        n_resamples: Bootstrap samples and random signs.
-        seed: Of both.
+        n_resamples: Bootstrap samples of facts.
+        seed: Of the bootstrap.
     """
     rng, meta = stream(seed, "knowledge", "editing"), store.read_json(folder / META)
     if not meta["n_facts"]:
-        return Finding("editing", {name: meta[name] for name in ("n_facts", "languages", "reason")})
+        about = {name: meta[name] for name in ("n_facts", "languages", "reason")}
+        few = untestable(f"Nothing was edited: {meta['reason']}")
+        return Finding("editing", about, {CLAIM: few})
     edits = with_change(store.read_table(folder / EDITS))
     operations = store.read_table(folder / EFFECTS)
     changes = pd.concat([operations, edits], ignore_index=True)
     effects = _rows(changes, rng, n_resamples)
-    verdict = cross_lingual_editing(edits, rng, negligible=negligible, n_resamples=n_resamples)
+    verdict = _verdict(edits, negligible=negligible)
     summary: dict[str, Any] = {arm: _arm(changes, arm, rng, n_resamples) for arm in ARMS}
     summary |= {name: meta[name] for name in ("n_facts", "n_sources", "neurons", "languages")}
     summary["normaliser"] = audited(operations["audited_error"])
     return Finding(
         "editing",
         summary,
-        {"cross_lingual_editing": verdict},
+        {CLAIM: verdict},
         {"editing": effects, "edit_success": success(edits)},
     )
 
@@ -119,39 +124,25 @@ def success(edits: pd.DataFrame) -> pd.DataFrame:
     return found.reindex(order[order.isin(found.index)]).reset_index()
 
 
-def compare_transfer(
-    edits: pd.DataFrame, other: str, rng: np.random.Generator, n_resamples: int
-) -> Contrast:
-    """Compare the transfer of language-independent edits with that of the edits of arm `other`."""
-    own, beside = (_items(edits, "edit", a, "other_languages") for a in (INDEPENDENT, other))
-    difference = own - beside.reindex(own.index)
-    facts = own.index.get_level_values("fact").to_numpy(str)
-    return contrast(difference.to_numpy(), facts, rng=rng, n_resamples=n_resamples)
+def _transfers(edits: pd.DataFrame) -> pd.DataFrame:
+    """Return each arm's edit's effect in each language that is no source, with `fact`."""
+    arms = {arm: _items(edits, "edit", arm, "other_languages") for arm in ARMS}
+    return pd.DataFrame(arms).dropna().reset_index()
 
 
-def cross_lingual_editing(
-    edits: pd.DataFrame, rng: np.random.Generator, *, negligible: float, n_resamples: int
-) -> Verdict:
+def _verdict(edits: pd.DataFrame, *, negligible: float) -> Verdict:
     """Judge whether edits of language-independent neurons reach languages not used to find them.
 
-    Tested: the change of log p(new) - log p(old), nats, in languages that are no source, minus the
-    change that an edit of as many monolingual neurons of the same fact makes; both are fitted to
-    the same prompts.
+    Compared with edits of as many monolingual neurons of the same fact; all are fitted to the same
+    prompts.
     """
-    found = {
-        other: compare_transfer(edits, other, rng, n_resamples)
-        for other in (MONOLINGUAL, JOINT, RANDOM)
-    }
-    main = found[MONOLINGUAL]
-    means = {a: _items(edits, "edit", a, "other_languages").mean() for a in ARMS}
-    shown = ", ".join(f"{arm} {value:+.2f}" for arm, value in means.items())
-    beside = ", ".join(
-        f"{other} {one.effect.mean:+.2f} [{one.effect.low:+.2f}, {one.effect.high:+.2f}]"
-        for other, one in found.items()
-    )
-    because = (
+    transfers = _transfers(edits)
+    means = ", ".join(f"{arm} {transfers[arm].mean():+.2f}" for arm in ARMS)
+    measured = (
         "In languages that no neuron was looked for in, the new answer gains on the old one by "
-        f"(nats): {shown}. Independent less {beside}."
+        f"(nats): {means}."
     )
-    word = gain(main.effect, main.p_value, negligible=negligible)
-    return Verdict(word, main.effect, main.p_value, because)
+    rivals = (MONOLINGUAL, JOINT, RANDOM)
+    return knowledge_verdicts.cross_lingual_editing(
+        transfers, INDEPENDENT, rivals, measured=measured, negligible=negligible
+    )

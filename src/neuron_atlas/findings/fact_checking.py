@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,10 +13,13 @@ from neuron_atlas.pipeline import store
 from neuron_atlas.pipeline.streams import stream
 from neuron_atlas.statistics import discrimination
 from neuron_atlas.statistics.discrimination import Resamples
-from neuron_atlas.verdicts.verdict import Finding, Verdict, gain
+from neuron_atlas.verdicts import interest as of_interest
+from neuron_atlas.verdicts.conjunction import all_of
+from neuron_atlas.verdicts.verdict import Finding, Verdict, untestable
 
 COLUMNS = ["fact", "relation", "subject", "split", "label", *DETECTORS]
 MIN_FACTS = 2  # in the test, as resampling needs
+CLAIM = "degenerate_neurons_help_fact_checking"
 BASELINE, TESTED = "claim_probability", "degenerate"
 
 
@@ -25,9 +28,11 @@ def summarise_fact_checking(
 ) -> Finding:
     """Compare the detectors on the test claims of all languages together.
 
-    Thresholds, and the weights of the combination of `claim_probability` and `degenerate`, come
-    from validation claims alone: on training facts, on which the neurons were chosen, their scores
-    would be too good. Intervals resample facts, each with all its languages.
+    A relation that has no degenerate neurons in a language has no such detector there: its claims
+    say nothing about the detector, and the verdict is on the others alone. Thresholds, and the
+    weights of the combination of `claim_probability` and `degenerate`, come from validation claims
+    alone: on training facts, on which the neurons were chosen, their scores would be too good.
+    Intervals resample facts, each with all its languages.
 
     Args:
         folders: Each language's folder, as the stage `degenerate_neurons` writes it.
@@ -36,19 +41,22 @@ def summarise_fact_checking(
         seed: Of the bootstrap.
 
     Returns:
-        The section `fact_checking`; without a verdict, but with the reason, if too few facts are
-        left.
+        The section `fact_checking`; without detectors, but with the reason, if too few facts are
+        left. `covered` counts the relations in a language (`cells`) that have degenerate neurons,
+        of all that have claims (`of`), and gives the share of test claims about them (`claims`).
     """
     claims = _read_claims(folders)
     test, validation = _part(claims, "test"), _part(claims, "validation")
     n_facts = {"validation": validation["fact"].nunique(), "test": test["fact"].nunique()}
     if n_facts["validation"] < 1 or n_facts["test"] < MIN_FACTS:
-        return Finding("fact_checking", {"n_claims": len(test), "reason": _reason(n_facts)})
-    rng = stream(seed, "knowledge", "fact_checking")
-    samples = discrimination.resamples(test["fact"].to_numpy(str), rng=rng, n=n_resamples)
+        reason = _reason(n_facts)
+        verdicts = {CLAIM: untestable(f"Too few facts: {reason}")}
+        return Finding("fact_checking", {"n_claims": len(test), "reason": reason}, verdicts)
+    samples = _samples(test, _Draw(n_resamples, seed))
     rows = pd.DataFrame([_row(name, test, validation, samples) for name in DETECTORS])
     together = _combined(test, validation)
     summary = {
+        "covered": _coverage(claims, test),
         **_by_detector(rows),
         "n_claims": len(test),
         "n_facts": int(test["fact"].nunique()),
@@ -57,20 +65,37 @@ def summarise_fact_checking(
         "n_relations_without": _without(folders),
         **_differences(test, together, samples),
     }
-    verdict = _verdict(test, together, samples, summary, negligible_auroc)
-    return Finding(
-        "fact_checking",
-        summary,
-        {"degenerate_neurons_help_fact_checking": verdict},
-        {"detectors": rows},
-    )
+    verdict = _verdict(test, validation, summary, negligible_auroc, _Draw(n_resamples, seed))
+    return Finding("fact_checking", summary, {CLAIM: verdict}, {"detectors": rows})
+
+
+class _Draw(NamedTuple):
+    """How many bootstrap samples are drawn, and from which seed."""
+
+    n: int
+    seed: int
 
 
 def _read_claims(folders: Mapping[str, Path]) -> pd.DataFrame:
-    return pd.concat(
-        [store.read_table(f / CLAIMS, COLUMNS).assign(language=n) for n, f in folders.items()],
-        ignore_index=True,
-    )
+    """Read all claims, with `language` and `covered`: whether there is a degenerate detector."""
+    tables = []
+    for language, folder in folders.items():
+        table = store.read_table(folder / CLAIMS, COLUMNS)
+        without = store.read_json(folder / META)["relations_without"]
+        covered = ~table["relation"].isin(without)
+        tables.append(table.assign(language=language, covered=covered))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _samples(claims: pd.DataFrame, draw: "_Draw") -> Resamples:
+    rng = stream(draw.seed, "knowledge", "fact_checking")
+    return discrimination.resamples(claims["fact"].to_numpy(str), rng=rng, n=draw.n)
+
+
+def _coverage(claims: pd.DataFrame, test: pd.DataFrame) -> dict[str, int | float]:
+    cells = claims.groupby(["language", "relation"])["covered"].first()
+    share = float(test["covered"].mean())
+    return {"cells": int(cells.sum()), "of": len(cells), "claims": share}
 
 
 def _part(claims: pd.DataFrame, split: str) -> pd.DataFrame:
@@ -150,22 +175,37 @@ def _differences(
 
 def _verdict(
     test: pd.DataFrame,
-    together: Float[np.ndarray, " claim"],
-    samples: Resamples,
+    validation: pd.DataFrame,
     summary: Mapping[str, Any],
     negligible: float,
+    draw: _Draw,
 ) -> Verdict:
-    labels, baseline = test["label"].to_numpy(np.bool_), test[BASELINE].to_numpy(np.float64)
+    """Judge the claims that have a degenerate detector; see `summarise_fact_checking`."""
+    test, validation = test[test["covered"]], validation[validation["covered"]]
+    covered = summary["covered"]
+    cells = f"{covered['cells']} of {covered['of']} relations in a language"
+    if test["fact"].nunique() < MIN_FACTS or validation["label"].nunique() < 2:
+        return untestable(
+            f"{cells} have degenerate neurons, with {test['fact'].nunique()} facts to test and "
+            f"{validation['fact'].nunique()} to validate"
+        )
+    samples, labels = _samples(test, draw), test["label"].to_numpy(np.bool_)
+    together, baseline = _combined(test, validation), test[BASELINE].to_numpy(np.float64)
+    areas = {
+        name: discrimination.auroc(labels, scores)
+        for name, scores in (("with", together), ("without", baseline))
+    }
     drawn = samples.auroc(labels, together) - samples.auroc(labels, baseline)
-    value = discrimination.auroc(labels, together) - discrimination.auroc(labels, baseline)
-    effect, p_value = discrimination.interval(value, drawn), discrimination.p_value(drawn)
-    areas = {name: one["mean"] for name, one in summary["auroc"].items()}
-    because = (
-        f"AUROC on {len(test)} claims about {summary['n_facts']} facts: claim probability alone "
-        f"{areas[BASELINE]:.3f}, with degenerate neurons {summary['combined']['mean']:.3f}; "
-        f"degenerate neurons alone {areas[TESTED]:.3f}, knowledge neurons "
-        f"{areas['knowledge']:.3f}, random neurons {areas['random']:.3f}, candidate log-odds "
-        f"{areas['candidate_log_odds']:.3f}."
+    found = discrimination.tested(areas["with"] - areas["without"], drawn)
+    alone = ", ".join(
+        f"{name.replace('_', ' ')} {discrimination.auroc(labels, test[name].to_numpy()):.3f}"
+        for name in (TESTED, "knowledge", "random", "candidate_log_odds")
     )
-    word = gain(effect, p_value, negligible=negligible)
-    return Verdict(word, effect, p_value, because)
+    because = (
+        f"{cells} have degenerate neurons. AUROC on their {len(test)} claims about "
+        f"{test['fact'].nunique()} facts: claim probability alone {areas['without']:.3f}, with "
+        f"degenerate neurons {areas['with']:.3f}; alone {alone}."
+    )
+    interest = of_interest.FACT_CHECKING
+    joint = all_of({"gain": found}, "gain", negligible=negligible, interest=interest)
+    return joint.verdict(because, interest, "of AUROC")

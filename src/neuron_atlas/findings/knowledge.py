@@ -32,10 +32,10 @@ def write_summary(measured: Measured, out: Path, how: Conclusions, *, seed: int)
     parts = [
         attribution(measured.attributions),
         selection.summarise(measured.selection, negligible=limits.nats, **again),
-        languages.summarise(measured.language_neurons, negligible=limits.neurons, **again),
+        languages.summarise(measured.language_neurons, negligible=limits.neurons),
         editing.summarise(measured.editing, negligible=limits.nats, **again),
         degenerate.summarise_degenerate(
-            folders, negligible=limits.nats, negligible_rate=limits.rate, **again
+            folders, negligible=limits.nats, negligible_rate=limits.rate
         ),
         fact_checking.summarise_fact_checking(folders, negligible_auroc=limits.auroc, **again),
     ]

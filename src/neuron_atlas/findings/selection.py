@@ -17,8 +17,8 @@ from neuron_atlas.statistics.estimates import (
     clustered_bootstrap,
     excess_over_draws,
 )
-from neuron_atlas.statistics.paired import Contrast, contrast
-from neuron_atlas.verdicts.verdict import Finding, Verdict, gain
+from neuron_atlas.verdicts import knowledge_verdicts
+from neuron_atlas.verdicts.verdict import Finding
 
 ITEM = ["language", "fact"]
 PLACES = ("related", "unrelated", "specific")
@@ -39,20 +39,22 @@ COLUMNS = [
 def summarise(
     files: Mapping[str, Path], *, negligible: float, n_resamples: int, seed: int
 ) -> Finding:
-    """Sum up the comparison over all languages; facts are clusters.
+    """Sum up the comparison over all languages.
+
+    Intervals of single sets are over facts; the verdict's is over relations.
 
     Args:
         files: Each language's measured operations.
         negligible: Differences below this, in nats, do not matter.
-        n_resamples: Bootstrap samples and random signs.
-        seed: Of both.
+        n_resamples: Bootstrap samples of facts.
+        seed: Of the bootstrap.
     """
     table = pd.concat([store.read_table(f, COLUMNS) for f in files.values()], ignore_index=True)
     rng = stream(seed, "knowledge", "selection")
     found = items(table)
     rows = _tested(_rows(found, rng, n_resamples), found)
     rows = rows.assign(published_sr=_published(table, rows))
-    against = _against(found, rng, n_resamples)
+    specific = _specific(found)
     summary: dict[str, Any] = {
         str(method): {
             str(r["where"]): {n: r[n] for n in ("mean", "low", "high")}
@@ -63,10 +65,20 @@ def summarise(
     }
     summary["normaliser"] = audited(table["audited_error"])
     summary["n_facts"] = int(found.index.get_level_values("fact").nunique())
-    summary["amig_minus"] = {
-        name: {**one.effect.as_dict(), "p_value": one.p_value} for name, one in against.items()
-    }
-    verdict = amig_beats_baselines(against, found, negligible=negligible)
+    rivals = tuple(name for name in METHODS if name != AMIG)
+    if knowledge_verdicts.n_relations(specific["fact"]) >= 2:
+        against = knowledge_verdicts.differences(specific, AMIG, rivals)
+        summary["amig_minus"] = {
+            name: {**one.effect.as_dict(), "p_value": one.p_value} for name, one in against.items()
+        }
+    means = ", ".join(f"{name} {specific[name].mean():+.3f}" for name in (*METHODS, RANDOM))
+    measured = (
+        "Effect of sets of equal size on the fact's own answer less that on unrelated answers, "
+        f"nats, (enhance - suppress) / 2: {means}."
+    )
+    verdict = knowledge_verdicts.amig_beats_baselines(
+        specific, AMIG, rivals, measured=measured, negligible=negligible
+    )
     return Finding("selection", summary, {"amig_beats_baselines": verdict}, {"selection": rows})
 
 
@@ -148,45 +160,8 @@ def _published(table: pd.DataFrame, rows: pd.DataFrame) -> pd.Series:
     return rows["method"].map(ratio).where(shown)
 
 
-def _against(
-    found: pd.DataFrame, rng: np.random.Generator, n_resamples: int
-) -> dict[str, Contrast]:
-    """Compare attribution with every other method on the same facts."""
+def _specific(found: pd.DataFrame) -> pd.DataFrame:
+    """Return each method's specific effect on each item, with `fact`; random sets' mean draws."""
     effects = found["both", "specific"].rename("effect").reset_index()
-    wide = effects[effects["draw"] == -1].pivot(index=ITEM, columns="method", values="effect")
-    facts = wide.index.get_level_values("fact").to_numpy(str)
-    return {
-        other: contrast(
-            (wide[AMIG] - wide[other]).to_numpy(np.float64),
-            facts,
-            rng=rng,
-            n_resamples=n_resamples,
-        )
-        for other in METHODS
-        if other != AMIG
-    }
-
-
-def amig_beats_baselines(
-    against: Mapping[str, Contrast], found: pd.DataFrame, *, negligible: float
-) -> Verdict:
-    """Judge whether attribution finds neurons with a larger specific effect than any other method.
-
-    Each other method is one comparison, and the claim needs all of them to hold, so that nobody
-    has to pick the best of the others by looking. The p-value is the largest (that of the
-    intersection-union test, Berger 1982, equal to the largest Benjamini-Hochberg q), the effect
-    the smallest.
-    """
-    hardest = min(against, key=lambda name: against[name].effect.mean)
-    effect = against[hardest].effect
-    p_value = max(one.p_value for one in against.values())
-    word = gain(effect, p_value, negligible=negligible)
-    if word == "supported" and min(one.effect.low for one in against.values()) <= 0:
-        word = "undecided"
-    means = found["both", "specific"].groupby("method").mean()
-    shown = ", ".join(f"{name} {means[name]:+.3f}" for name in (*METHODS, RANDOM))
-    because = (
-        "Effect of sets of equal size on the fact's own answer less that on unrelated answers, "
-        f"nats, (enhance - suppress) / 2: {shown}; the closest is {hardest}."
-    )
-    return Verdict(word, effect, p_value, because)
+    wide = effects.pivot_table(index=ITEM, columns="method", values="effect").reset_index()
+    return wide.dropna(subset=[*METHODS])

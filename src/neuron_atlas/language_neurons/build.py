@@ -139,9 +139,12 @@ def _compared(
     pairs = language_map.compare_languages(
         sets, groups, scripts, n_permutations=n, rng=rng("pairs")
     )
+    answers = _answers(inputs.recall)
+    ids = {str(fact): str(one) for fact, one in answers["ids"].items()}
     beside, p_value = language_map.compare_with_siblings(
-        sets, groups, n_permutations=n, rng=rng("siblings")
+        sets, groups, ids, n_permutations=n, rng=rng("siblings")
     )
+    beside = beside.assign(one_text=beside["fact"].map(answers["one_text"]).astype(bool))
     accuracy = {code: float(t["correct"].mean()) for code, t in inputs.recall.items()}
     summary = {
         "about_fact": {"n_facts": len(beside), "p_value": p_value, **_means(beside)},
@@ -180,6 +183,15 @@ def _nulls(
     for one in drawn:
         add("random", one)
     return nulls
+
+
+def _answers(recall: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return by fact the `ids` of its answers, and whether all languages write them alike."""
+    columns = ["fact", "objects", "answer"]
+    rows = pd.concat([table[columns].drop_duplicates("fact") for table in recall.values()])
+    first = rows.drop_duplicates("fact").set_index("fact")["objects"]
+    ids = first.map(lambda own: " ".join(sorted(own)))
+    return pd.DataFrame({"ids": ids, "one_text": rows.groupby("fact")["answer"].nunique() == 1})
 
 
 def _script(recalled: pd.DataFrame) -> str:
@@ -245,6 +257,7 @@ def _layers(kind: str, chosen: pd.DataFrame, n_items: int, n_layers: int) -> pd.
 
 def _means(table: pd.DataFrame) -> dict[str, float]:
     """Return the means of the measures that a table has: over pairs of languages, or facts."""
-    names = [n for n in ("value", "same_fact", "same_relation", "mismatched") if n in table]
+    measures = ("value", "same_fact", "same_relation", "same_answer", "mismatched")
+    names = [n for n in measures if n in table]
     means = table[names].astype(float).mean()
     return {str(k): float(v) for k, v in means.items() if np.isfinite(v)}

@@ -2,7 +2,7 @@
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -115,22 +115,34 @@ def _pair(
 def compare_with_siblings(
     sets: Mapping[str, SetsByFact],
     groups: Mapping[str, str],
+    answers: Mapping[str, str],
     *,
     n_permutations: int,
     rng: np.random.Generator,
 ) -> tuple[pd.DataFrame, float]:
     """Compare a fact's sets in two languages with the sets of two facts of its relation.
 
-    This tells neurons of the fact from neurons of its relation. It compares pairs of languages, not
-    k of n: with few facts per relation, deals within it bring k sets of one fact together again.
+    This tells neurons of the fact from neurons of its relation, and, of two facts with one answer,
+    from neurons of the answer. It compares pairs of languages, not k of n: with few facts per
+    relation, deals within it bring k sets of one fact together again.
+
+    Args:
+        sets: Language to the set of each fact, flat neuron indices.
+        groups: Relation of each fact.
+        answers: What tells each fact's answers from others of its relation.
+        n_permutations: Deals for the p.
+        rng: Source of the deals.
 
     Returns:
-        A row per fact whose relation has another one: `fact`, `relation`, `same_fact` and
-        `same_relation` (mean number of neurons shared, over the pairs of languages). And the
-        one-sided p if each language's sets are dealt at random within the relation.
+        A row per fact whose relation has another one: `fact`, `relation`, `same_fact`,
+        `same_relation` and `same_answer` (mean number of neurons shared, over the pairs of
+        languages: of the fact, of two facts of its relation, and of two of these with one answer,
+        NaN if there are none). And the one-sided p if each language's sets are dealt at random
+        within the relation.
     """
     facts = sorted({fact for found in sets.values() for fact in found})
     group = np.array([groups[fact] for fact in facts])
+    answer = np.array([f"{groups[fact]}:{answers[fact]}" for fact in facts])
     there = {code: np.array([f in found for f in facts]) for code, found in sets.items()}
     deals = {code: _deals(group, mask, n_permutations, rng) for code, mask in there.items()}
     none = np.array([], dtype=np.int64)
@@ -141,15 +153,18 @@ def compare_with_siblings(
         common = np.flatnonzero(there[a] & there[b])
         observed += float(both[common, common].sum())
         null += both[deals[a][:, common], deals[b][:, common]].sum(1)
-        alike = (group[:, None] == group) & np.outer(there[a], there[b])
-        parts.append(_means_per_fact(both, alike & ~np.eye(len(facts), dtype=np.bool_), common))
-    rows = pd.DataFrame(np.concatenate(parts), columns=["place", "same_fact", "same_relation"])
-    means = rows.dropna().groupby("place").mean()
+        other = np.outer(there[a], there[b]) & ~np.eye(len(facts), dtype=np.bool_)
+        alike = [other & (x[:, None] == x) for x in (group, answer)]
+        parts.append(_means_per_fact(both, alike, common))
+    columns = ["same_fact", "same_relation", "same_answer"]
+    rows = pd.DataFrame(np.concatenate(parts), columns=["place", *columns])
+    means = rows.dropna(subset=columns[:2]).groupby("place").mean()
     place = means.index.to_numpy(np.int64)
     table = means.assign(fact=np.array(facts, dtype=object)[place], relation=group[place])
-    columns = ["fact", "relation", "same_fact", "same_relation"]
     as_many = (null >= observed - ROUNDING).sum()
-    return table[columns].reset_index(drop=True), float((1 + as_many) / (1 + n_permutations))
+    return table[["fact", "relation", *columns]].reset_index(drop=True), float(
+        (1 + as_many) / (1 + n_permutations)
+    )
 
 
 def _deals(
@@ -163,12 +178,16 @@ def _deals(
     return dealt
 
 
-def _means_per_fact(both: np.ndarray, other: np.ndarray, common: np.ndarray) -> np.ndarray:
+def _means_per_fact(
+    both: np.ndarray, others: Sequence[np.ndarray], common: np.ndarray
+) -> np.ndarray:
     """Return each fact in `common`, and the neurons shared with itself and with others (or NaN)."""
-    n = other.sum(0) + other.sum(1)
-    total = (both * other).sum(0) + (both * other).sum(1)
-    mean = np.divide(total, n, out=np.full(len(n), np.nan), where=n > 0)
-    return np.stack([common, both[common, common], mean[common]], axis=1)
+    means = []
+    for other in others:
+        n = other.sum(0) + other.sum(1)
+        total = (both * other).sum(0) + (both * other).sum(1)
+        means.append(np.divide(total, n, out=np.full(len(n), np.nan), where=n > 0)[common])
+    return np.stack([common, both[common, common], *means], axis=1)
 
 
 def relate(

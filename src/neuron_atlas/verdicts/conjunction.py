@@ -28,9 +28,10 @@ class Joint:
     p_value: float
     mde: float
 
-    def verdict(self, because: str, interest: float) -> Verdict:
+    def verdict(self, because: str, interest: float, unit: str = "nats") -> Verdict:
         """Return the verdict, with the reason where it is untestable."""
-        reason = too_coarse(self.shown.mde, interest) if self.word == "untestable" else None
+        coarse = too_coarse(self.shown.mde, interest, unit)
+        reason = coarse if self.word == "untestable" else None
         if reason:
             because = f"{because} {reason[0].upper()}{reason[1:]}."
         return Verdict(self.word, self.shown.effect, self.p_value, because, self.mde, reason)

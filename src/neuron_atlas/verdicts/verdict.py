@@ -80,22 +80,9 @@ def judge(
 def too_coarse(mde: float, interest: float, unit: str = "nats") -> str:
     """Say why a claim with this minimal detectable effect is untestable."""
     return (
-        f"the smallest effect found in 80 of 100 such runs is {mde:.2f} {unit}, above the "
-        f"{interest:.2f} of interest"
+        f"the smallest effect found in 80 of 100 such runs is {mde:.2g} {unit}, above the "
+        f"{interest:.2g} of interest"
     )
-
-
-def harm(effect: Estimate, p_value: float, *, negligible: float) -> Word:
-    """Judge a claim that a change is negative, by an interval and a p of two methods; see `judge`.
-
-    Significant is what both the interval and p call so.
-    """
-    return _word(effect, "harm", negligible, significant=p_value < ALPHA)
-
-
-def gain(effect: Estimate, p_value: float, *, negligible: float) -> Word:
-    """Judge a claim that a difference is positive; see `harm`."""
-    return _word(effect, "gain", negligible, significant=p_value < ALPHA)
 
 
 def _word(effect: Estimate, claimed: Claimed, negligible: float, *, significant: bool) -> Word:
