@@ -36,7 +36,8 @@ def test_no_shipped_template_has_one(code: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["Where is {subject}?", "{subject} (capital):", "e.g. {subject} is in", "{subject} - in",
+    ["Where is {subject}?", "<b>{subject}</b> is in", "</style>{subject} has",
+     "{subject} (capital):", "e.g. {subject} is in", "{subject} - in",
      "the field country_name of {subject}:", "{subject} [a country] is in", "{subject}——",
      "< {subject}", "{subject} 的首都（{object}）", "5 > {subject}", "{subject}... is in",
      "«{subject}»: 100% in"],

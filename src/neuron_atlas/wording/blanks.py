@@ -8,7 +8,7 @@ _BRACKETS = r"()（）[]【】［］「」『』《》〈〉<>"
 _KINDS = (
     r"\[[A-Z][A-Z0-9_]*\]",  # [MASK], [Y]
     r"(?i:\[\s*(?:mask|blank|answer|object|obj|y)\s*\])",
-    r"<[^<>\s]{1,24}>",  # <mask>, <extra_id_0>
+    r"(?i:<\|?(?:mask|blank|answer|object|obj|target|y|fill\w*|extra_id_\d+|sentinel_\d+)\|?>)",
     r"_{2,}|＿+|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])",  # ____, but not snake_case
     r"(?:\.{3,}|…+)[\s.。!?！？]*$",
     r"-{2,}[\s.。!?！？]*$",
