@@ -418,7 +418,7 @@ def knowledge() -> dict[str, Any]:
             "both_kinds": {"count": 2, "expected_within_layer": 0.2},
             "about_fact": {
                 **{"n_facts": 9, "same_fact": 4.5, "same_relation": 3.0, "p_value": 0.001},
-                "same_answer": 3.5,
+                "same_answer": 3.75,
             },
             "goes_with": {"n_pairs": 1, "n_same_script": 0, "note": "too few pairs: 1, not 10"},
         },

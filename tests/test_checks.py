@@ -19,7 +19,7 @@ from ruamel.yaml import YAML
 import check
 import check_model
 import scripts
-from neuron_atlas.findings.settings import Effects
+from neuron_atlas.findings.settings import Effects, Negligible
 from neuron_atlas.model import preview
 from neuron_atlas.pipeline import store
 from neuron_atlas.verdicts import interest
@@ -166,8 +166,20 @@ def test_the_shipped_parameters_pass_and_give_a_constant(
 
 
 def test_what_does_not_matter_is_below_all_that_one_would_want_to_find() -> None:
-    least = min(value for name, value in vars(interest).items() if name.isupper())
-    assert Effects.model_json_schema()["properties"]["negligible"]["exclusiveMaximum"] == least
+    of_relations = ("RELATION_NEURONS", "CUMULATIVITY", "LANGUAGES", "SELECTORS", "SUFFICIENCY")
+    wanted = {name: value for name, value in vars(interest).items() if name.isupper()}
+    limit = Effects.model_json_schema()["properties"]["negligible"]["exclusiveMaximum"]
+    assert limit == min(wanted[name] for name in (*of_relations, "CELL"))
+    limits = {
+        name: about["exclusiveMaximum"]
+        for name, about in Negligible.model_json_schema()["properties"].items()
+    }
+    assert limits == {
+        "nats": min(wanted["ATTRIBUTION"], wanted["EDITING"]),
+        "neurons": wanted["LANGUAGE_INDEPENDENT"],
+        "rate": wanted["DEGENERATE"],
+        "auroc": wanted["FACT_CHECKING"],
+    }
 
 
 # What depends on the model: known beforehand of packages and folders, and of all once it is there.

@@ -335,7 +335,8 @@ def test_a_section_gives_the_effect_its_interval_and_its_unit() -> None:
 
 def test_a_fact_is_told_from_its_relation_and_too_few_pairs_are_said_to_be() -> None:
     text = Elements(rendered(results.everything())).text
-    assert "share +1.50 [+1.25, +1.75] beyond those of two facts of its relation" in text
+    assert "two languages share 4.50 of a fact and 3.00 of two facts of its relation" in text
+    assert "of two with one answer 3.75." in text
     assert "was not tested (too few pairs: 1, not 10)." in text
     assert "reach an area of 0.81 [0.56, 1.06]" in text
     assert "Cohen’s κ = 0.10" in text

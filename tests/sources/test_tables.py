@@ -180,7 +180,7 @@ def test_an_encoder_is_asked_with_the_whole_template(
     decoder = made(tmp_path, monkeypatch, **how)
     assert set(decoder["en"]["template"]) == {0}
     assert reports(tmp_path)["en"]["relations"]["P36"]["templates"]["left_out"] == {
-        **{"bad_slots": 0, "object_not_last": 1, "repeated": 0, "beyond_paraphrases": 0}
+        **{"bad_slots": 0, "object_not_last": 1, "blank": 0, "repeated": 0, "beyond_paraphrases": 0}
     }
     other = tmp_path / "encoder"
     other.mkdir()

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from neuron_atlas.pipeline.params import Positive, Section
+from neuron_atlas.pipeline.params import Section
 
 
 class Effects(Section):
@@ -16,15 +16,15 @@ class Effects(Section):
 
 
 class Negligible(Section):
-    """What is too small to matter."""
+    """What is too small to matter: less than what `verdicts/interest.py` would want to find."""
 
-    nats: Positive
+    nats: Annotated[float, Field(gt=0, lt=0.5)]
     """Largest change of log-probability that does not matter, nats."""
-    neurons: Positive
+    neurons: Annotated[float, Field(gt=0, lt=2)]
     """Largest difference in neurons per fact that does not matter."""
-    rate: Positive
+    rate: Annotated[float, Field(gt=0, lt=0.005)]
     """Largest difference in the share of pairs that does not matter."""
-    auroc: Positive
+    auroc: Annotated[float, Field(gt=0, lt=0.05)]
     """Largest difference in the area under the curve that does not matter."""
 
 
@@ -33,4 +33,4 @@ class Conclusions(Section):
 
     negligible: Negligible
     n_resamples: Annotated[int, Field(ge=100)]
-    """Samples of the bootstrap over facts, and random signs."""
+    """Samples of the bootstrap over facts."""
