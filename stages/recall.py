@@ -21,7 +21,7 @@ def main(
     """Write the answers with their halves, and the held-out facts after demonstrations."""
     params, seed = load("recall", Params), load_seed()
     table = fact_table.read_facts(facts_file)
-    store.write_table(out, answers.with_halves(store.read_table(answers_file), table))
+    recalled = answers.with_halves(store.read_table(answers_file), table)
     blocks = demonstrations.in_blocks(table, **params.demonstrations.model_dump(), seed=seed)
     inputs = [Path(__file__), model_folder, facts_file]
     settings = {**params.model_dump(), "seed": seed}
@@ -29,6 +29,7 @@ def main(
     exact = params.exact_ranks and 1  # nobody compares these ranks
     ask = partial(answers.score, language_model.load(model_folder), exact=exact)
     shown = checkpoints.in_parts(blocks, ask, key=key, size=64)
+    store.write_table(out, recalled)
     store.write_table(demonstrated, answers.with_known(shown))
     checkpoints.done(key)
 

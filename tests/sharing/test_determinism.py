@@ -115,9 +115,9 @@ def interfered(lm: LanguageModel, recalled: pd.DataFrame, origin: Path, size: in
     return cut(prompts, measured.measure, size)
 
 
-def extracted(lm: LanguageModel, recalled: pd.DataFrame, folder: Path, size: int) -> Path:
+def extracted(lm: LanguageModel, answered: pd.DataFrame, folder: Path, size: int) -> Path:
     """Extract in batches of about `size` prompts."""
-    known, out_folder = prompt_choice.answered_prompts(recalled), folder / str(size) / "en"
+    known, out_folder = prompt_choice.answered_prompts(answered), folder / str(size) / "en"
     extraction.save(
         lm,
         known,
@@ -164,12 +164,12 @@ def test_interference_in_other_parts(
 def test_extraction_in_other_batches(
     lm: LanguageModel,
     origin: Path,
-    recalled: pd.DataFrame,
     tmp_path: Path,
     size: int,
 ) -> None:
     """The files differ in last bits alone, and the same neurons are found in them."""
-    folder = extracted(lm, recalled, tmp_path, size)
+    answered = store.read_table(origin / out("answers", "en"))
+    folder = extracted(lm, answered, tmp_path, size)
     whole = origin / out("activations", "en")
     for layer in range(lm.n_layers):
         found, expected = (files.read_layer(f, layer) for f in (folder, whole))

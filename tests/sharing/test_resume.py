@@ -68,7 +68,11 @@ def killed(folder: Path, order: list[str], aim: str, *, share: float, writes: bo
         until(process, lambda: reached(folder, order, aim))
         if writes:
             until(process, lambda: WRITES in output(folder).rpartition("Running stage")[2])
-        time.sleep(share * pace * (0.1 if writes else 1.5))
+            time.sleep(share * pace * 0.1)
+        else:
+            late = time.monotonic() + share * pace * 1.5
+            last = order[-1]  # after which there is nothing left to kill
+            until(process, lambda: time.monotonic() > late or reached(folder, order, last))
         assert end(process, signal.SIGKILL) == -signal.SIGKILL
     return tried(folder, *MEND).stderr
 
