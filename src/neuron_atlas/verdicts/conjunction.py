@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from neuron_atlas.statistics.random_effects import MeanTest
+from neuron_atlas.statistics.random_effects import MeanTest, t_test
 from neuron_atlas.verdicts.verdict import Claimed, Verdict, Word, judge, too_coarse
 
 WORST_FIRST: tuple[Word, ...] = ("contradicted", "not supported", "untestable", "undecided")
@@ -35,6 +35,30 @@ class Joint:
         if reason:
             because = f"{because} {reason[0].upper()}{reason[1:]}."
         return Verdict(self.word, self.shown.effect, self.p_value, because, self.mde, reason)
+
+
+def against_rivals(
+    differences: Mapping[str, MeanTest], claimed: Claimed, *, negligible: float, interest: float
+) -> Joint:
+    """Judge a claim that something beats every rival, by the hardest of them.
+
+    The claim needs every rival to be beaten (intersection-union test, Berger 1982). That some rival
+    is better, or as good, may be said of any of them, so it is read off an interval that holds for
+    all rivals together.
+
+    Args:
+        differences: By rival, what is claimed to be harmful or gainful less the rival's.
+        claimed: Direction of all of them.
+        negligible: As in `all_of`.
+        interest: Likewise.
+    """
+    sign = -1 if claimed == "harm" else 1
+    hardest = min(differences, key=lambda name: sign * differences[name].statistic)
+    found = differences[hardest]
+    if judge(found, claimed, negligible=negligible) != "supported":
+        n = len(differences)
+        found = t_test(found.effect.mean, found.standard_error, found.freedom, n_tests=n)
+    return all_of({hardest: found}, claimed, negligible=negligible, interest=interest)
 
 
 def all_of(

@@ -9,15 +9,15 @@ import numpy as np
 import pandas as pd
 
 from neuron_atlas.statistics.estimates import Estimate
-from neuron_atlas.statistics.random_effects import MeanTest, over_relations, t_test
+from neuron_atlas.statistics.random_effects import MeanTest, over_relations
 from neuron_atlas.verdicts import interest as of_interest
 from neuron_atlas.verdicts.arms import MIN_RELATIONS
-from neuron_atlas.verdicts.conjunction import all_of
+from neuron_atlas.verdicts.conjunction import against_rivals, all_of
 from neuron_atlas.verdicts.relation_verdicts import shown
-from neuron_atlas.verdicts.verdict import Verdict, judge, untestable
+from neuron_atlas.verdicts.verdict import Verdict, untestable
 
 
-def over_facts(values: pd.Series, fact: pd.Series) -> MeanTest:
+def over_items(values: pd.Series, fact: pd.Series) -> MeanTest:
     """Test whether a mean is 0, with facts nested in relations.
 
     Args:
@@ -27,8 +27,8 @@ def over_facts(values: pd.Series, fact: pd.Series) -> MeanTest:
     Raises:
         ValueError: there are fewer than two relations.
     """
-    relation = relations(fact)
-    return over_relations(values.to_numpy(np.float64), fact.to_numpy(str), relation.to_numpy(str))
+    names = (fact.to_numpy(str), relations(fact).to_numpy(str))
+    return over_relations(values.to_numpy(np.float64), *names)
 
 
 def n_relations(fact: pd.Series) -> int:
@@ -60,9 +60,7 @@ def amig_beats_baselines(
 ) -> Verdict:
     """Judge whether a method's neurons have a larger specific effect than every rival's.
 
-    The claim needs every rival to be beaten (intersection-union test, Berger 1982). That one is
-    better, or as good, may be said of any of them, so it is read off an interval that holds for all
-    rivals together.
+    See `conjunction.against_rivals`.
 
     Args:
         effects: One row per item, with `fact` and, of each method, the effect of its set on the
@@ -76,18 +74,16 @@ def amig_beats_baselines(
     if verdict := too_few(effects["fact"]):
         return verdict
     tested = differences(effects, method, rivals)
-    hardest = min(tested, key=lambda name: tested[name].statistic)
-    found = tested[hardest]
-    if judge(found, "gain", negligible=negligible) != "supported":
-        found = t_test(found.effect.mean, found.standard_error, found.freedom, n_tests=len(tested))
-    joint = all_of({hardest: found}, "gain", negligible=negligible, interest=interest)
-    because = f"{measured} The hardest rival is {hardest}: {method} less it {shown(found)}."
+    joint = against_rivals(tested, "gain", negligible=negligible, interest=interest)
+    because = (
+        f"{measured} The hardest rival is {joint.name}: {method} less it {shown(joint.shown)}."
+    )
     return joint.verdict(because, interest)
 
 
 def differences(effects: pd.DataFrame, method: str, rivals: tuple[str, ...]) -> dict[str, MeanTest]:
     """Test a method's effects less those of each rival."""
-    return {name: over_facts(effects[method] - effects[name], effects["fact"]) for name in rivals}
+    return {name: over_items(effects[method] - effects[name], effects["fact"]) for name in rivals}
 
 
 def language_independent_neurons_exist(
@@ -129,7 +125,7 @@ def language_independent_neurons_exist(
 
 
 def _beyond(rows: pd.DataFrame, other: str) -> MeanTest:
-    return over_facts(rows["same_fact"] - rows[other], rows["fact"])
+    return over_items(rows["same_fact"] - rows[other], rows["fact"])
 
 
 def _by_text(rows: pd.DataFrame) -> str:
@@ -190,7 +186,7 @@ def degenerate_neurons_exist(
     """
     if verdict := too_few(rates["fact"]):
         return verdict
-    found = over_facts(rates["rate"] - rates["null_rate"], rates["fact"])
+    found = over_items(rates["rate"] - rates["null_rate"], rates["fact"])
     if not (rates["rate"].any() or rates["null_rate"].any()):
         found = _none_found(int(rates["n"].sum()), int(rates["null_n"].sum()))
     joint = all_of({"rate": found}, "gain", negligible=negligible, interest=interest)

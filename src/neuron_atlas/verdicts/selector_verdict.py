@@ -2,12 +2,11 @@
 
 import pandas as pd
 
-from neuron_atlas.statistics.random_effects import t_test
 from neuron_atlas.verdicts import arms
 from neuron_atlas.verdicts import interest as of_interest
-from neuron_atlas.verdicts.conjunction import all_of
+from neuron_atlas.verdicts.conjunction import against_rivals
 from neuron_atlas.verdicts.relation_verdicts import shown, too_few_relations
-from neuron_atlas.verdicts.verdict import Verdict, judge
+from neuron_atlas.verdicts.verdict import Verdict
 
 AVERAGE_PRECISION = "average_precision"
 
@@ -17,10 +16,8 @@ def average_precision_beats_other_selectors(
 ) -> Verdict | None:
     """Judge whether average precision's sets are more necessary than every other selector's.
 
-    Compared by relation: harm beyond each selector's own push-matched controls. The claim needs
-    every rival to be beaten (intersection-union test). That some rival is better, or as good, may
-    be said of any of them, so it is read off intervals that hold for all rivals together. None
-    without rows.
+    Compared by relation: harm beyond each selector's own push-matched controls; see
+    `conjunction.against_rivals`. None without rows.
     """
     rows = arms.own(arms.held_out(table, right=True))
     chosen, controls = arms.of_kind(rows, "selector"), arms.of_kind(rows, "selector_matched")
@@ -36,15 +33,11 @@ def average_precision_beats_other_selectors(
     if too_few := too_few_relations(*differences.values()):
         return too_few
     tested = {name: found.tested() for name, found in differences.items()}
-    hardest = max(tested, key=lambda name: tested[name].statistic)
-    found = tested[hardest]
-    if judge(found, "harm", negligible=negligible) != "supported":
-        found = t_test(found.effect.mean, found.standard_error, found.freedom, n_tests=len(tested))
-    joint = all_of({hardest: found}, "harm", negligible=negligible, interest=interest)
+    joint = against_rivals(tested, "harm", negligible=negligible, interest=interest)
     means = {AVERAGE_PRECISION: average, **excesses}
     listed = ", ".join(f"{name} {one.arm - one.control:+.2f}" for name, one in means.items())
     because = (
-        f"Harm beyond push-matched sets, nats: {listed}. The hardest rival is {hardest}: average "
-        f"precision less it {shown(found)}."
+        f"Harm beyond push-matched sets, nats: {listed}. The hardest rival is {joint.name}: "
+        f"average precision less it {shown(joint.shown)}."
     )
     return joint.verdict(because, interest)
