@@ -50,7 +50,8 @@ effect of interest is (`verdicts/interest.py`), and whether every word can be re
 
 The claims about cells say that there is one; that others go the other way does not contradict them.
 
-Negligible: {negligible} nats. Sizes, of which two thirds are answered right:
+Negligible: {negligible} nats. Sizes, of which two thirds are answered right; `known` is how many
+of the relations each language knows, as in the committed run:
 
     {shape}
 
@@ -94,7 +95,7 @@ RULES = ("old", "new")
 ASKED = (4, 16, 24)
 STANDARD = ("null", "interest", "wrong", "quiet", "small")
 DEFAULT, WHOLE = Noise(), Shape()
-SMALL = Shape(relations=4, languages=2, facts=8, asked=6)
+SMALL = Shape(relations=4, languages=2, facts=8, asked=6, known=())
 Judge = Callable[..., Verdict | None]
 SPARSE = {(q, (q + 1) % WHOLE.relations): -0.5 for q in range(6)}
 N_CELLS = WHOLE.relations * (WHOLE.relations - 1)

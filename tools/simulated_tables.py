@@ -18,14 +18,19 @@ K = 100
 
 @dataclass(frozen=True)
 class Shape:
-    """How much is measured: unseen facts of each relation, of which each language asks some."""
+    """How much is measured: unseen facts of each relation, of which each language asks some.
+
+    Attributes:
+        known: Relations that each language knows, in turn; as many as there are where it is empty.
+    """
 
     relations: int = 12
     languages: int = 6
     facts: int = 13
-    asked: int = 10
+    asked: int = 12
     draws: int = 20
     cross_draws: int = 4
+    known: tuple[int, ...] = (12, 8, 7, 7, 6, 4)
 
 
 @dataclass(frozen=True)
@@ -115,6 +120,9 @@ class Simulation:
         self.shared = self.scale * noise.shared * self._tail(len(places))
         self.margin = rng.normal(0.4, 1.0, size=len(places))
         self.wobble = 1 + noise.heterogeneity * rng.normal(size=shape.relations)
+        order = rng.permuted(np.tile(np.arange(shape.relations), (shape.languages, 1)), axis=1)
+        known = np.array(shape.known or [shape.relations] * shape.languages)
+        self.asked = (order < known[:, None]).T
 
     def own(
         self, *, doses: bool = False, rivals: bool = False, sides: bool = False
@@ -256,7 +264,9 @@ class Simulation:
             "correct_before": np.tile(self.margin > 0, n),
             "correct_after": np.tile(self.margin, n) + effect > 0,
         }
-        return pd.DataFrame({**columns, "context": "none", "seen": False, "template": 3})
+        table = pd.DataFrame({**columns, "context": "none", "seen": False, "template": 3})
+        own = self.asked[np.tile(self.relation, n), np.tile(self.language, n)]
+        return table[own & self.asked[relation, source]].reset_index(drop=True)
 
 
 def _repeated(values: list[str], n: int) -> pd.Categorical:

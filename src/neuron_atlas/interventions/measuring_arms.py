@@ -60,7 +60,8 @@ class ArmMeasurements:
         everywhere: Whether all positions of a prompt are edited.
         tolerance: As in `log_probability.ask`.
         plans: What makes each relation's arms; called once, when its first prompt comes.
-        group: Prompts that are measured together: few, so that little is lost by a kill.
+        group: Prompts that are measured together: few, so that little is lost by a kill, and
+            enough that what all of their arms share is small beside them.
     """
 
     lm: LanguageModel
@@ -68,7 +69,7 @@ class ArmMeasurements:
     everywhere: bool
     tolerance: float
     plans: Mapping[str, Callable[[], PlannedArms]]
-    group: int = 2
+    group: int = 6
     _ready: "dict[str, _ReadyArms]" = field(default_factory=dict)
 
     def __post_init__(self) -> None:
