@@ -53,6 +53,30 @@ def test_hidden_files_are_no_members(tmp_path: Path) -> None:
             assert found.names == tuple(sorted(FILES))
 
 
+@pytest.mark.parametrize("place", ["en", "deep/er/en"])
+def test_a_link_to_a_folder_is_refused_since_dvc_does_not_look_into_it(
+    tmp_path: Path, place: str
+) -> None:
+    (tmp_path / "real" / "en").mkdir(parents=True)
+    (tmp_path / "real" / "en" / "P36.jsonl").write_text("{}")
+    link = tmp_path / "patterns" / place
+    link.parent.mkdir(parents=True)
+    link.symlink_to(tmp_path / "real" / "en")
+    message = f"{place}: expected a folder, got a link to one, whose changes DVC does not see"
+    with pytest.raises(ValueError, match=message), text_files.opened(tmp_path / "patterns"):
+        pass
+
+
+def test_a_folder_that_is_itself_a_link_and_links_to_files_are_followed(tmp_path: Path) -> None:
+    (tmp_path / "real" / "en").mkdir(parents=True)
+    (tmp_path / "real" / "P36.jsonl").write_text('{"a": 1}')
+    (tmp_path / "real" / "en" / "P36.jsonl").symlink_to(tmp_path / "real" / "P36.jsonl")
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    with text_files.opened(tmp_path / "link") as folder:
+        assert folder.names == ("P36.jsonl", "en/P36.jsonl")
+        assert [row for _, row in folder.json_lines("en/P36.jsonl")] == [{"a": 1}]
+
+
 def test_digests_are_the_archive_s_or_those_of_the_files_named(tmp_path: Path) -> None:
     packed = archive(tmp_path / "packed.zip", FILES)
     with text_files.opened(packed) as found:

@@ -101,7 +101,7 @@ def opened(path: Path) -> Iterator[Folder]:
     """Yield a folder or a zip archive as a `Folder`.
 
     Raises:
-        ValueError: `path` is neither, or the archive is damaged, is encrypted, unpacks to more than
+        ValueError: `path` is neither, a folder in it is a link, or the archive is damaged, is encrypted, unpacks to more than
             `MAX_UNPACKED`, names a file twice or names a file outside itself.
     """
     if path.is_dir():
@@ -115,8 +115,19 @@ def opened(path: Path) -> Iterator[Folder]:
 
 
 def _files(path: Path) -> Iterator[str]:
-    for folder, _, names in os.walk(path):
+    for folder, inner, names in os.walk(path):
+        _refuse_links(Path(folder), inner)
         yield from ((Path(folder) / name).relative_to(path).as_posix() for name in names)
+
+
+def _refuse_links(folder: Path, inner: Iterable[str]) -> None:
+    """Refuse links to folders, into which DVC does not look: a change there would go unseen."""
+    for name in inner:
+        if (folder / name).is_symlink() and not name.startswith("."):
+            raise ValueError(
+                f"{folder / printable(name)}: expected a folder, got a link to one, whose changes "
+                "DVC does not see; copy the folder here, or name the one it leads to"
+            )
 
 
 def _visible(names: Iterable[str]) -> tuple[str, ...]:
