@@ -10,8 +10,18 @@ import tiny
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.scoring.text_match import TextMatch, given_label, is_decided, line, match
 
-PIECES = list(dict.fromkeys([*"<abcdefghiklmnoprstuvwyzé PN/.,1\n法国人美BC", " Paris", "e\u0301"]))
-LABELS = ["Paris", "New York", "km", "km/h", "1", "法国", "café", "D.C."]
+PIECES = list(
+    dict.fromkeys(
+        [
+            *"<abcdefghiklmnoprstuvwyzé PN/.,1\n法国人美BC",
+            " Paris",
+            "e\u0301",
+            "\u200e",
+            *"हिन्दी ไทย",
+        ]
+    )
+)
+LABELS = ["Paris", "New York", "km", "km/h", "1", "法国", "café", "D.C.", "हिन्दी", "ไทย"]
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +61,9 @@ def judged(writer: LanguageModel, pieces: list[str], right: str) -> TextMatch:
         (list("1 1"), "1", (0, 1, 1, 0)),
         (list("法国人"), "法国", (0, 1, 1, 0)),  # no spaces between words
         ([*"caf", "e\u0301"], "café", (1, 1, 1, 0)),  # the same letter, composed or not
+        (["\u200e", *"Paris", "\u200e"], "Paris", (1, 1, 1, 0)),  # marks that nobody sees
+        ([*"हिन्दी", "ी"], "हिन्दी", (0, 1, 0, 1)),  # another word: a vowel sign goes on
+        (list("ไทยไ"), "ไทย", (0, 1, 1, 0)),
         ([*"D.", *"C."], "D.C.", (0, 0, 0, 1)),
     ],
 )

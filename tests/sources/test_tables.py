@@ -112,7 +112,7 @@ def made(root: Path, monkeypatch: pytest.MonkeyPatch, **how: Any) -> dict[str, p
     """Run the stage and return each language's table."""
     prepared(root, **how)
     monkeypatch.chdir(root)
-    stage.main(Path("model"), Path("facts"), Path("questions"), Path("report"))
+    stage.main(Path("model"), Path("facts"), Path("report"))
     return {path.stem: fact_table.read_facts(path) for path in sorted((root / "facts").iterdir())}
 
 
@@ -180,7 +180,7 @@ def test_an_encoder_is_asked_with_the_whole_template(
     decoder = made(tmp_path, monkeypatch, **how)
     assert set(decoder["en"]["template"]) == {0}
     assert reports(tmp_path)["en"]["relations"]["P36"]["templates"]["left_out"] == {
-        **{"bad_slots": 0, "object_not_last": 1, "blank": 0, "repeated": 0, "beyond_paraphrases": 0}
+        **{"blank": 0, "bad_slots": 0, "object_not_last": 1, "repeated": 0, "beyond_paraphrases": 0}
     }
     other = tmp_path / "encoder"
     other.mkdir()
@@ -233,7 +233,7 @@ def test_a_mistake_is_one_line_and_leaves_nothing(
 ) -> None:
     mlama(tmp_path / "m")
     prepared(tmp_path, **({"source": "mlama", "path": "m"} | changes))
-    done = scripts.run(tmp_path, "facts", "model", "facts", "questions", "report")
+    done = scripts.run(tmp_path, "facts", "model", "facts", "report")
     assert done.returncode == 1, done.stderr
     assert message in done.stderr
     assert done.stderr.startswith("error: ")

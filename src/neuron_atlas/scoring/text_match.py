@@ -1,7 +1,8 @@
 """Is a greedily written text the answer? Strict match, the paper's prefix match, format failures.
 
-Texts and labels are compared in Unicode's composed form (NFC). Case counts: the symbols mW and MW
-differ by it alone, and a label is given as it stands inside a sentence.
+Texts and labels are compared as `labels.cleaned` gives them: composed, without what nobody sees.
+Case counts: the symbols mW and MW differ by it alone, and a label is given as it stands inside a
+sentence.
 """
 
 import unicodedata
@@ -11,11 +12,12 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool
 
+from neuron_atlas.facts.labels import cleaned
+from neuron_atlas.facts.unspaced import is_unspaced
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.model.tokens import Text
 
 CLOSING = ".,;:!?…\"'`。，、；：！？．｡।،؛؟۔"  # beside all closing brackets and quotes
-UNSPACED = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR")
 PREFIX_TOKENS = 2
 
 
@@ -48,7 +50,7 @@ def match(
         right: Which candidates are right.
     """
     text, begun = line(lm, tokens), line(lm, tokens[:PREFIX_TOKENS])
-    composed = [_compose(label) for label in labels]
+    composed = [cleaned(label) for label in labels]
     rights = [label for label, ok in zip(composed, right, strict=True) if ok]
     given = given_label(text, composed)
     return TextMatch(
@@ -62,7 +64,7 @@ def match(
 def line(lm: LanguageModel, tokens: Text) -> str:
     """Return a text up to its first line end, composed, without surrounding white space."""
     text: str = lm.tokenizer.decode(list(tokens), skip_special_tokens=False)
-    return _compose(text.replace("\r", "\n").partition("\n")[0])
+    return cleaned(text.replace("\r", "\n").partition("\n")[0])
 
 
 def is_label(text: str, label: str) -> bool:
@@ -90,12 +92,8 @@ def is_decided(text: str, labels: Sequence[str]) -> bool:
     apart = unicodedata.normalize("NFD", text)  # an accent may be the next token
     return not any(
         unicodedata.normalize("NFD", label).startswith(apart) or is_label(text, label)
-        for label in map(_compose, labels)
+        for label in map(cleaned, labels)
     )
-
-
-def _compose(text: str) -> str:
-    return unicodedata.normalize("NFC", text).strip()
 
 
 def _closes(character: str) -> bool:
@@ -105,8 +103,10 @@ def _closes(character: str) -> bool:
 
 def _goes_on(label: str, rest: str) -> bool:
     """Say whether a label's last word goes on behind it."""
-    if not rest or not label[-1:].isalnum():
+    if not rest or not label or is_unspaced(label[-1]):
         return False
-    unspaced = unicodedata.name(label[-1], "").startswith(UNSPACED)
-    mark = unicodedata.category(rest[0]).startswith("M")
-    return not unspaced and (rest[0].isalnum() or mark)
+    return _is_in_word(label[-1]) and _is_in_word(rest[0])
+
+
+def _is_in_word(character: str) -> bool:
+    return character.isalnum() or unicodedata.category(character).startswith("M")

@@ -10,6 +10,7 @@ import pandas as pd
 
 from neuron_atlas.facts.answer_sides import Deal, deal
 from neuron_atlas.facts.fact_table import Fact
+from neuron_atlas.facts.labels import caseless
 from neuron_atlas.facts.split_counts import count_splits
 from neuron_atlas.sources.alignment import Aligned
 from neuron_atlas.sources.limits import Triple, candidates_of, restrict, within_limits
@@ -180,7 +181,7 @@ def labels_of(table: pd.DataFrame, read: pd.DataFrame, relation: str) -> Labels:
     for thing in ("subject", "object"):
         first = rows.drop_duplicates(thing)
         named.append(dict(zip(first[thing], first[f"{thing}_label"].str.strip(), strict=True)))
-    low = {t: every[f"{t}_label"].str.strip().str.casefold() for t in ("subject", "object")}
+    low = {t: every[f"{t}_label"].str.strip().map(caseless) for t in ("subject", "object")}
     return Labels(
         subjects=named[0],
         objects=named[1],
@@ -207,10 +208,10 @@ def _facts(
     """Return the kept facts that one language has and can answer with a candidate."""
     candidates = restrict(kept.candidates, labels.objects)
     names = tuple(labels.objects[c] for c in candidates)
-    caseless = dict(zip(candidates, (n.casefold() for n in names), strict=True))
+    low = dict(zip(candidates, map(caseless, names), strict=True))
     found = []
     for triple in kept.triples:
-        objects = _right_answers(triple, truths[relation, triple.subject], labels, caseless)
+        objects = _right_answers(triple, truths[relation, triple.subject], labels, low)
         if objects:
             found.append(
                 Fact(
@@ -243,7 +244,7 @@ def _right_answers(
     canonical = [o for o in triple.objects if o in own and o in candidates]
     if not canonical:
         return ()
-    true = true | labels.same_name[labels.subjects[triple.subject].casefold()]
+    true = true | labels.same_name[caseless(labels.subjects[triple.subject])]
     said = {text for thing in true for text in labels.called.get(thing, ()) if text}
     others = [c for c, name in candidates.items() if c in true or name in said]
     return tuple(dict.fromkeys([*canonical, *others]))

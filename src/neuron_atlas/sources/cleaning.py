@@ -1,6 +1,5 @@
 """Say why a labelled triple cannot be asked, so that each reason is counted."""
 
-import re
 import unicodedata
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -9,7 +8,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import regex
 from jaxtyping import Bool
+
+from neuron_atlas.facts.labels import caseless
 
 REPEATED = ("duplicate", "conflict")
 REASONS = (
@@ -34,18 +36,50 @@ EAST_ASIAN = (
 )
 NEUTRAL = ("MASCULINE", "FEMININE", "MICRO", "MODIFIER")  # ordinal signs and the like
 KEY = ["relation", "subject", "object"]
+# Marks at which UAX 29 does not end a word: in "l'Europe" and "U.S." they do here.
+_INSIDE = regex.compile(r"[\p{WB=MidLetter}\p{WB=MidNumLet}\p{WB=SQ}\p{WB=ExtendNumLet}]")
 
 
 def repeated(table: pd.DataFrame) -> pd.Series:
-    """Mark each triple that repeats an earlier one: `duplicate`, or `conflict`; else "".
+    """Mark each triple that repeats an earlier one, or names a thing otherwise; else "".
 
-    Both have the relation and ids of an earlier row; a `duplicate` has its labels too, a
-    `conflict` has another label of subject or object.
+    A `duplicate` has the relation, ids and labels of an earlier row. A `conflict` has its ids with
+    other labels, or calls its subject or object by another name than most rows of the relation
+    do: one id has one name, the earliest of those that are as frequent.
     """
-    again = table.duplicated(KEY)
+    odd = _is_odd(table, "subject") | _is_odd(table, "object")
+    again = odd | table[~odd].duplicated(KEY).reindex(table.index, fill_value=False).to_numpy()
     same = table.duplicated([*KEY, "subject_label", "object_label"])
     words = np.where(same, "duplicate", np.where(again, "conflict", ""))
     return pd.Series(words, index=table.index, dtype="str")
+
+
+def _is_odd(table: pd.DataFrame, thing: str) -> Flags:
+    """Flag rows whose label is not the usual one of its id in the relation; missing ones are not.
+
+    Labels that differ by case alone are the same name.
+    """
+    label, ids = table[f"{thing}_label"].str.strip(), table[thing]
+    named = pd.DataFrame({"relation": table["relation"], "id": ids, "label": _caseless(label)})
+    there = ((label != "") & ~((label == ids) & _is_wikidata(ids))).to_numpy(np.bool_)
+    counts = named[there].groupby(["relation", "id", "label"], sort=False).size().reset_index()
+    usual = counts.sort_values(0, ascending=False, kind="stable").drop_duplicates(
+        ["relation", "id"]
+    )
+    found = named.merge(usual, on=["relation", "id"], how="left")["label_y"].to_numpy()
+    return np.asarray(there & (found != named["label"].to_numpy()), dtype=np.bool_)
+
+
+def _is_wikidata(ids: pd.Series) -> pd.Series:
+    """Say whether ids are Wikidata's; in a source without ids the labels are the ids."""
+    return ids.str.fullmatch(r"[QP]\d+")
+
+
+def _caseless(labels: pd.Series) -> pd.Series:
+    codes, values = pd.factorize(labels)
+    return pd.Series(
+        np.array([caseless(str(v)) for v in values], dtype=object)[codes], index=labels.index
+    )
 
 
 @dataclass(frozen=True)
@@ -89,11 +123,10 @@ def _flags(
 ) -> Iterable[tuple[str, Flags]]:
     subject, obj = stripped["subject_label"], stripped["object_label"]
     yield "empty_label", ((subject == "") | (obj == "")).to_numpy()
-    # In a source without ids the labels are the ids; only Wikidata's ids differ from names.
-    ids = {name: table[name].str.fullmatch(r"[QP]\d+") for name in ("subject", "object")}
+    ids = {name: _is_wikidata(table[name]) for name in ("subject", "object")}
     unnamed = (subject == table["subject"]) & ids["subject"]
     yield "label_is_id", (unnamed | ((obj == table["object"]) & ids["object"])).to_numpy(np.bool_)
-    low, inner = subject.str.casefold().to_list(), obj.str.casefold().to_list()
+    low, inner = _caseless(subject).to_list(), _caseless(obj).to_list()
     yield "same_label", np.array([a == b for a, b in zip(low, inner, strict=True)], dtype=np.bool_)
     copied = [b in a and _has_words(a, b) for a, b in zip(low, inner, strict=True)]
     yield "copy", np.array(copied, dtype=np.bool_)
@@ -114,19 +147,21 @@ def _each(labels: pd.Series, rule: Callable[[str], bool]) -> Flags:
 def _has_words(text: str, part: str) -> bool:
     """Say whether `part`, a part of `text`, is made of whole words of it.
 
-    "Asia" is no word of "Malaysia". Chinese and Japanese do not space words: every part counts.
+    "Asia" is no word of "Malaysia". Words end where Unicode says (UAX 29), and at apostrophes and
+    dots; in scripts without spaces, such as Thai, at any letter. So it is in East Asian ones.
     """
     if "CJK" in scripts(part):
         return True
-    whole, inner = (" ".join(re.findall(r"\w+", x)) for x in (text, part))
-    return f" {inner} " in f" {whole} "
+    whole, inner = (_INSIDE.sub(" ", x).strip() for x in (text, part))
+    word = rf"(?w)(?:^|\b){regex.escape(inner)}(?:\b|$)"
+    return regex.search(word, whole) is not None
 
 
 def _is_mixed(text: str) -> bool:
     """Say whether a word has letters of two scripts; East Asian words may have Latin letters."""
     if text.isascii():
         return False
-    found = (scripts(word) for word in re.findall(r"\w+", text))
+    found = (scripts(word) for word in regex.findall(r"\w+", text))
     return any(len(one) > 1 and not one <= {"CJK", "LATIN"} for one in found)
 
 
@@ -152,7 +187,7 @@ def _ambiguous(table: pd.DataFrame) -> Flags:
     """Flag triples with a label that an earlier id of the same relation has."""
     flags = np.zeros(len(table), dtype=np.bool_)
     for thing in ("subject", "object"):
-        label = table[f"{thing}_label"].str.strip().str.casefold()
+        label = _caseless(table[f"{thing}_label"].str.strip())
         named = pd.DataFrame({"relation": table["relation"], "id": table[thing], "label": label})
         first = named.drop_duplicates(["relation", "label"])
         owner = named.merge(first, on=["relation", "label"], how="left")["id_y"].to_numpy()

@@ -5,11 +5,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from tokenizers import Tokenizer
 
 from neuron_atlas.facts import fact_table
 from neuron_atlas.facts.fact_table import solved
+from neuron_atlas.facts.labels import cleaned
 from neuron_atlas.pipeline import store
 from neuron_atlas.pipeline.slots import OBJECT, SUBJECT
 from neuron_atlas.sources import aligned_facts, readers
@@ -75,7 +77,7 @@ def make(
     raw = readers.read_source(facts, languages, facts.relations)
     asked = {code: _prompts(one, facts, encoder=encoder) for code, one in raw.items()}
     aligned = align(
-        {code: _one_line(one.table) for code, one in raw.items()},
+        {code: _comparable(one.table) for code, one in raw.items()},
         at_least=len(languages) if facts.min_languages == "all" else facts.min_languages,
         count_tokens=_tokens(model_folder) if facts.max_answer_tokens else len,
         most_tokens=facts.max_answer_tokens,
@@ -98,13 +100,17 @@ def _prompts(raw: Raw, facts: Facts, *, encoder: bool) -> Prompts:
     return prompts.choose_templates(raw.templates, ours, encoder=encoder, most=facts.paraphrases)
 
 
-def _one_line(table: pd.DataFrame) -> pd.DataFrame:
-    """Turn white space inside labels into single spaces; empty labels that have a placeholder."""
+def _comparable(table: pd.DataFrame) -> pd.DataFrame:
+    """Clean labels and ids (`labels.cleaned`); empty labels that have a placeholder."""
     cleared = {}
-    for name in ("subject_label", "object_label"):
-        spaced = table[name].str.replace(r"\s+", " ", regex=True)
-        slot = spaced.str.contains(SUBJECT, regex=False) | spaced.str.contains(OBJECT, regex=False)
-        cleared[name] = spaced.mask(slot, "")
+    for name in ("subject", "subject_label", "object", "object_label"):
+        codes, values = pd.factorize(table[name])
+        texts = [cleaned(str(value)) for value in values]
+        if name.endswith("_label"):
+            texts = ["" if SUBJECT in text or OBJECT in text else text for text in texts]
+        else:  # an id of nothing but marks is still an id
+            texts = [text or str(value) for text, value in zip(texts, values, strict=True)]
+        cleared[name] = pd.Series(np.array(texts, dtype=object)[codes], table.index, dtype="str")
     return table.assign(**cleared)
 
 

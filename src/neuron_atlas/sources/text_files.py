@@ -101,8 +101,9 @@ def opened(path: Path) -> Iterator[Folder]:
     """Yield a folder or a zip archive as a `Folder`.
 
     Raises:
-        ValueError: `path` is neither, a folder in it is a link, or the archive is damaged, is encrypted, unpacks to more than
-            `MAX_UNPACKED`, names a file twice or names a file outside itself.
+        ValueError: `path` is neither, a folder in it is a link, or the archive is damaged, is
+            encrypted, unpacks to more than `MAX_UNPACKED`, names a file twice or names a file
+            outside itself.
     """
     if path.is_dir():
         yield Folder(path, _visible(_files(path)))

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from neuron_atlas.facts.labels import cleaned
 from neuron_atlas.pipeline.slots import OBJECT, SUBJECT
 from neuron_atlas.wording.blanks import literal_blank
 
@@ -37,7 +38,7 @@ def keep_usable(texts: Iterable[str], *, encoder: bool) -> Usable:
     kept: dict[str, str] = {}
     left_out = dict.fromkeys(LEFT_OUT, 0)
     for text in texts:
-        reason, usable = _use(" ".join(text.split()), encoder=encoder)
+        reason, usable = _use(cleaned(text), encoder=encoder)
         bare = "".join(c for c in usable if c.isalnum()).casefold()
         if reason is None and bare in kept:
             reason = "repeated"

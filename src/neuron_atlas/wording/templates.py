@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from neuron_atlas.facts.labels import cleaned
 from neuron_atlas.pipeline.params import read_yaml
 from neuron_atlas.pipeline.slots import OBJECT, SUBJECT
 from neuron_atlas.wording.blanks import literal_blank
@@ -219,6 +220,8 @@ def _spaces(text: str) -> str | None:
         return "a space at the beginning or end; the separator puts it before the answer"
     if "  " in text or any(c.isspace() and c != " " for c in text):
         return "a doubled space, or a line break, tab or other odd space"
+    if text != cleaned(text):
+        return "a character that nobody sees, or a letter that is not composed (NFC)"
     return None
 
 
