@@ -10,6 +10,7 @@ from neuron_atlas.sources.aligned_facts import FactPlan, FactSets, build
 from neuron_atlas.sources.alignment import align
 from neuron_atlas.sources.limits import Limits, Triple, within_limits
 from neuron_atlas.sources.raw import COLUMNS
+from neuron_atlas.sources.reading import Reading
 
 PLAN = FactPlan(
     max_per_relation=None,
@@ -43,7 +44,7 @@ def built(
     seed: int = 0,
     **how: Any,
 ) -> FactSets:
-    settings: dict[str, Any] = {"at_least": len(tables), "count_tokens": len, "most_tokens": None}
+    settings: dict[str, Any] = {"at_least": len(tables), "reading": Reading(), "most_tokens": None}
     return build(align(tables, **(settings | how)), plan, shots=shots, seed=seed)
 
 

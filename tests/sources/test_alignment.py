@@ -7,10 +7,12 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers import Tokenizer, models
 
 from neuron_atlas.sources.alignment import DROPPED, Aligned, align
 from neuron_atlas.sources.cleaning import REASONS, drop_reasons, scripts
 from neuron_atlas.sources.raw import COLUMNS
+from neuron_atlas.sources.reading import Reading
 
 CYRILLIC = "\N{CYRILLIC CAPITAL LETTER A}\N{CYRILLIC SMALL LETTER BE}"
 LONG = "\N{KATAKANA-HIRAGANA PROLONGED SOUND MARK}"
@@ -25,13 +27,13 @@ def table(*rows: Sequence[str]) -> pd.DataFrame:
 
 
 def aligned(tables: dict[str, pd.DataFrame], **changes: Any) -> Aligned:
-    how: dict[str, Any] = {"at_least": len(tables), "count_tokens": len, "most_tokens": None}
+    how: dict[str, Any] = {"at_least": len(tables), "reading": Reading(), "most_tokens": None}
     return align(tables, **(how | changes))
 
 
 def why(row: Sequence[str], *others: Sequence[str], **changes: Any) -> str:
     """The reason for which the first of some triples goes."""
-    how: dict[str, Any] = {"count_tokens": len, "most_tokens": None} | changes
+    how: dict[str, Any] = {"reading": Reading(), "most_tokens": None} | changes
     return str(drop_reasons(table(row, *others), **how).dropped[0])
 
 
@@ -65,23 +67,25 @@ def test_each_reason(row: Sequence[str], reason: str) -> None:
 
 def test_long_answers_go_where_a_limit_is_set() -> None:
     row = ("Q1", "France", "Q2", "Paris")
-    assert why(row, most_tokens=5) == ""
-    assert why(row, most_tokens=4) == "long_answer"
+    letters = {c: i for i, c in enumerate("FranceParis")}
+    reading = Reading(Tokenizer(models.BPE(vocab=letters, merges=[])))
+    assert why(row, most_tokens=5, reading=reading) == ""
+    assert why(row, most_tokens=4, reading=reading) == "long_answer"
 
 
 def test_of_namesakes_the_first_stays() -> None:
     one, two = ("Q1", "Georgia", "Q2", "Tbilisi"), ("Q3", "GEORGIA ", "Q4", "Atlanta")
-    found = drop_reasons(table(one, two), len, None).dropped.tolist()
+    found = drop_reasons(table(one, two), Reading(), None).dropped.tolist()
     assert found == ["", "ambiguous"]
     same_city = [("Q1", "A", "Q2", "Alexandria"), ("Q5", "B", "Q9", "Alexandria")]
-    assert drop_reasons(table(*same_city), len, None).dropped.tolist() == ["", "ambiguous"]
+    assert drop_reasons(table(*same_city), Reading(), None).dropped.tolist() == ["", "ambiguous"]
     several = [("Q1", "Canada", "Q2", "English"), ("Q1", "Canada", "Q3", "French")]
-    assert drop_reasons(table(*several), len, None).dropped.tolist() == ["", ""]
+    assert drop_reasons(table(*several), Reading(), None).dropped.tolist() == ["", ""]
 
 
 def test_what_is_allowed_stays_and_is_noted() -> None:
     rows = table(("apple", "apple pie", "a", "pie"), ("Q1", "Q1", "x", "q1"))
-    found = drop_reasons(rows, len, None, allowed=("copy",))
+    found = drop_reasons(rows, Reading(), None, allowed=("copy",))
     assert found.dropped.tolist() == ["", "label_is_id"]
     assert found.noted[0] == "copy"
     one = aligned({"en": rows}, allowed=("copy",))

@@ -6,6 +6,7 @@ import pytest
 from neuron_atlas.sources import tables
 from neuron_atlas.sources.cleaning import drop_reasons, repeated
 from neuron_atlas.sources.raw import COLUMNS
+from neuron_atlas.sources.reading import Reading
 
 
 def table(*rows: tuple[str, str, str, str]) -> pd.DataFrame:
@@ -14,7 +15,7 @@ def table(*rows: tuple[str, str, str, str]) -> pd.DataFrame:
 
 
 def reasons(*rows: tuple[str, str, str, str]) -> list[str]:
-    return drop_reasons(table(*rows), len, None).dropped.tolist()
+    return drop_reasons(table(*rows), Reading(), None).dropped.tolist()
 
 
 CONFLICTS = [
@@ -92,14 +93,14 @@ TWINS = [
 @pytest.mark.parametrize(("one", "two"), TWINS)
 def test_labels_that_look_alike_are_rivals_of_nobody(one: str, two: str) -> None:
     rows = table(("Q1", "x", "Q2", one), ("Q3", "y", "Q4", two))
-    found = drop_reasons(tables._comparable(rows), len, None).dropped.tolist()
+    found = drop_reasons(tables._comparable(rows), Reading(), None).dropped.tolist()
     assert found == ["", "ambiguous"]
 
 
 @pytest.mark.parametrize("label", ["\u200b", "\u200e \u00ad", "\u2060", "\u3164"])
 def test_a_label_that_nobody_sees_is_empty(label: str) -> None:
     rows = tables._comparable(table(("Q1", "x", "Q2", label), ("Q3", label, "Q4", "y")))
-    assert drop_reasons(rows, len, None).dropped.tolist() == ["empty_label"] * 2
+    assert drop_reasons(rows, Reading(), None).dropped.tolist() == ["empty_label"] * 2
 
 
 def test_ids_that_look_alike_are_the_same() -> None:

@@ -1,12 +1,13 @@
 """Find the triples that enough languages have, and count what is dropped for it."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from neuron_atlas.sources.cleaning import REASONS, REPEATED, count_reasons, drop_reasons, repeated
+from neuron_atlas.sources.reading import Reading
 
 SEPARATOR = "\x1f"  # in no id
 DROPPED = (*REPEATED, "unaligned", *REASONS, "lost_elsewhere")
@@ -36,7 +37,7 @@ def align(
     tables: Mapping[str, pd.DataFrame],
     *,
     at_least: int,
-    count_tokens: Callable[[str], int],
+    reading: Reading,
     most_tokens: int | None,
     allowed: Collection[str] = (),
 ) -> Aligned:
@@ -50,7 +51,7 @@ def align(
     Args:
         tables: By language, triples as read: `raw.COLUMNS`.
         at_least: Fewest languages per triple, in [1, number of languages].
-        count_tokens: Returns the number of tokens of an answer.
+        reading: What the tokenizer makes of labels.
         most_tokens: Most tokens per answer; None allows any number.
         allowed: Reasons for which a triple is counted, but not dropped.
 
@@ -66,7 +67,7 @@ def align(
     n_aligned = _mark(state, at_least, "unaligned")
     for table in state.values():
         open_rows = table["reason"] == ""
-        reasons = drop_reasons(table[open_rows], count_tokens, most_tokens, allowed)
+        reasons = drop_reasons(table[open_rows], reading, most_tokens, allowed)
         table.loc[open_rows, "reason"] = reasons.dropped
         table["noted"] = reasons.noted.reindex(table.index, fill_value="")
     _mark(state, at_least, "lost_elsewhere")

@@ -3,7 +3,7 @@
 import unicodedata
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import regex
 from jaxtyping import Bool
 
 from neuron_atlas.facts.labels import caseless
+from neuron_atlas.sources.reading import Reading
 
 REPEATED = ("duplicate", "conflict")
 REASONS = (
@@ -21,8 +22,12 @@ REASONS = (
     "copy",  # the object's label is among the words of the subject's
     "mixed_scripts",  # a word of a label has letters of two scripts
     "long_answer",  # the object's label has more tokens than are allowed
+    "unknown_token",  # the tokenizer does not know a part of a label
+    "altered_label",  # a label's tokens are another text, such as its lower case; only noted
     "ambiguous",  # another subject, or another object, of the relation is called the same
+    "same_tokens",  # another object of the relation has the same tokens
 )
+ALWAYS_NOTED = ("altered_label",)
 Flags = Bool[np.ndarray, " triple"]
 # Scripts that one text may mix: they count as one.
 EAST_ASIAN = (
@@ -62,8 +67,10 @@ def _is_odd(table: pd.DataFrame, thing: str) -> Flags:
     label, ids = table[f"{thing}_label"].str.strip(), table[thing]
     named = pd.DataFrame({"relation": table["relation"], "id": ids, "label": _caseless(label)})
     there = ((label != "") & ~((label == ids) & _is_wikidata(ids))).to_numpy(np.bool_)
-    counts = named[there].groupby(["relation", "id", "label"], sort=False).size().reset_index()
-    usual = counts.sort_values(0, ascending=False, kind="stable").drop_duplicates(
+    counts = (
+        named[there].groupby(["relation", "id", "label"], sort=False).size().reset_index(name="n")
+    )
+    usual = counts.sort_values("n", ascending=False, kind="stable").drop_duplicates(
         ["relation", "id"]
     )
     found = named.merge(usual, on=["relation", "id"], how="left")["label_y"].to_numpy()
@@ -92,7 +99,7 @@ class DropReasons:
 
 def drop_reasons(
     table: pd.DataFrame,
-    count_tokens: Callable[[str], int],
+    reading: Reading,
     most_tokens: int | None,
     allowed: Collection[str] = (),
 ) -> DropReasons:
@@ -100,25 +107,26 @@ def drop_reasons(
 
     Args:
         table: Triples of one language (`raw.COLUMNS`), none repeated.
-        count_tokens: Returns the number of tokens of an answer.
+        reading: What the tokenizer makes of labels.
         most_tokens: Most tokens per answer; None allows any number.
         allowed: Reasons that are only noted. `ambiguous` cannot be one of them, because a question
             must have one answer.
     """
     reason, noted = (np.full(len(table), "", dtype=object) for _ in range(2))
     stripped = {name: table[name].str.strip() for name in ("subject_label", "object_label")}
-    for name, flags in _flags(table, stripped, count_tokens, most_tokens):
-        found = noted if name in allowed else reason
+    for name, flags in _flags(table, stripped, reading, most_tokens):
+        found = noted if name in (*allowed, *ALWAYS_NOTED) else reason
         found[flags & (found == "")] = name
-    rest = np.flatnonzero(reason == "")
-    reason[rest[_ambiguous(table.iloc[rest])]] = "ambiguous"
+    for name, rule in (("ambiguous", _ambiguous), ("same_tokens", partial(_same_tokens, reading))):
+        rest = np.flatnonzero(reason == "")
+        reason[rest[rule(table.iloc[rest])]] = name
     return DropReasons(*(pd.Series(x, index=table.index, dtype="str") for x in (reason, noted)))
 
 
 def _flags(
     table: pd.DataFrame,
     stripped: dict[str, pd.Series],
-    count_tokens: Callable[[str], int],
+    reading: Reading,
     most_tokens: int | None,
 ) -> Iterable[tuple[str, Flags]]:
     subject, obj = stripped["subject_label"], stripped["object_label"]
@@ -133,7 +141,9 @@ def _flags(
     mixed = _each(subject, _is_mixed) | _each(obj, _is_mixed)
     yield "mixed_scripts", mixed
     if most_tokens is not None:
-        yield "long_answer", _each(obj, lambda text: count_tokens(text) > most_tokens)
+        yield "long_answer", _each(obj, lambda text: reading.n_tokens(text) > most_tokens)
+    yield "unknown_token", _each(subject, reading.has_unknown) | _each(obj, reading.has_unknown)
+    yield "altered_label", _each(subject, reading.alters) | _each(obj, reading.alters)
 
 
 def _each(labels: pd.Series, rule: Callable[[str], bool]) -> Flags:
@@ -187,12 +197,25 @@ def _ambiguous(table: pd.DataFrame) -> Flags:
     """Flag triples with a label that an earlier id of the same relation has."""
     flags = np.zeros(len(table), dtype=np.bool_)
     for thing in ("subject", "object"):
-        label = _caseless(table[f"{thing}_label"].str.strip())
-        named = pd.DataFrame({"relation": table["relation"], "id": table[thing], "label": label})
-        first = named.drop_duplicates(["relation", "label"])
-        owner = named.merge(first, on=["relation", "label"], how="left")["id_y"].to_numpy()
-        flags |= owner != named["id"].to_numpy()
+        flags |= _shared(table, thing, _caseless(table[f"{thing}_label"].str.strip()))
     return flags
+
+
+def _same_tokens(reading: Reading, table: pd.DataFrame) -> Flags:
+    """Flag triples whose object is read as an earlier one of the same relation."""
+    if reading.tokenizer is None:
+        return np.zeros(len(table), dtype=np.bool_)
+    codes, values = pd.factorize(table["object_label"].str.strip())
+    tokens = np.array([str(reading.ids(str(text))) for text in values], dtype=object)[codes]
+    return _shared(table, "object", pd.Series(tokens, index=table.index))
+
+
+def _shared(table: pd.DataFrame, thing: str, name: pd.Series) -> Flags:
+    """Flag triples of which an earlier id of the same relation has the name."""
+    named = pd.DataFrame({"relation": table["relation"], "id": table[thing], "name": name})
+    first = named.drop_duplicates(["relation", "name"])
+    owner = named.merge(first, on=["relation", "name"], how="left")["id_y"].to_numpy()
+    return np.asarray(owner != named["id"].to_numpy(), dtype=np.bool_)
 
 
 def count_reasons(reason: pd.Series, relation: pd.Series, names: Sequence[str]) -> dict[str, Any]:

@@ -1,20 +1,19 @@
 """Make the fact table and the report of each language from a source."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from tokenizers import Tokenizer
 
 from neuron_atlas.facts import fact_table
 from neuron_atlas.facts.fact_table import solved
 from neuron_atlas.facts.labels import cleaned
 from neuron_atlas.pipeline import store
 from neuron_atlas.pipeline.slots import OBJECT, SUBJECT
-from neuron_atlas.sources import aligned_facts, readers
+from neuron_atlas.sources import aligned_facts, readers, reading
 from neuron_atlas.sources.aligned_facts import FactSets
 from neuron_atlas.sources.alignment import align
 from neuron_atlas.sources.raw import Origin, Raw
@@ -79,7 +78,7 @@ def make(
     aligned = align(
         {code: _comparable(one.table) for code, one in raw.items()},
         at_least=len(languages) if facts.min_languages == "all" else facts.min_languages,
-        count_tokens=_tokens(model_folder) if facts.max_answer_tokens else len,
+        reading=reading.of_model(model_folder, required=facts.max_answer_tokens is not None),
         most_tokens=facts.max_answer_tokens,
         allowed=facts.allow,
     )
@@ -112,17 +111,6 @@ def _comparable(table: pd.DataFrame) -> pd.DataFrame:
             texts = [text or str(value) for text, value in zip(texts, values, strict=True)]
         cleared[name] = pd.Series(np.array(texts, dtype=object)[codes], table.index, dtype="str")
     return table.assign(**cleared)
-
-
-def _tokens(model_folder: Path) -> Callable[[str], int]:
-    """Return a function that counts an answer's tokens: the fewer of with and without a space."""
-    path = model_folder / "tokenizer.json"
-    if not path.exists():
-        raise ValueError(f"{path} does not exist; run `dvc repro model` or `dvc pull model` first")
-    tokenizer = Tokenizer.from_file(str(path))
-    return lambda text: min(
-        len(tokenizer.encode(gap + text, add_special_tokens=False).ids) for gap in ("", " ")
-    )
 
 
 def _require_comparison(found: FactSets, asked: Mapping[str, Prompts]) -> None:
