@@ -1,5 +1,6 @@
 """Make the fact set of every language: prompts, answers and candidate sets."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -40,6 +41,8 @@ def main(model_folder: Path, out: Path, asked: Path, report: Path, /) -> None:
             questions = demonstrations.questions(one.table, shots=how.shots, seed=seed)
             store.write_table(ask / f"{code}.parquet", questions)
             store.write_json(counts / f"{code}.json", one.report)
+            for notice in one.report.get("notices", ()):
+                print(f"notice: {code}: {notice}", file=sys.stderr)
 
 
 def _made(

@@ -250,6 +250,77 @@ def pairs(code: str, relation: str) -> set[tuple[str, str]]:
     return {(row["sub_uri"], row["obj_uri"]) for row in rows}
 
 
+def coded(root: Path, *names: str) -> dict[str, Any]:
+    """Write mLAMA in en and de, and paraphrases under other codes for de."""
+    patterns = root / "patterns"
+    for name in ("en", *names):
+        lines(patterns / name / "P36.jsonl", [{"pattern": f"[X] has as {name} capital [Y]"}])
+    folder = mlama(root / "m")
+    return {"source": "mlama", "path": str(folder), "templates": str(patterns)}
+
+
+@pytest.mark.parametrize("names", [("de-at",), ("de_Latn", "de_CH"), ("DE",)])
+def test_templates_under_a_near_code_are_named_or_chosen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...]
+) -> None:
+    how = coded(tmp_path, *names)
+    message = rf"no templates in 'de', but in .*facts.template_codes={{de: {sorted(names)[0]}}}"
+    with pytest.raises(ValueError, match=message):
+        made(tmp_path, monkeypatch, **how)
+    found = made(tmp_path, monkeypatch, **how, template_codes={"de": names[0]})
+    asked = found["de"].query("relation == 'P36'")
+    assert asked["prompt"].str.contains(f"has as {names[0]} capital").any()
+
+
+def test_no_templates_of_a_near_code_are_wanted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    how = coded(tmp_path, "de-at")
+    found = made(tmp_path, monkeypatch, **how, template_codes={"de": None})
+    assert set(found["de"]["template"]) == {0}
+    assert "notice: de: facts.templates" in capsys.readouterr().err
+
+
+def test_a_code_that_is_not_there_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    how = coded(tmp_path, "fr")
+    with pytest.raises(ValueError, match="no templates in 'pl', but in en, fr"):
+        made(tmp_path, monkeypatch, **how, template_codes={"de": "pl"})
+
+
+@pytest.mark.parametrize("there", ["de_DE", "de-Latn"])
+def test_the_source_may_have_another_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: str
+) -> None:
+    folder = mlama(tmp_path / "m")
+    (folder / "de").rename(folder / there)
+    how: dict[str, Any] = {"source": "mlama", "path": str(folder)}
+    with pytest.raises(ValueError, match=f"name {there} for it in facts.source_codes"):
+        made(tmp_path, monkeypatch, **how)
+    found = made(tmp_path, monkeypatch, **how, source_codes={"de": there})
+    assert set(found) == {"en", "de"}
+    assert f"{there}/P36.jsonl" in reports(tmp_path)["de"]["source"]["files"]
+
+
+def test_a_relation_that_is_missing_in_a_language_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = mlama(tmp_path / "m")
+    for code in LANGUAGES:
+        rows = [json.loads(x) for x in (folder / code / "P30.jsonl").read_text().splitlines()]
+        few = rows if code == "en" else rows[:3]
+        lines(folder / code / "P17.jsonl", few)
+        with (folder / code / "templates.jsonl").open("a") as file:
+            file.write(json.dumps({"relation": "P17", "template": "[X] is of [Y]"}) + "\n")
+    how = {"source": "mlama", "path": str(folder), "min_languages": 1}
+    made(tmp_path, monkeypatch, **how, relations=["P36", "P30", "P17"])
+    said = capsys.readouterr().err
+    assert "notice: de: relation P17 is missing: 3 facts are left, fewer than facts.min_per" in said
+    assert reports(tmp_path)["de"]["notices"][0] in said
+    assert "notices" not in reports(tmp_path)["en"]
+
+
 @needs_data
 def test_aligned_facts_of_the_real_mlama_are_the_intersection_of_ids(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

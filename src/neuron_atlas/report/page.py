@@ -118,6 +118,7 @@ def _relations_and_totals(report: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "relations": used,
         "empty": sorted(set(rows) - set(used)),
+        "notices": list(report.get("notices", ())),
         "n_facts": sum(row["n_facts"] for row in used.values()),
         "dropped": {name.replace("_", " "): n for name, n in dropped.items() if n},
         "left_out": {name.replace("_", " "): n for name, n in left_out.items() if n},

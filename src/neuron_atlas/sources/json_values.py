@@ -6,6 +6,8 @@ import reprlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
+from neuron_atlas.sources import codes
+
 _RELATION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _SURROGATE = re.compile("[\ud800-\udfff]")  # half of a surrogate pair, which UTF-8 cannot encode
 _REPR = reprlib.Repr()
@@ -91,12 +93,15 @@ def known_language(language: str, languages: Sequence[str], where: str) -> str:
     """Return `language`.
 
     Raises:
-        ValueError: it is none of the source's `languages`.
+        ValueError: it is none of the source's `languages`; the message has those near it.
     """
     if language not in languages:
         have = ", ".join(map(printable, sorted(languages)[:60]))[:300]
+        close = codes.near(language, languages)
+        named = f"name {close[0]} for it in facts.source_codes or " if close else ""
         raise ValueError(
-            f"{where}: expected one of the languages {have}, got {shown(language)}; choose another"
+            f"{where}: expected one of the languages {have}, got {shown(language)}; {named}choose "
+            "another"
         )
     return language
 

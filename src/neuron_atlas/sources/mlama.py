@@ -131,6 +131,12 @@ def template(record: Mapping[str, object], key: str, where: str) -> str:
     return value.replace("[X]", SUBJECT).replace("[Y]", OBJECT)
 
 
+def pattern_languages(folder: Path) -> tuple[str, ...]:
+    """Return the languages of a folder of paraphrases, as `read_patterns` finds them."""
+    with opened(folder) as files:
+        return tuple(sorted(files_by_language(files, "*.jsonl")))
+
+
 def read_patterns(
     folder: Path, language: str, relations: Sequence[str] | None
 ) -> dict[str, tuple[str, ...]]:

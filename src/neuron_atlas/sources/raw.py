@@ -18,11 +18,13 @@ class Raw:
             all text. Ids are the same in every language; labels may be empty.
         templates: By relation, texts with `{subject}` and `{object}`, as the source has them: also
             those where one is missing or doubled.
+        notices: What a user should know of how the source was read, in sentences.
     """
 
     language: str
     table: pd.DataFrame
     templates: Mapping[str, tuple[str, ...]]
+    notices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 from neuron_atlas.facts import spacing
 from neuron_atlas.pipeline.slots import OBJECT
-from neuron_atlas.sources import lre, mlama, own
+from neuron_atlas.sources import codes, lre, mlama, own
 from neuron_atlas.sources.raw import Origin, Raw
 from neuron_atlas.sources.settings import FactSource, require_files, required_hub
 from neuron_atlas.wording import templates
@@ -30,17 +30,55 @@ def read_source(
     found = {}
     require_files(source)
     for code in languages:
-        raw = _read(source, code, relations)
+        raw = _read(source, source_code(source, code), relations)
         names = sorted(set(raw.table["relation"]) | set(raw.templates))
-        more = extra_templates(source.templates, code, names)
+        more = _more_templates(source, code, names)
         if not more and not any(raw.templates.values()):
             raise ValueError(
                 f"facts.templates {source.templates} has no templates in {code!r} for any of "
                 f"{names}, and facts.source {source.source} brings none; write {code}.yaml there"
             )
         texts = {r: (*raw.templates.get(r, ()), *more.get(r, ())) for r in names}
-        found[code] = Raw(code, raw.table, texts)
+        absent = (
+            (f"facts.templates {source.templates} has no templates for its relations",)
+            if not more and source.templates.resolve() != templates.FOLDER
+            else ()
+        )
+        found[code] = Raw(code, raw.table, texts, (*raw.notices, *absent))
     return found
+
+
+def source_code(source: FactSource, language: str) -> str:
+    """Return what a source calls a language."""
+    return (source.source_codes or {}).get(language, language)
+
+
+def _more_templates(
+    source: FactSource, code: str, relations: Sequence[str]
+) -> dict[str, tuple[str, ...]]:
+    """Return one language's templates of the folder, under the code that they have there.
+
+    Raises:
+        ValueError: the folder has only codes near this one, and the parameter names none of them.
+    """
+    named = (source.template_codes or {}).get(code, code)
+    if named is None:
+        return {}
+    folder = source.templates
+    there = template_codes(folder)
+    close = [c for c in codes.near(named, there) if extra_templates(folder, c, relations)]
+    if named not in there and (close or named != code):
+        raise ValueError(
+            f"facts.templates {folder} has no templates in {named!r}, but in "
+            f"{', '.join(close or sorted(there))}; say which are meant, or null for none: "
+            f"-S 'facts.template_codes={{{code}: {(close or sorted(there))[0]}}}'"
+        )
+    return extra_templates(folder, named, relations)
+
+
+def template_codes(folder: Path) -> tuple[str, ...]:
+    """Return the languages of a folder of templates, of ours or of mParaRel's."""
+    return templates.languages(folder) or mlama.pattern_languages(folder)
 
 
 def _read(source: FactSource, code: str, relations: Sequence[str] | None) -> Raw:
@@ -65,7 +103,7 @@ def _read(source: FactSource, code: str, relations: Sequence[str] | None) -> Raw
 def origin(source: FactSource, languages: Sequence[str]) -> Origin:
     """Return what the data card says of the source."""
     if source.source == "mlama":
-        return mlama.origin(source.path, languages)
+        return mlama.origin(source.path, [source_code(source, code) for code in languages])
     if source.source != "hub":
         found: Origin = FILES[source.source].origin(source.path)
         return found

@@ -39,6 +39,12 @@ class FactSource(Section):
     """The folder, archive or file that is read; not of `builtin` and `hub`."""
     templates: AsPath
     """Folder of templates: `<language>.yaml`, or mParaRel's patterns."""
+    source_codes: dict[str, str] | None
+    """What the source calls a language if it has another code there, such as `{zh: zh-CN}`; also
+    the split's name where `facts.hub.split` is `{language}`."""
+    template_codes: dict[str, str | None] | None
+    """What `facts.templates` calls a language if it has another code there, such as
+    `{zh: zh-hans}`; `null` for a language that has no templates there."""
     hub: Hub | None
     """The data set, of `hub`: `dataset`, `revision`, `subset`, `split` and `columns`."""
 

@@ -13,7 +13,7 @@ from neuron_atlas.facts.fact_table import solved
 from neuron_atlas.facts.labels import cleaned
 from neuron_atlas.pipeline import store
 from neuron_atlas.pipeline.slots import OBJECT, SUBJECT
-from neuron_atlas.sources import aligned_facts, readers, reading
+from neuron_atlas.sources import aligned_facts, notices, readers, reading
 from neuron_atlas.sources.aligned_facts import FactSets
 from neuron_atlas.sources.alignment import align
 from neuron_atlas.sources.raw import Origin, Raw
@@ -29,7 +29,7 @@ class LanguageFacts:
 
     The report has the `source` (`raw.Origin`), the folder of `templates`, and in `relations`, by
     relation: counts of facts kept and dropped and of templates, and an `example`, a prompt with
-    its answer.
+    its answer. If there is something to say of the language, `notices` has it, in sentences.
     """
 
     table: pd.DataFrame
@@ -42,8 +42,9 @@ def with_report(
     *,
     origin: Origin,
     templates: Path,
+    notices: Sequence[str] = (),
 ) -> LanguageFacts:
-    """Return a table with its report: the counts, and an example per relation."""
+    """Return a table with its report: the counts, an example per relation, and any notices."""
     first = table.drop_duplicates("relation")
     examples = dict(
         zip(
@@ -53,7 +54,9 @@ def with_report(
         )
     )
     relations = {name: {**row, "example": examples.get(name)} for name, row in counts.items()}
-    about = {"source": asdict(origin), "templates": templates.as_posix()}
+    about: dict[str, Any] = {"source": asdict(origin), "templates": templates.as_posix()}
+    if notices:
+        about["notices"] = list(notices)
     return LanguageFacts(table, {**about, "relations": relations})
 
 
@@ -74,6 +77,7 @@ def make(
     """
     encoder = bool(store.read_json(model_folder / "provenance.json")["architecture"]["encoder"])
     raw = readers.read_source(facts, languages, facts.relations)
+    read_notices = {code: one.notices for code, one in raw.items()}
     asked = {code: _prompts(one, facts, encoder=encoder) for code, one in raw.items()}
     aligned = align(
         {code: _comparable(one.table) for code, one in raw.items()},
@@ -91,7 +95,11 @@ def make(
         rows = [fact for fact in found.facts[code] if fact.relation in texts]
         table = fact_table.build(rows, texts, separator="")
         counts = _counts(found, asked[code], code)
-        yield code, with_report(table, counts, origin=origin, templates=facts.templates)
+        said = (*read_notices[code], *notices.of_facts(counts, asked[code], table, facts))
+        yield (
+            code,
+            with_report(table, counts, origin=origin, templates=facts.templates, notices=said),
+        )
 
 
 def _prompts(raw: Raw, facts: Facts, *, encoder: bool) -> Prompts:
