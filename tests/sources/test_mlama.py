@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from neuron_atlas.sources import mlama
+from neuron_atlas.sources.mlama import Patterns
 from neuron_atlas.sources.raw import COLUMNS, Raw
 
 ROOT = Path(__file__).parents[2]
@@ -123,7 +124,7 @@ def test_the_origin_has_the_archive_s_digest_or_each_file_s(tmp_path: Path) -> N
 
 def test_paraphrases_of_what_is_missing_are_none(tmp_path: Path) -> None:
     write(tmp_path, {"en/P1.jsonl": [{"pattern": "[Y]: [X]", "score": 1}, {"pattern": "[X]"}]})
-    found = {"P1": ("{object}: {subject}", "{subject}")}
+    found = Patterns({"P1": ()}, {"P1": ("{object}: {subject}", "{subject}")})
     assert (
         mlama.read_patterns(tmp_path, "en", None)
         == mlama.read_patterns(tmp_path, "en", ["P2", "P1"])
@@ -132,7 +133,7 @@ def test_paraphrases_of_what_is_missing_are_none(tmp_path: Path) -> None:
     assert (
         mlama.read_patterns(tmp_path, "en", ["P2"])
         == mlama.read_patterns(tmp_path, "de", None)
-        == {}
+        == Patterns({}, {})
     )
     archive = packed(tmp_path, tmp_path.with_suffix(".zip"), "patterns/")
     assert mlama.read_patterns(archive, "en", None) == found
@@ -176,5 +177,25 @@ def test_every_line_of_the_real_patterns_is_a_template() -> None:
     for folder in sorted(PATTERNS.iterdir()):
         found = mlama.read_patterns(PATTERNS, folder.name, None)
         counts = {path.stem: counted(path) for path in folder.glob("*.jsonl")}
-        assert {name: len(texts) for name, texts in found.items()} == counts
+        both = {name: len(texts) + len(found.checked[name]) for name, texts in found.others.items()}
+        assert both == counts
         assert len(counts) > 30
+
+
+def test_what_a_human_has_checked_comes_first(tmp_path: Path) -> None:
+    texts = [("[X] a [Y]", False), ("[X] b [Y]", True), ("[X] c [Y]", None), ("[X] d [Y]", True)]
+    rows: list[dict[str, object]] = [
+        {"pattern": text} | ({} if mark is None else {"checked-by-human": mark})
+        for text, mark in texts
+    ]
+    write(tmp_path, {"en/P1.jsonl": rows})
+    found = mlama.read_patterns(tmp_path, "en", None)
+    assert found.checked == {"P1": ("{subject} b {object}", "{subject} d {object}")}
+    assert found.others == {"P1": ("{subject} a {object}", "{subject} c {object}")}
+
+
+@pytest.mark.parametrize("mark", ["yes", 1, None, "true"])
+def test_a_mark_of_quality_that_is_not_understood_is_refused(tmp_path: Path, mark: object) -> None:
+    write(tmp_path, {"en/P1.jsonl": [{"pattern": "[X] [Y]", "checked-by-human": mark}]})
+    with pytest.raises(ValueError, match="line 1: expected true or false in 'checked-by-human'"):
+        mlama.read_patterns(tmp_path, "en", None)

@@ -303,6 +303,21 @@ def test_the_source_may_have_another_code(
     assert f"{there}/P36.jsonl" in reports(tmp_path)["de"]["source"]["files"]
 
 
+def test_checked_templates_are_asked_first_and_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [("[X] one [Y]", False), ("[X] two [Y]", True), ("[Y] three [X]", True)]
+    for code in LANGUAGES:
+        rows = [{"pattern": text, "checked-by-human": mark} for text, mark in texts]
+        lines(tmp_path / "patterns" / code / "P36.jsonl", rows)
+    how: dict[str, Any] = {"source": "mlama", "path": str(mlama(tmp_path / "m"))}
+    found = made(tmp_path, monkeypatch, **how, templates=str(tmp_path / "patterns"), paraphrases=2)
+    asked = found["en"].query("relation == 'P36' and subject == 'Q0'")["prompt"].tolist()
+    assert asked == ["France two", "The capital of France is"]
+    counts = reports(tmp_path)["en"]["relations"]["P36"]["templates"]
+    assert (counts["n_used"], counts["n_checked"]) == (2, 1)  # the third has its object first
+
+
 def test_a_relation_that_is_missing_in_a_language_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
@@ -19,6 +19,7 @@ ORIGIN = Origin(
     reference="Kassner, Dufter and Schütze (2021), Multilingual LAMA, EACL",
 )
 _TEMPLATES = "templates"
+_MARK = "checked-by-human"
 
 
 def read(path: Path, language: str, relations: Sequence[str] | None) -> Raw:
@@ -137,9 +138,18 @@ def pattern_languages(folder: Path) -> tuple[str, ...]:
         return tuple(sorted(files_by_language(files, "*.jsonl")))
 
 
-def read_patterns(
-    folder: Path, language: str, relations: Sequence[str] | None
-) -> dict[str, tuple[str, ...]]:
+@dataclass(frozen=True)
+class Patterns:
+    """Paraphrases by relation: those that the source marks as checked by a human, and the others.
+
+    Both in the files' order, with `{subject}` and `{object}`.
+    """
+
+    checked: Mapping[str, tuple[str, ...]]
+    others: Mapping[str, tuple[str, ...]]
+
+
+def read_patterns(folder: Path, language: str, relations: Sequence[str] | None) -> Patterns:
     """Read one language's paraphrases (Elazar et al. 2021 in English, Fierro and Søgaard 2022).
 
     Args:
@@ -147,19 +157,26 @@ def read_patterns(
         language: The name of one of its folders; any other gives no templates.
         relations: Those to read; None reads all. A relation without a file is left out.
 
-    Returns:
-        Templates by relation, in the files' order, with `{subject}` and `{object}`.
-
     Raises:
         ValueError: there is no such file in any language, or a line is malformed.
     """
+    checked: dict[str, tuple[str, ...]] = {}
+    others: dict[str, tuple[str, ...]] = {}
     with opened(folder) as files:
         found = files_by_language(files, "*.jsonl").get(language, {})
-        names = sorted(found) if relations is None else [n for n in relations if n in found]
-        return {
-            relation_name(name, files.where(found[name])): tuple(
-                template(record, "pattern", where)
+        for name in sorted(found) if relations is None else [n for n in relations if n in found]:
+            relation_name(name, files.where(found[name]))
+            rows = [
+                (_is_checked(record, where), template(record, "pattern", where))
                 for where, record in files.json_lines(found[name])
-            )
-            for name in names
-        }
+            ]
+            checked[name] = tuple(text for mark, text in rows if mark)
+            others[name] = tuple(text for mark, text in rows if not mark)
+    return Patterns(checked, others)
+
+
+def _is_checked(record: Mapping[str, object], where: str) -> bool:
+    mark = record.get(_MARK, False)
+    if not isinstance(mark, bool):
+        raise ValueError(f"{where}: expected true or false in {_MARK!r}, got {shown(mark)}")
+    return mark

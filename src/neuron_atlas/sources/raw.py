@@ -18,6 +18,7 @@ class Raw:
             all text. Ids are the same in every language; labels may be empty.
         templates: By relation, texts with `{subject}` and `{object}`, as the source has them: also
             those where one is missing or doubled.
+        checked: Those templates that a source says a human has checked; they come first.
         notices: What a user should know of how the source was read, in sentences.
     """
 
@@ -25,6 +26,7 @@ class Raw:
     table: pd.DataFrame
     templates: Mapping[str, tuple[str, ...]]
     notices: tuple[str, ...] = ()
+    checked: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import Any
 from neuron_atlas.facts import spacing
 from neuron_atlas.pipeline.slots import OBJECT
 from neuron_atlas.sources import codes, lre, mlama, own
+from neuron_atlas.sources.mlama import Patterns
 from neuron_atlas.sources.raw import Origin, Raw
 from neuron_atlas.sources.settings import FactSource, require_files, required_hub
 from neuron_atlas.wording import templates
@@ -17,7 +18,7 @@ FILES: Mapping[str, Any] = {"mlama": mlama, "lre": lre, "jsonl": own, "csv": own
 def read_source(
     source: FactSource, languages: Sequence[str], relations: Sequence[str] | None
 ) -> dict[str, Raw]:
-    """Read every language: the source's own templates first, then those of the template folder.
+    """Read every language: checked templates first, then the source's own, then the others.
 
     Args:
         source: Where the facts come from.
@@ -33,18 +34,21 @@ def read_source(
         raw = _read(source, source_code(source, code), relations)
         names = sorted(set(raw.table["relation"]) | set(raw.templates))
         more = _more_templates(source, code, names)
-        if not more and not any(raw.templates.values()):
+        if not _any(more) and not any(raw.templates.values()):
             raise ValueError(
                 f"facts.templates {source.templates} has no templates in {code!r} for any of "
                 f"{names}, and facts.source {source.source} brings none; write {code}.yaml there"
             )
-        texts = {r: (*raw.templates.get(r, ()), *more.get(r, ())) for r in names}
+        texts = {
+            r: (*more.checked.get(r, ()), *raw.templates.get(r, ()), *more.others.get(r, ()))
+            for r in names
+        }
         absent = (
             (f"facts.templates {source.templates} has no templates for its relations",)
-            if not more and source.templates.resolve() != templates.FOLDER
+            if not _any(more) and source.templates.resolve() != templates.FOLDER
             else ()
         )
-        found[code] = Raw(code, raw.table, texts, (*raw.notices, *absent))
+        found[code] = Raw(code, raw.table, texts, (*raw.notices, *absent), more.checked)
     return found
 
 
@@ -53,9 +57,11 @@ def source_code(source: FactSource, language: str) -> str:
     return (source.source_codes or {}).get(language, language)
 
 
-def _more_templates(
-    source: FactSource, code: str, relations: Sequence[str]
-) -> dict[str, tuple[str, ...]]:
+def _any(patterns: Patterns) -> bool:
+    return any(patterns.checked.values()) or any(patterns.others.values())
+
+
+def _more_templates(source: FactSource, code: str, relations: Sequence[str]) -> Patterns:
     """Return one language's templates of the folder, under the code that they have there.
 
     Raises:
@@ -63,10 +69,10 @@ def _more_templates(
     """
     named = (source.template_codes or {}).get(code, code)
     if named is None:
-        return {}
+        return Patterns({}, {})
     folder = source.templates
     there = template_codes(folder)
-    close = [c for c in codes.near(named, there) if extra_templates(folder, c, relations)]
+    close = [c for c in codes.near(named, there) if _any(extra_templates(folder, c, relations))]
     if named not in there and (close or named != code):
         raise ValueError(
             f"facts.templates {folder} has no templates in {named!r}, but in "
@@ -116,10 +122,8 @@ def origin(source: FactSource, languages: Sequence[str]) -> Origin:
     )
 
 
-def extra_templates(
-    folder: Path, code: str, relations: Sequence[str]
-) -> dict[str, tuple[str, ...]]:
-    """Return one language's templates by relation, each with both placeholders; {} if it has none.
+def extra_templates(folder: Path, code: str, relations: Sequence[str]) -> Patterns:
+    """Return one language's templates by relation, each with both placeholders.
 
     Raises:
         ValueError: the folder has neither our layout nor mParaRel's, or a template is broken.
@@ -128,14 +132,15 @@ def extra_templates(
     if not listed:
         return mlama.read_patterns(folder, code, relations)
     if code not in listed:
-        return {}
+        return Patterns({}, {})
     # `encoder=True` lets all texts pass: those that do not fit the model are counted later.
     texts = templates.load(code, folder, at_least=1, encoder=True)
-    return {
+    ours = {
         r: tuple(_with_object(text, texts.separator) for text in texts.templates[r])
         for r in relations
         if r in texts.templates
     }
+    return Patterns({}, ours)
 
 
 def _with_object(text: str, separator: str) -> str:

@@ -104,7 +104,20 @@ def make(
 
 def _prompts(raw: Raw, facts: Facts, *, encoder: bool) -> Prompts:
     ours = stand_ins(raw.language) if facts.stand_in else {}
-    return prompts.choose_templates(raw.templates, ours, encoder=encoder, most=facts.paraphrases)
+    chosen = prompts.choose_templates(raw.templates, ours, encoder=encoder, most=facts.paraphrases)
+    if not any(raw.checked.values()):
+        return chosen
+    counts = {
+        relation: {
+            **row,
+            "n_checked": min(
+                row["n_used"],
+                len(prompts.keep_usable(raw.checked.get(relation, ()), encoder=encoder).texts),
+            ),
+        }
+        for relation, row in chosen.counts.items()
+    }
+    return Prompts(chosen.texts, counts)
 
 
 def _comparable(table: pd.DataFrame) -> pd.DataFrame:
