@@ -141,3 +141,73 @@ def test_what_cannot_be_used_names_the_data_set(
         read()
     assert len(str(error.value)) < 600
     assert "\n" not in str(error.value)
+
+
+def typed(monkeypatch: pytest.MonkeyPatch, column: str, values: list[Any], feature: Any) -> None:
+    rows = {**ROWS, column: values}
+    features = datasets.Dataset.from_dict(ROWS).features.copy()
+    features[column] = feature
+    loads(monkeypatch, datasets.Dataset.from_dict(rows, features=datasets.Features(features)))
+
+
+def test_a_class_is_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    typed(monkeypatch, "predicate", [1, 0, 1], datasets.ClassLabel(names=["capital", "river"]))
+    assert read().table["relation"].tolist() == ["river", "river"]
+    typed(monkeypatch, "lang", [1, 0, 1], datasets.ClassLabel(names=["de", "en"]))
+    assert read().table["subject"].tolist() == ["S1", "S3"]
+
+
+def test_no_class_is_no_label(monkeypatch: pytest.MonkeyPatch) -> None:
+    typed(monkeypatch, "name", [0, 0, -1], datasets.ClassLabel(names=["one"]))
+    assert read().table["subject_label"].tolist() == ["one", ""]
+    typed(monkeypatch, "o", [0, 0, -1], datasets.ClassLabel(names=["one"]))
+    with pytest.raises(ValueError, match="row 3: expected text in 'object', got None"):
+        read()
+
+
+def test_whole_numbers_are_ids(monkeypatch: pytest.MonkeyPatch) -> None:
+    typed(monkeypatch, "s", [7, 8, 9], datasets.Value("int64"))
+    assert read().table["subject"].tolist() == ["7", "9"]
+
+
+@pytest.mark.parametrize(
+    ("values", "feature", "message"),
+    [
+        ([True, False, True], datasets.Value("bool"), "in the column 's', got True"),
+        (
+            [["a"], ["b"], ["c"]],
+            datasets.List(datasets.Value("string")),
+            r"in 'subject', got \['a'\]",
+        ),
+        ([0.5, 1.0, 2.0], datasets.Value("float64"), "in 'subject', got 0.5"),
+        (["a", "b", None], datasets.Value("string"), "row 3: expected text in 'subject', got None"),
+    ],
+)
+def test_other_types_are_refused(
+    monkeypatch: pytest.MonkeyPatch, values: list[Any], feature: Any, message: str
+) -> None:
+    typed(monkeypatch, "s", values, feature)
+    with pytest.raises(ValueError, match=message):
+        read()
+
+
+def test_each_language_may_have_a_split(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = {"relation": ["P36"] * 2, "subject": ["France", "Peru"], "true": ["Paris", "Lima"]}
+    stems = {"stem": ["The capital of France is", "The capital of Peru is"]}
+    seen = loads(monkeypatch, datasets.Dataset.from_dict({**rows, **stems}))
+    columns = {"relation": "relation", "subject": "subject", "object": "true", "prompt": "stem"}
+    raw = read(split="{language}", columns=columns, language="English")
+    assert seen[0][1]["split"] == "English"
+    assert raw.table["object_label"].tolist() == ["Paris", "Lima"]
+    assert raw.templates == {"P36": ("The capital of {subject} is {object}",)}
+    with pytest.raises(ValueError, match=r"must name columns for .*missing: \['language'\]"):
+        read(split="train", columns=columns)
+
+
+def test_aliases_are_answers_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = datasets.List(datasets.Value("string"))
+    typed(monkeypatch, "score", [["I", "One"], [], None], names)
+    raw = read(columns={**COLUMNS, "aliases": "score"})
+    assert raw.table[["subject", "object", "object_label"]].to_numpy().tolist() == [
+        ["S1", "O1", "O1"], ["S1", "O1#I", "I"], ["S1", "O1#One", "One"], ["S3", "O3", "O3"],
+    ]  # fmt: skip

@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -138,3 +139,72 @@ def test_any_labels_survive_in_both_forms(
     two = own.read(table(folder / "own.csv", rows), "en", None).table
     assert list(zip(one["subject_label"], one["object_label"], strict=True)) == labels
     pd.testing.assert_frame_equal(one, two)
+
+
+PROMPTS = [
+    ("The capital of France is", "France", "The capital of {subject} is {object}"),
+    ("France has the capital <mask>.", "France", "{subject} has the capital {object}."),
+    ("Country: France; capital: ____", "France", "Country: {subject}; capital: {object}"),
+    ("What is France's capital?", "France", "What is {subject}'s capital? {object}"),
+    ("[MASK] is the capital of France", "France", "{object} is the capital of {subject}"),
+    ("France or France?", "France", None),
+    ("It is", "France", None),
+    ("France {is", "France", None),
+    ("法国的首都是", "法国", "{subject}的首都是 {object}"),
+]
+
+
+@pytest.mark.parametrize(("prompt", "subject", "template"), PROMPTS)
+def test_a_prompt_without_its_subject_is_a_template(
+    tmp_path: Path, prompt: str, subject: str, template: str | None
+) -> None:
+    row = {"relation": "r", "language": "en", "subject": "s", "object": "o"}
+    row |= {"subject_label": subject, "prompt": prompt}
+    raw = own.read(jsonl(tmp_path / "x.jsonl", [row]), "en", None)
+    assert raw.templates == ({"r": (template,)} if template else {})
+    assert bool(raw.notices) == (template is None)
+
+
+@pytest.mark.parametrize("write", [jsonl, table])
+def test_the_most_frequent_prompts_come_first_and_rare_ones_are_left_out(
+    tmp_path: Path, write: Write
+) -> None:
+    texts = ["In {} is"] * 10 + ["{} has"] * 20 + ["Odd {}"]
+    row = {"relation": "r", "language": "en", "object": "o"}
+    rows = [
+        row | {"subject": f"s{i}x", "prompt": text.format(f"s{i}x")} for i, text in enumerate(texts)
+    ]
+    path = write(tmp_path / ("x.jsonl" if write is jsonl else "x.csv"), rows)
+    found = own.read(path, "en", None)
+    assert found.templates == {"r": ("{subject} has {object}", "In {subject} is {object}")}
+
+
+@pytest.mark.parametrize("value", ["Roma|Rome ", '["Roma", "Rome"]', ["Roma", " Rome", ""]])
+def test_aliases_are_right_answers(tmp_path: Path, value: Any) -> None:
+    row: dict[str, Any] = {"relation": "r", "language": "en", "subject": "s", "object": "o"}
+    path = jsonl(tmp_path / "x.jsonl", [row | {"aliases": value}])
+    found = own.read(path, "en", None).table
+    assert found["object_label"].tolist() == ["o", "Roma", "Rome"]
+    assert found["object"].tolist() == ["o", "o#Roma", "o#Rome"]
+    assert found["subject"].tolist() == ["s"] * 3
+
+
+@pytest.mark.parametrize("value", [1, {"a": 1}, ["a", 1], '["a", 1]'])
+def test_aliases_of_another_type_are_refused(tmp_path: Path, value: Any) -> None:
+    row: dict[str, Any] = {"relation": "r", "language": "en", "subject": "s", "object": "o"}
+    path = jsonl(tmp_path / "x.jsonl", [row | {"aliases": value}])
+    with pytest.raises(ValueError, match="line 1: expected a list of names in 'aliases'"):
+        own.read(path, "en", None)
+
+
+def test_a_prompt_of_another_type_is_refused(tmp_path: Path) -> None:
+    row: dict[str, Any] = {"relation": "r", "language": "en", "subject": "s", "object": "o"}
+    path = jsonl(tmp_path / "x.jsonl", [row | {"prompt": ["a"]}])
+    with pytest.raises(ValueError, match=r"line 1: expected text in 'prompt', got \['a'\]"):
+        own.read(path, "en", None)
+
+
+def test_a_column_that_is_not_read_is_named(tmp_path: Path) -> None:
+    row = {"relation": "r", "language": "en", "subject": "s", "object": "o", "note": "x"}
+    raw = own.read(table(tmp_path / "x.csv", [row]), "en", None)
+    assert raw.notices == ("columns that are not read: ['note']",)

@@ -1,21 +1,28 @@
 """Read a user's own facts: one JSON Lines or CSV file for all languages."""
 
-import csv
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from functools import partial
 from io import BufferedIOBase
 from pathlib import Path
 
 import pandas as pd
 
-from neuron_atlas.sources import text_files
-from neuron_atlas.sources.json_values import filled, known_language, relation_name, shown, text
+from neuron_atlas.sources import delimited, derived, text_files
+from neuron_atlas.sources.delimited import Row
+from neuron_atlas.sources.json_values import (
+    filled,
+    known_language,
+    parsed,
+    relation_name,
+    shown,
+    text,
+)
 from neuron_atlas.sources.raw import COLUMNS, Origin, Raw, relations_to_read
 
 REQUIRED = ("relation", "language", "subject", "object")
 LABELS = ("subject_label", "object_label")
-
-Row = tuple[str, Mapping[str, object]]  # file and line, values by column
+OPTIONAL = ("prompt", "aliases")
 
 
 def read(path: Path, language: str, relations: Sequence[str] | None) -> Raw:
@@ -23,12 +30,12 @@ def read(path: Path, language: str, relations: Sequence[str] | None) -> Raw:
 
     Args:
         path: `.jsonl` or `.csv`, with the columns `REQUIRED` and, if labels differ from ids,
-            `LABELS`; other columns are ignored.
+            `LABELS`; `OPTIONAL` ones as `collect` takes them. Others are named in a notice.
         language: One of the file's languages.
         relations: Those to read; None reads all that the file has in any language.
 
     Returns:
-        The rows in the file's order, without templates.
+        The rows in the file's order.
 
     Raises:
         ValueError: the file is of another kind, lacks the language or a relation, or a line of
@@ -54,6 +61,9 @@ def collect(
 ) -> Raw:
     """Collect one language's rows of a source that holds all languages.
 
+    A `prompt`, a text with the subject in it, becomes a template of its relation. `aliases` are
+    further names of the object: each is an answer of its own, and right.
+
     Args:
         rows: The rows of all languages, which tell what languages and relations there are.
         source: Its name in error messages.
@@ -64,18 +74,60 @@ def collect(
         ValueError: a row is malformed, or the source lacks the language or a relation.
     """
     columns: dict[str, list[str]] = {name: [] for name in COLUMNS}
-    known, codes = set(), set()
+    known, codes, strange = set[str](), set[str](), set[str]()
+    prompts: list[tuple[str, str | None]] = []
     for where, row in rows:
         found = checked(row, where)
         known.add(found["relation"])
         codes.add(found["language"])
-        if found["language"] == language:
+        strange |= set(row) - {*REQUIRED, *LABELS, *OPTIONAL}
+        more = aliases(row, where)
+        asked = text(row, "prompt", where) if row.get("prompt") is not None else ""
+        if found["language"] != language:
+            continue
+        for one in (found, *(_alias(found, name) for name in more)):
             for name in COLUMNS:
-                columns[name].append(found[name])
+                columns[name].append(one[name])
+        if asked:
+            template = derived.template_of(asked, found["subject_label"])
+            prompts.append((found["relation"], template))
     known_language(language, sorted(codes), source)
     table = pd.DataFrame(columns, dtype="str")
-    kept = table["relation"].isin(relations_to_read(relations, sorted(known), source))
-    return Raw(language, table[kept].reset_index(drop=True), {})
+    names = relations_to_read(relations, sorted(known), source)
+    kept = table[table["relation"].isin(names)].reset_index(drop=True)
+    texts, n_without = derived.most_frequent(p for p in prompts if p[0] in names)
+    return Raw(language, kept, texts, tuple(_notices(strange, n_without)))
+
+
+def _notices(strange: set[str], n_without: int) -> Iterator[str]:
+    if strange:
+        yield f"columns that are not read: {shown(sorted(strange))}"
+    if n_without:
+        yield f"{n_without} prompts do not name their subject exactly once, and give no template"
+
+
+def _alias(row: Mapping[str, str], alias: str) -> dict[str, str]:
+    return {**row, "object": f"{row['object']}#{alias}", "object_label": alias}
+
+
+def aliases(row: Mapping[str, object], where: str) -> list[str]:
+    """Return the names in a row's `aliases`: a list, or a text with `|` between them.
+
+    Raises:
+        ValueError: it is neither, or a name is no text.
+    """
+    value = row.get("aliases")
+    if isinstance(value, str):
+        written = value.strip()
+        value = parsed(written, where) if written.startswith("[") else written.split("|")
+    if value is None:
+        return []
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise ValueError(
+            f"{where}: expected a list of names in 'aliases', got {shown(value)}; correct it"
+        )
+    names = (text({"aliases": name}, "aliases", where).strip() for name in value)
+    return [name for name in dict.fromkeys(names) if name]
 
 
 def checked(row: Mapping[str, object], where: str) -> dict[str, str]:
@@ -95,65 +147,12 @@ def checked(row: Mapping[str, object], where: str) -> dict[str, str]:
 
 
 def _rows(path: Path) -> Generator[Row, None, None]:
-    readers = {".jsonl": text_files.json_lines, ".csv": _csv_rows}
+    readers: dict[str, Callable[[BufferedIOBase, str], Iterator[Row]]] = {
+        ".jsonl": text_files.json_lines,
+        ".csv": partial(delimited.rows, required=REQUIRED),
+    }
     if not path.is_file() or path.suffix.lower() not in readers:
         found = "another name" if path.is_file() else "no file"
         raise ValueError(f"{path}: expected a .jsonl or .csv file, found {found}; check the path")
     with text_files.Folder(path.parent, (path.name,)).open(path.name) as stream:
         yield from readers[path.suffix.lower()](stream, str(path))
-
-
-def _csv_rows(stream: BufferedIOBase, where: str) -> Iterator[Row]:
-    rows = _fields(stream, where)
-    header_where, header = next(rows, (where, []))
-    header = [name.strip() for name in header]
-    _check_header(header, header_where)
-    empty = True
-    for here, fields in rows:
-        if len(fields) != len(header):
-            raise ValueError(
-                f"{here}: expected {len(header)} fields as in the header, got {len(fields)}: "
-                f"{shown(fields)}; quote a field with a comma"
-            )
-        yield here, dict(zip(header, fields, strict=True))
-        empty = False
-    if empty:
-        raise ValueError(f"{where}: expected at least one record, got none; fill the file")
-
-
-def _fields(stream: BufferedIOBase, where: str) -> Iterator[tuple[str, list[str]]]:
-    """Yield the file and first line, and the fields, of each record that is not blank."""
-    reader = csv.reader((line for _, line in text_files.lines(stream, where)), strict=True)
-    first = 1
-    with _field_limit():
-        try:
-            for fields in reader:
-                if fields:
-                    yield f"{where}, line {first}", fields
-                first = reader.line_num + 1
-        except csv.Error as error:
-            raise ValueError(
-                f"{where}, line {first}: expected CSV, got a record with {shown(str(error))}; "
-                "double the quotes inside a quoted field"
-            ) from error
-
-
-@contextmanager
-def _field_limit() -> Iterator[None]:
-    """Let a field be as long as a line may be; the csv module's limit is a global."""
-    before = csv.field_size_limit(text_files.MAX_LINE)
-    try:
-        yield
-    finally:
-        csv.field_size_limit(before)
-
-
-def _check_header(header: Sequence[str], where: str) -> None:
-    missing = [name for name in REQUIRED if name not in header]
-    doubled = sorted({name for name in header if header.count(name) > 1})
-    if missing or doubled:
-        apart = "; separate the fields with commas" if {";", "\t"} & set("".join(header)) else ""
-        raise ValueError(
-            f"{where}: expected a header with {', '.join(REQUIRED)}, each name once, got "
-            f"{shown(header)}: missing {missing}, doubled {shown(doubled)}; correct it{apart}"
-        )
