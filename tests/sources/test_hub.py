@@ -1,14 +1,22 @@
 """Facts of the Hub: one revision, no code, and the data set's own column names."""
 
+import json
+import os
+import re
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import datasets
+import pandas as pd
 import pytest
 
 from neuron_atlas.sources import hub
 from neuron_atlas.sources.own import REQUIRED
 
+ROOT = Path(__file__).parents[2]
 REVISION = "0123456789" * 4
 COLUMNS = {
     "relation": "predicate",
@@ -50,6 +58,7 @@ def loads(monkeypatch: pytest.MonkeyPatch, answer: Any) -> Calls:
         return answer
 
     monkeypatch.setattr(datasets, "load_dataset", load)
+    monkeypatch.setattr(hub, "_local_copy", lambda *_: None)
     return seen
 
 
@@ -211,3 +220,76 @@ def test_aliases_are_answers_too(monkeypatch: pytest.MonkeyPatch) -> None:
     assert raw.table[["subject", "object", "object_label"]].to_numpy().tolist() == [
         ["S1", "O1", "O1"], ["S1", "O1#I", "I"], ["S1", "O1#One", "One"], ["S3", "O3", "O3"],
     ]  # fmt: skip
+
+
+CARD = """---
+configs:
+- config_name: default
+  data_files:
+  - {split: English, path: data/English-*}
+  - {split: French, path: data/French-*}
+---
+"""
+PROGRAM = """
+import json, sys
+from neuron_atlas.sources import hub
+columns = {"relation": "relation", "subject": "subject", "object": "true", "prompt": "stem"}
+how = {"subset": None, "split": "{language}", "columns": columns, "relations": None}
+for language in sys.argv[2:]:
+    raw = hub.read("owner/name", sys.argv[1], language=language, **how)
+    print(json.dumps([raw.table["object"].tolist(), raw.templates]))
+"""
+
+
+def cached(home: Path) -> None:
+    """Write the layout of the hub's own cache: blobs, and links to them in a snapshot."""
+    folder = home / "hub" / "datasets--owner--name"
+    snapshot = folder / "snapshots" / REVISION
+    (snapshot / "data").mkdir(parents=True)
+    (folder / "blobs").mkdir()
+    texts = {"English": "The capital of France is", "French": "La capitale de la France est"}
+    for number, (split, stem) in enumerate(texts.items()):
+        subject = "France"
+        row = {"relation": "P36", "subject": subject, "true": f"Paris {split}", "stem": stem}
+        blob = folder / "blobs" / str(number)
+        pd.DataFrame([row]).to_parquet(blob)
+        (snapshot / "data" / f"{split}-00000-of-00001.parquet").symlink_to(blob)
+    (snapshot / "README.md").write_text(CARD)
+
+
+def offline(home: Path, revision: str, *languages: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", PROGRAM, revision, *languages],
+        env={
+            **os.environ,
+            **{"HF_HOME": str(home), "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT / "src")},
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_without_a_network_the_local_copy_of_the_commit_is_read(tmp_path: Path) -> None:
+    cached(tmp_path)
+    done = offline(tmp_path, REVISION, "English", "French")
+    assert done.returncode == 0, done.stderr[-2000:]
+    english, french = map(json.loads, done.stdout.splitlines())
+    assert english == [["Paris English"], {"P36": ["The capital of {subject} is {object}"]}]
+    assert french == [["Paris French"], {"P36": ["La capitale de la {subject} est {object}"]}]
+
+
+@pytest.mark.parametrize(
+    ("revision", "language", "message"),
+    [
+        ("1" * 40, "English", "expected split 'English'.*got ConnectionError"),
+        (REVISION, "German", "expected split 'German'.*got ValueError"),
+    ],
+)
+def test_another_commit_or_split_is_not_made_up(
+    tmp_path: Path, revision: str, language: str, message: str
+) -> None:
+    cached(tmp_path)
+    done = offline(tmp_path, revision, language)
+    assert done.returncode != 0
+    assert re.search(message, done.stderr)

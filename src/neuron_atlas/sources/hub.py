@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 import datasets
+from huggingface_hub import constants, snapshot_download
+from huggingface_hub.errors import LocalEntryNotFoundError
 
 from neuron_atlas.sources.delimited import Row
 from neuron_atlas.sources.json_values import shown
@@ -82,7 +84,11 @@ def _check_arguments(
 
 def _loaded(dataset: str, revision: str, *, subset: str | None, split: str) -> datasets.Dataset:
     try:
-        loaded = datasets.load_dataset(dataset, name=subset, revision=revision, split=split)
+        copy = _local_copy(dataset, revision)
+        if copy is None:
+            loaded = datasets.load_dataset(dataset, name=subset, revision=revision, split=split)
+        else:
+            loaded = datasets.load_dataset(copy, name=subset, split=split)
     except Exception as error:  # neither the loader nor what it calls documents its errors
         raise ValueError(
             f"{dataset}@{revision}: expected split {shown(split)} of subset {shown(subset)}, got "
@@ -94,6 +100,19 @@ def _loaded(dataset: str, revision: str, *, subset: str | None, split: str) -> d
             f"{shown(split)}; name one"
         )
     return loaded
+
+
+def _local_copy(dataset: str, revision: str) -> str | None:
+    """Return where the hub's cache (`HF_HOME`) has the commit, offline; None if one may ask."""
+    if not constants.HF_HUB_OFFLINE:
+        return None
+    try:
+        found: str = snapshot_download(
+            dataset, repo_type="dataset", revision=revision, local_files_only=True
+        )
+    except LocalEntryNotFoundError:  # `datasets` may have prepared it in a cache of its own
+        return None
+    return found
 
 
 def _rows(
