@@ -1,5 +1,6 @@
 """Each mistake in params.yaml ends in one clear line, before anything slow is imported or run."""
 
+import json
 import os
 import re
 import shlex
@@ -258,6 +259,30 @@ def test_of_a_folder_it_is_refused_before_the_model_is_read(
     check.main(Path("data/check.json"))
     Path("params.yaml").write_text(changed({**SMALL, **model, **changes}), encoding="utf-8")
     with pytest.raises(ValueError, match=re.escape(message)):
+        check.main(Path("data/check.json"))
+
+
+@pytest.mark.parametrize("name", ["own.jsonl", "own.csv"])
+def test_one_relation_alone_is_refused_before_anything_slow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(with_own_templates(prepared(tmp_path, shipped())))
+    facts = {"facts": {"source": Path(name).suffix[1:], "path": name, "relations": None}}
+    Path("params.yaml").write_text(changed({**SMALL, **facts}), encoding="utf-8")
+
+    def write(*relations: str) -> None:
+        rows = [(relation, "en", f"s{n}", "o") for n, relation in enumerate(relations)]
+        keys = ("relation", "language", "subject", "object")
+        if name.endswith(".csv"):
+            text = "".join(f"{','.join(row)}\n" for row in (keys, *rows))
+        else:
+            text = "".join(json.dumps(dict(zip(keys, row, strict=True))) + "\n" for row in rows)
+        Path(name).write_text(text, encoding="utf-8")
+
+    write("r", "q")
+    check.main(Path("data/check.json"))
+    write("r", "r")
+    with pytest.raises(ValueError, match="has one relation, 'r'; at least two relations are need"):
         check.main(Path("data/check.json"))
 
 

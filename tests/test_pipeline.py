@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from dvc.utils.hydra import apply_overrides
 from ruamel.yaml import YAML
 
 import closure
@@ -488,6 +489,31 @@ def test_a_changed_byte_of_what_a_parameter_names_runs_its_stage(
     changed = (pipeline / "mine" if inside else tmp_path / "outside") / "inner" / "en.yaml"
     changed.write_text("behind")
     assert runs(pipeline) == WAYS_IN[section, key]
+
+
+NAMES = [
+    "facts (1).jsonl",
+    "Länder.csv",
+    "a,b.csv",
+    "it's.csv",
+    "ไทย 100% & #1.jsonl",
+    "a{b}[c]=d.csv",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_ordinary_file_name_is_quoted_inside_and_out(pipeline: Path, name: str) -> None:
+    """As data/raw/README.md says: -S "facts.path='data/raw/facts (1).jsonl'"."""
+    file = pipeline / "data" / "raw" / name
+    file.write_text("before")
+    quoted = f"data/raw/{name}".replace("'", "\\'")
+    override = f"facts.path='{quoted}'"
+    apply_overrides(pipeline / "params.yaml", [override])
+    assert params.read_yaml(pipeline / "params.yaml")["facts"]["path"] == f"data/raw/{name}"
+    repro(pipeline)
+    assert runs(pipeline) == set()
+    file.write_text("behind")
+    assert runs(pipeline) == {"facts"}
 
 
 LEFT_BEHIND = [

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import zipfile
 from collections.abc import Mapping
 from itertools import product
@@ -215,7 +216,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"relations": ["P36", "P99"]}, "unknown: ['P99']"),
     (
         {"relations": ["P36"]},
-        "at least two relations need facts and a template that fits the model, got ['P36']",
+        "the facts have one relation, 'P36'; at least two relations are needed, since",
     ),
     ({"min_languages": 3}, "facts.min_languages must be in [1, 2]"),
     ({"min_per_relation": 11}, "no relation has facts.min_per_relation 11 facts"),
@@ -248,6 +249,90 @@ def pairs(code: str, relation: str) -> set[tuple[str, str]]:
         return set()
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     return {(row["sub_uri"], row["obj_uri"]) for row in rows}
+
+
+def klar_like(root: Path) -> dict[str, Any]:
+    for code, relation in product(LANGUAGES, ("P36", "P30")):
+        found = [row for row in triples(code) if row["relation"] == relation]
+        samples = [
+            {"index": n, "subject": row["subject_label"], "object": row["object_label"]}
+            for n, row in enumerate(found)
+        ]
+        texts = [f"{relation} of <subject>? The answer is: <mask>"]
+        path = root / "klar" / code / f"{relation}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        store.write_json(path, {"prompt_templates": texts, "samples": samples})
+    return {"source": "klar", "path": str(root / "klar")}
+
+
+def bmlama_like(root: Path) -> dict[str, Any]:
+    (root / "b").mkdir()
+    for code in LANGUAGES:
+        with (root / "b" / f"{code}.tsv").open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, dialect="excel-tab")
+            writer.writerow(["Prompt", "Ans", "Candidate Ans", "Subject"])
+            for row in triples(code):
+                text = f"{row['relation']} of {row['subject_label']} is <mask>."
+                writer.writerow([text, row["object_label"], "x, y", row["subject_label"]])
+    return {"source": "bmlama", "path": str(root / "b")}
+
+
+def counterfact_like(root: Path) -> dict[str, Any]:
+    (root / "c").mkdir()
+    for code in LANGUAGES:
+        records = [
+            {
+                "case_id": n,
+                "requested_rewrite": {
+                    "prompt": row["relation"] + " of {} is",
+                    "relation_id": row["relation"],
+                    "target_true": {"str": row["object_label"], "id": row["object"]},
+                    "target_new": {"str": "Oslo", "id": "Q585"},
+                    "subject": row["subject_label"],
+                },
+            }
+            for n, row in enumerate(triples(code))
+        ]
+        (root / "c" / f"{code}.json").write_text(json.dumps(records), encoding="utf-8")
+    return {"source": "counterfact", "path": str(root / "c")}
+
+
+@pytest.mark.parametrize("like", [klar_like, bmlama_like, counterfact_like])
+def test_sources_of_the_field_give_the_facts_of_mlama(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, like: Any
+) -> None:
+    found = made(tmp_path, monkeypatch, **like(tmp_path))
+    assert set(found) == set(LANGUAGES)
+    for code, table in found.items():
+        expected = {(row["subject_label"], row["object_label"]) for row in triples(code)}
+        assert set(zip(table["subject_label"], table["answer"], strict=True)) == expected
+        assert table["relation"].nunique() == 2
+        assert set(table["separator"]) == {" "}
+    assert set(found["en"]["fact"]) == set(found["de"]["fact"])
+    report = reports(tmp_path)["de"]["source"]
+    assert any(name.startswith("de") for name in report["files"])
+    assert report["reference"]
+
+
+def test_names_as_ids_are_told_apart_from_too_few_facts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [
+        {"relation": row["relation"], "language": code}
+        | {"subject": row["subject_label"], "object": row["object_label"]}
+        for code in LANGUAGES
+        for row in triples(code)
+    ]
+    lines(tmp_path / "own.jsonl", rows)
+    how: dict[str, Any] = {"source": "jsonl", "path": str(tmp_path / "own.jsonl")}
+    with pytest.raises(ValueError, match=r"no fact is in 2 languages: .*though") as error:
+        made(tmp_path, monkeypatch, **how, templates=str(own_templates(tmp_path / "texts")))
+    assert "ids must be the same in every language, names go into subject_label" in str(error.value)
+    pair = re.search(
+        r"though '(\w+?)(?:ia)?' in '\w+' is like '(\w+?)(?:ia)?' in", str(error.value)
+    )
+    assert pair is not None
+    assert pair[1] == pair[2]
 
 
 def coded(root: Path, *names: str) -> dict[str, Any]:

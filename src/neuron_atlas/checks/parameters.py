@@ -10,6 +10,7 @@ from neuron_atlas.model import preview
 from neuron_atlas.model.settings import ModelChoice, chosen, parse_source, require_sha256
 from neuron_atlas.pipeline import params
 from neuron_atlas.pipeline.params import PARAMS
+from neuron_atlas.sources.glance import require_two_relations
 from neuron_atlas.sources.settings import Facts, require_files
 from neuron_atlas.wording import templates
 
@@ -30,7 +31,10 @@ def check(path: Path = PARAMS) -> None:
     known = preview.look(parse_source(model.source, model.revision))
     chosen(model)
     _check_facts(facts, languages)
-    require_files(params.load("facts", Facts, path))
+    source = params.load("facts", Facts, path)
+    require_files(source)
+    if source.source in ("jsonl", "csv"):
+        require_two_relations(source.path)
     rules.replaced(
         "interference",
         value=values["interference"]["value"],

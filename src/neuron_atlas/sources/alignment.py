@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from typing import Any
 
 import pandas as pd
@@ -9,6 +10,7 @@ import pandas as pd
 from neuron_atlas.sources.cleaning import REASONS, REPEATED, count_reasons, drop_reasons, repeated
 from neuron_atlas.sources.reading import Reading
 
+MOST_COMPARED = 100  # ids per language, for the message
 SEPARATOR = "\x1f"  # in no id
 DROPPED = (*REPEATED, "unaligned", *REASONS, "lost_elsewhere")
 
@@ -76,6 +78,33 @@ def align(
         read=tables,
         n_aligned=n_aligned,
         counts={code: _counts(table) for code, table in state.items()},
+    )
+
+
+def require_shared(aligned: Aligned, at_least: int) -> None:
+    """Require ids that tell a fact of one language to be one of another.
+
+    Raises:
+        ValueError: no fact is in enough languages, though all have some; the message shows two ids
+            that are alike.
+    """
+    one, two = list(aligned.read)[:2] if len(aligned.read) > 1 else ("", "")
+    enough = all(len(table) for table in aligned.read.values())
+    if aligned.n_aligned or at_least < 2 or not enough:
+        return
+    subjects, objects = (
+        {code: sorted(set(aligned.read[code][thing])) for code in (one, two)}
+        for thing in ("subject", "object")
+    )
+    ids = objects if set(subjects[one]) & set(subjects[two]) else subjects
+    pair = max(
+        ((a, b) for a in ids[one][:MOST_COMPARED] for b in ids[two][:MOST_COMPARED]),
+        key=lambda names: (SequenceMatcher(None, *names).ratio(), names),
+    )
+    raise ValueError(
+        f"no fact is in {at_least} languages: no relation, subject and object have the same ids, "
+        f"though {pair[0]!r} in {one!r} is like {pair[1]!r} in {two!r}; ids must be the same in "
+        "every language, names go into subject_label and object_label; or lower facts.min_languages"
     )
 
 

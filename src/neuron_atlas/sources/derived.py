@@ -3,6 +3,7 @@
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from hashlib import blake2b
 
 from neuron_atlas.facts import spacing
 from neuron_atlas.facts.labels import cleaned
@@ -53,7 +54,15 @@ def most_frequent(
 
 
 def relation_of(template: str) -> str:
-    """Return a name for the relation of a template: its words, as in `was_born_in`."""
+    """Return a name for the relation of a template: its words, as in `was_born_in`.
+
+    `inverse_` stands before it where the object comes first. A template without Latin words is
+    named by its digest.
+    """
     text = template.replace(SUBJECT, " ").replace(OBJECT, " ")
-    words = re.findall(r"[A-Za-z0-9]+", text) or ["relation"]
+    words = re.findall(r"[A-Za-z0-9]+", text)
+    if not words:
+        words = ["prompt", blake2b(text.encode(), digest_size=4).hexdigest()]
+    if template.find(OBJECT) < template.find(SUBJECT):
+        words = ["inverse", *words]
     return "_".join(words)[:MOST_LETTERS].rstrip("_").lower()

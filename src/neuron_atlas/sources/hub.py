@@ -8,8 +8,9 @@ from huggingface_hub import constants, snapshot_download
 from huggingface_hub.errors import LocalEntryNotFoundError
 
 from neuron_atlas.sources.delimited import Row
+from neuron_atlas.sources.glance import REQUIRED
 from neuron_atlas.sources.json_values import shown
-from neuron_atlas.sources.own import LABELS, OPTIONAL, REQUIRED, collect
+from neuron_atlas.sources.own import LABELS, OPTIONAL, collect
 from neuron_atlas.sources.raw import Raw
 
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)

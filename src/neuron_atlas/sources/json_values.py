@@ -75,6 +75,19 @@ def filled(record: Mapping[str, object], key: str, where: str) -> str:
     return value
 
 
+def listed(record: Mapping[str, Any], key: str, where: str) -> list[Any]:
+    """Return the list of a key.
+
+    Raises:
+        ValueError: the key is missing, or its value is no list or an empty one.
+    """
+    value = record.get(key)
+    if not isinstance(value, list) or not value:
+        got = shown(value) if key in record else "no such key"
+        raise ValueError(f"{where}: expected {key!r} to be a filled list, got {got}; correct it")
+    return value
+
+
 def relation_name(name: str, where: str) -> str:
     """Return a relation's name, which becomes part of file names and of fact ids.
 

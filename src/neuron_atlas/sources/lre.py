@@ -11,6 +11,7 @@ from neuron_atlas.pipeline.slots import OBJECT, SUBJECT
 from neuron_atlas.sources.json_values import (
     filled,
     known_language,
+    listed,
     mapping,
     parsed,
     relation_name,
@@ -83,9 +84,9 @@ def _files(folder: Folder) -> dict[str, str]:
 
 
 def _templates(record: Mapping[str, Any], where: str) -> tuple[str, ...]:
-    values = _listed(record, "prompt_templates", where)
+    values = listed(record, "prompt_templates", where)
     if "prompt_templates_zs" in record:
-        values = values + _listed(record, "prompt_templates_zs", where)
+        values = values + listed(record, "prompt_templates_zs", where)
     return tuple(dict.fromkeys(_template(value, where) for value in values))
 
 
@@ -99,7 +100,7 @@ def _template(value: object, where: str) -> str:
 
 
 def _pairs(record: Mapping[str, Any], where: str) -> Iterator[tuple[str, str]]:
-    for number, value in enumerate(_listed(record, "samples", where), start=1):
+    for number, value in enumerate(listed(record, "samples", where), start=1):
         here = f"{where}, sample {number}"
         sample = mapping(value, here)
         subject = filled(sample, "subject", here).strip()
@@ -109,13 +110,5 @@ def _pairs(record: Mapping[str, Any], where: str) -> Iterator[tuple[str, str]]:
 def _answers(sample: Mapping[str, Any], where: str) -> list[str]:
     if not isinstance(sample.get("object"), list):
         return [filled(sample, "object", where).strip()]
-    values = _listed(sample, "object", where)
+    values = listed(sample, "object", where)
     return [filled({"object": value}, "object", where).strip() for value in values]
-
-
-def _listed(record: Mapping[str, Any], key: str, where: str) -> list[Any]:
-    value = record.get(key)
-    if not isinstance(value, list) or not value:
-        got = shown(value) if key in record else "no such key"
-        raise ValueError(f"{where}: expected {key!r} to be a filled list, got {got}; correct it")
-    return value

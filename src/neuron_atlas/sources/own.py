@@ -1,15 +1,14 @@
 """Read a user's own facts: one JSON Lines or CSV file for all languages."""
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from functools import partial
-from io import BufferedIOBase
 from pathlib import Path
 
 import pandas as pd
 
-from neuron_atlas.sources import delimited, derived, text_files
+from neuron_atlas.sources import derived, glance, text_files
 from neuron_atlas.sources.delimited import Row
+from neuron_atlas.sources.glance import REQUIRED
 from neuron_atlas.sources.json_values import (
     filled,
     known_language,
@@ -20,7 +19,6 @@ from neuron_atlas.sources.json_values import (
 )
 from neuron_atlas.sources.raw import COLUMNS, Origin, Raw, relations_to_read
 
-REQUIRED = ("relation", "language", "subject", "object")
 LABELS = ("subject_label", "object_label")
 OPTIONAL = ("prompt", "aliases")
 
@@ -41,7 +39,7 @@ def read(path: Path, language: str, relations: Sequence[str] | None) -> Raw:
         ValueError: the file is of another kind, lacks the language or a relation, or a line of
             any language is malformed.
     """
-    with closing(_rows(path)) as rows:
+    with closing(glance.rows(path)) as rows:
         return collect(rows, source=str(path), language=language, relations=relations)
 
 
@@ -144,15 +142,3 @@ def checked(row: Mapping[str, object], where: str) -> dict[str, str]:
         value = row.get(name, found[name.removesuffix("_label")])
         found[name] = "" if value is None else text({name: value}, name, where)
     return found
-
-
-def _rows(path: Path) -> Generator[Row, None, None]:
-    readers: dict[str, Callable[[BufferedIOBase, str], Iterator[Row]]] = {
-        ".jsonl": text_files.json_lines,
-        ".csv": partial(delimited.rows, required=REQUIRED),
-    }
-    if not path.is_file() or path.suffix.lower() not in readers:
-        found = "another name" if path.is_file() else "no file"
-        raise ValueError(f"{path}: expected a .jsonl or .csv file, found {found}; check the path")
-    with text_files.Folder(path.parent, (path.name,)).open(path.name) as stream:
-        yield from readers[path.suffix.lower()](stream, str(path))

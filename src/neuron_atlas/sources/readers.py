@@ -6,13 +6,23 @@ from typing import Any
 
 from neuron_atlas.facts import spacing
 from neuron_atlas.pipeline.slots import OBJECT
-from neuron_atlas.sources import codes, lre, mlama, own
+from neuron_atlas.sources import bmlama, codes, counterfact, klar, lre, mlama, own, popqa
 from neuron_atlas.sources.mlama import Patterns
 from neuron_atlas.sources.raw import Origin, Raw
 from neuron_atlas.sources.settings import FactSource, require_files, required_hub
 from neuron_atlas.wording import templates
 
-FILES: Mapping[str, Any] = {"mlama": mlama, "lre": lre, "jsonl": own, "csv": own}
+FILES: Mapping[str, Any] = {
+    "mlama": mlama,
+    "lre": lre,
+    "klar": klar,
+    "bmlama": bmlama,
+    "counterfact": counterfact,
+    "popqa": popqa,
+    "jsonl": own,
+    "csv": own,
+}
+BY_LANGUAGE = ("mlama", "klar", "bmlama", "counterfact")  # have files of each language
 
 
 def read_source(
@@ -108,8 +118,10 @@ def _read(source: FactSource, code: str, relations: Sequence[str] | None) -> Raw
 
 def origin(source: FactSource, languages: Sequence[str]) -> Origin:
     """Return what the data card says of the source."""
-    if source.source == "mlama":
-        return mlama.origin(source.path, [source_code(source, code) for code in languages])
+    if source.source in BY_LANGUAGE:
+        codes_there = [source_code(source, code) for code in languages]
+        named: Origin = FILES[source.source].origin(source.path, codes_there)
+        return named
     if source.source != "hub":
         found: Origin = FILES[source.source].origin(source.path)
         return found

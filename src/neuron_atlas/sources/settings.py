@@ -8,7 +8,9 @@ from pydantic import Field
 from neuron_atlas.pipeline.params import Count, Section
 from neuron_atlas.sources.limits import Limits
 
-SourceName = Literal["builtin", "mlama", "lre", "jsonl", "csv", "hub"]
+SourceName = Literal[
+    "builtin", "mlama", "lre", "klar", "bmlama", "counterfact", "popqa", "jsonl", "csv", "hub"
+]
 Allowed = Literal["label_is_id", "same_label", "copy", "mixed_scripts"]
 AsPath = Annotated[Path, Field(strict=False)]  # params.yaml has it as text
 
@@ -33,8 +35,8 @@ class FactSource(Section):
     """Where facts come from."""
 
     source: SourceName
-    """`builtin` (CLDR and GeoNames, from installed packages), `mlama`, `lre`, `jsonl`, `csv` or
-    `hub`."""
+    """`builtin` (CLDR and GeoNames, from installed packages), `mlama`, `lre`, `klar`, `bmlama`,
+    `counterfact`, `popqa`, `jsonl`, `csv` or `hub`."""
     path: AsPath
     """The folder, archive or file that is read; not of `builtin` and `hub`."""
     templates: AsPath
@@ -92,6 +94,11 @@ def require_files(source: FactSource) -> None:
 
 
 def _require_path(source: FactSource) -> None:
+    if "${" in str(source.path):
+        raise ValueError(
+            f"facts.path {source.path} must have no '${{', which DVC takes for a parameter; rename "
+            "the file"
+        )
     if not source.path.exists():
         raise ValueError(
             f"facts.path {source.path} does not exist, and facts.source {source.source} is "

@@ -1,6 +1,6 @@
 """Make the fact table and the report of each language from a source."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,9 @@ from neuron_atlas.facts.fact_table import solved
 from neuron_atlas.facts.labels import cleaned
 from neuron_atlas.pipeline import store
 from neuron_atlas.pipeline.slots import OBJECT, SUBJECT
-from neuron_atlas.sources import aligned_facts, notices, readers, reading
+from neuron_atlas.sources import aligned_facts, glance, notices, readers, reading
 from neuron_atlas.sources.aligned_facts import FactSets
-from neuron_atlas.sources.alignment import align
+from neuron_atlas.sources.alignment import align, require_shared
 from neuron_atlas.sources.raw import Origin, Raw
 from neuron_atlas.sources.settings import Facts
 from neuron_atlas.wording import prompts
@@ -77,15 +77,18 @@ def make(
     """
     encoder = bool(store.read_json(model_folder / "provenance.json")["architecture"]["encoder"])
     raw = readers.read_source(facts, languages, facts.relations)
+    _require_two({name for one in raw.values() for name in one.table["relation"].unique()})
     read_notices = {code: one.notices for code, one in raw.items()}
     asked = {code: _prompts(one, facts, encoder=encoder) for code, one in raw.items()}
+    at_least = len(languages) if facts.min_languages == "all" else facts.min_languages
     aligned = align(
         {code: _comparable(one.table) for code, one in raw.items()},
-        at_least=len(languages) if facts.min_languages == "all" else facts.min_languages,
+        at_least=at_least,
         reading=reading.of_model(model_folder, required=facts.max_answer_tokens is not None),
         most_tokens=facts.max_answer_tokens,
         allowed=facts.allow,
     )
+    require_shared(aligned, at_least)
     origin = readers.origin(facts, languages)
     found = aligned_facts.build(aligned, facts, shots=shots, seed=seed)
     del raw, aligned
@@ -132,6 +135,16 @@ def _comparable(table: pd.DataFrame) -> pd.DataFrame:
             texts = [text or str(value) for text, value in zip(texts, values, strict=True)]
         cleared[name] = pd.Series(np.array(texts, dtype=object)[codes], table.index, dtype="str")
     return table.assign(**cleared)
+
+
+def _require_two(relations: Collection[str]) -> None:
+    """Require two relations before anything is compared.
+
+    Raises:
+        ValueError: there is one.
+    """
+    if len(relations) == 1:
+        raise ValueError(f"the facts have one relation, {next(iter(relations))!r}; {glance.WHY}")
 
 
 def _require_comparison(found: FactSets, asked: Mapping[str, Prompts]) -> None:

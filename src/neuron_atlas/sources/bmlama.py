@@ -1,0 +1,105 @@
+"""Read BMLAMA, balanced facts of mLAMA: one TSV file per language, aligned by line."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+from neuron_atlas.sources import delimited, derived
+from neuron_atlas.sources.json_values import filled, known_language
+from neuron_atlas.sources.raw import Origin, Raw, relations_to_read
+from neuron_atlas.sources.reference import Entry, aligned, reference_of
+from neuron_atlas.sources.text_files import Folder, opened
+
+ORIGIN = Origin(
+    name="BMLAMA",
+    version="",
+    licence="see the source's page; derived from mLAMA, CC-BY-NC 4.0",
+    reference="Qi, Fernández and Bisazza (2023), Cross-Lingual Consistency of Factual Knowledge, "
+    "EMNLP",
+)
+PROMPT, ANSWER, CANDIDATES, SUBJECT = COLUMNS = ("Prompt", "Ans", "Candidate Ans", "Subject")
+OTHER = "other"  # relation of lines whose prompt does not name their subject
+
+
+def read(path: Path, language: str, relations: Sequence[str] | None) -> Raw:
+    """Read one language of BMLAMA-17 or -53 (Qi, Fernández and Bisazza 2023).
+
+    The files name no relations: lines belong together whose prompts in the reference language
+    (English if it is there) differ in their subject alone, and are named by the words of these. The
+    list of candidates of each line is not used: a relation's answers are each other's candidates.
+
+    Args:
+        path: A folder or an archive with `<language>.tsv`.
+        language: The name of one of its files.
+        relations: Those to read; None reads all.
+
+    Returns:
+        The lines, with the labels of the reference language as ids, and the templates that are
+        left of the prompts without their subjects.
+
+    Raises:
+        ValueError: `path` has no such files, lacks the language or a relation, a line is
+            malformed, or two languages have different numbers of lines.
+    """
+    with opened(path) as folder:
+        files = _files(folder)
+        known_language(language, list(files), str(path))
+        there = _lines(folder, files[reference_of(files)])
+        here = _lines(folder, files[language])
+    if len(here) != len(there):
+        raise ValueError(
+            f"{folder.where(files[language])}: expected {len(there)} lines as in "
+            f"{reference_of(files)}, got {len(here)}; lines are aligned by their number"
+        )
+    groups = [derived.relation_of(one[2]) if one[2] else OTHER for one in there]
+    names = set(relations_to_read(relations, sorted(set(groups)), str(path)))
+    found = [
+        [
+            Entry(group, str(number), subject, answer, template)
+            for number, (group, (subject, answer, template)) in enumerate(
+                zip(groups, rows, strict=True)
+            )
+            if group in names
+        ]
+        for rows in (here, there)
+    ]
+    n_without = sum(one.template is None for one in found[0])
+    said = (f"{n_without} prompts do not name their subject exactly once",) if n_without else ()
+    return aligned(language, found[0], found[1], {}, said)
+
+
+def origin(path: Path, languages: Iterable[str] | None = None) -> Origin:
+    """Return BMLAMA's origin, with digests of the archive or of the files of some languages."""
+    with opened(path) as folder:
+        files = _files(folder)
+        codes = {reference_of(files), *(files if languages is None else languages)}
+        return replace(
+            ORIGIN, files=folder.sha256([files[code] for code in sorted(codes) if code in files])
+        )
+
+
+def _files(folder: Folder) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name in (name for name in folder.names if name.endswith(".tsv")):
+        code = PurePosixPath(name).stem
+        if code in found:
+            raise ValueError(
+                f"{folder.where(name)}: expected one file per language, got {found[code]} too; "
+                "name the folder of one of them"
+            )
+        found[code] = name
+    if not found:
+        raise ValueError(f"{folder.path}: expected files <language>.tsv, found none; check it")
+    return found
+
+
+def _lines(folder: Folder, name: str) -> list[tuple[str, str, str | None]]:
+    """Return subject, answer and template of each line."""
+    found = []
+    with folder.open(name) as stream:
+        for where, row in delimited.rows(
+            stream, folder.where(name), required=COLUMNS, delimiter="\t"
+        ):
+            subject, answer, prompt = (filled(row, key, where) for key in (SUBJECT, ANSWER, PROMPT))
+            found.append((subject.strip(), answer.strip(), derived.template_of(prompt, subject)))
+    return found

@@ -1,0 +1,132 @@
+"""Read CounterFact and what has its layout: facts with the new answers that editing puts in."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from neuron_atlas.sources import derived
+from neuron_atlas.sources.json_values import (
+    filled,
+    known_language,
+    mapping,
+    parsed,
+    relation_name,
+    shown,
+)
+from neuron_atlas.sources.raw import Origin, Raw, relations_to_read
+from neuron_atlas.sources.reference import Entry, aligned, reference_of
+from neuron_atlas.sources.text_files import Folder, opened
+
+ORIGIN = Origin(
+    name="CounterFact",
+    version="",
+    licence="see the source's page (CounterFact: MIT)",
+    reference="Meng et al. (2022), Locating and Editing Factual Associations in GPT, NeurIPS",
+)
+MAX_BYTES = 2**28  # of one file
+ONE = "en"  # the language of a file that is not named by its language
+NOT_USED = (
+    "new answers, paraphrases, neighbourhood and locality prompts are not used: editing chooses "
+    "its new answers among a relation's own"
+)
+
+
+def read(path: Path, language: str, relations: Sequence[str] | None) -> Raw:
+    """Read one language of CounterFact, Multi-CounterFact or KnowEdit's zsRE.
+
+    Args:
+        path: A `.json` file, in English; or a folder or an archive of `<language>.json`, which are
+            aligned by `case_id`, or else by place.
+        language: "en" for a file, else the name of one of the files.
+        relations: Those to read; None reads all.
+
+    Returns:
+        The facts with what is true (`target_true`, or the first of `ground_truth`), and the
+        templates of their own prompts. The relation is `relation_id`, or where there is none the
+        words of the prompt. The labels of the reference language are the ids.
+
+    Raises:
+        ValueError: nothing has this layout, or a record is malformed.
+    """
+    with _opened(path) as (folder, files):
+        known_language(language, list(files), str(path))
+        there = _entries(folder, files[reference_of(files)])
+        here = _entries(folder, files[language])
+    known = sorted({one.relation for one in there} | {one.relation for one in here})
+    names = set(relations_to_read(relations, known, str(path)))
+    kept, reference = ([e for e in rows if e.relation in names] for rows in (here, there))
+    return aligned(language, kept, reference, {}, (NOT_USED,))
+
+
+def origin(path: Path, languages: Iterable[str] | None = None) -> Origin:
+    """Return CounterFact's origin, with digests of the files of some languages."""
+    with _opened(path) as (folder, files):
+        codes = {reference_of(files), *(files if languages is None else languages)}
+        named = [files[code] for code in sorted(codes) if code in files]
+        return replace(ORIGIN, files=folder.sha256(named))
+
+
+class _opened:
+    """Yield a folder, an archive or the folder of one file, and file names by language."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._folder = None if path.suffix == ".json" else opened(path)
+
+    def __enter__(self) -> tuple[Folder, dict[str, str]]:
+        if self._folder is None:
+            if not self._path.is_file():
+                raise ValueError(f"{self._path}: expected a file, found none; check the path")
+            return Folder(self._path.parent, (self._path.name,)), {ONE: self._path.name}
+        folder = self._folder.__enter__()
+        files = {PurePosixPath(n).stem: n for n in folder.names if n.endswith(".json")}
+        if not files:
+            raise ValueError(f"{folder.path}: expected files <language>.json, found none; check it")
+        return folder, files
+
+    def __exit__(self, *error: Any) -> None:
+        if self._folder is not None:
+            self._folder.__exit__(*error)
+
+
+def _entries(folder: Folder, name: str) -> list[Entry]:
+    where = folder.where(name)
+    content = parsed(folder.text(name, MAX_BYTES), where)
+    if not isinstance(content, list) or not content:
+        raise ValueError(f"{where}: expected a filled list of records, got {shown(content)}")
+    found: list[Entry] = []
+    for number, value in enumerate(content, start=1):
+        here = f"{where}, record {number}"
+        found.extend(_entry(mapping(value, here), number, here))
+    return found
+
+
+def _entry(record: Mapping[str, Any], number: int, where: str) -> Iterator[Entry]:
+    rewrite = mapping(record.get("requested_rewrite", record), where)
+    subject = filled(rewrite, "subject", where).strip()
+    prompt = filled(rewrite, "prompt", where)
+    if "{}" in prompt:
+        marked = prompt.replace("{}", "\ufffc")  # a sign that no prompt has
+        template = derived.template_of(marked, "\ufffc")
+    else:
+        template = derived.template_of(prompt, subject)
+    relation = rewrite.get("relation_id")
+    if relation is None:
+        if template is None:
+            return  # neither a relation nor a prompt that tells it
+        relation = derived.relation_of(template)
+    answer = _true(rewrite, where)
+    key = str(record.get("case_id", number))
+    yield Entry(relation_name(str(relation), where), key, subject, answer, template)
+
+
+def _true(rewrite: Mapping[str, Any], where: str) -> str:
+    """Return what is true: a text, an object with `str`, or the first of a list."""
+    key = "target_true" if "target_true" in rewrite else "ground_truth"
+    value = rewrite.get(key)
+    if isinstance(value, list) and value:
+        value = value[0]
+    if isinstance(value, dict):
+        return filled(value, "str", where).strip()
+    return filled({key: value}, key, where).strip()

@@ -1,0 +1,69 @@
+"""Facts of sources that align languages by a number, whose ids are the labels of one language."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from neuron_atlas.sources import derived
+from neuron_atlas.sources.raw import COLUMNS, Raw
+
+FIRST = "en"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One fact in one language.
+
+    Attributes:
+        relation: Its relation.
+        key: What tells it from the relation's other facts, the same in all languages.
+        subject: The subject's label.
+        object: The object's label.
+        template: Its prompt as a template; None if there is no such.
+    """
+
+    relation: str
+    key: str
+    subject: str
+    object: str
+    template: str | None = None
+
+
+def reference_of(languages: Iterable[str]) -> str:
+    """Return the language whose labels are the ids: English, or else the first by code."""
+    codes = sorted(languages)
+    return FIRST if FIRST in codes else codes[0]
+
+
+def aligned(
+    language: str,
+    entries: Sequence[Entry],
+    reference: Sequence[Entry],
+    templates: Mapping[str, tuple[str, ...]],
+    notices: Iterable[str] = (),
+) -> Raw:
+    """Return one language's facts, with the reference's labels as ids.
+
+    A fact that the reference lacks has its own label and key as ids, so that it is no other's.
+
+    Args:
+        language: Its code.
+        entries: Its facts.
+        reference: Those of the reference language.
+        templates: By relation; those of prompts are added.
+        notices: What is to be said of the source.
+    """
+    named = {(one.relation, one.key): one for one in reference}
+    rows = []
+    for one in entries:
+        there = named.get((one.relation, one.key))
+        ids = (there.subject, there.object) if there else (f"{one.subject} ({one.key})", one.object)
+        rows.append((one.relation, ids[0], one.subject, ids[1], one.object))
+    texts, _ = derived.most_frequent((one.relation, one.template) for one in entries)
+    relations = sorted({*texts, *templates})
+    joined = {
+        r: tuple(dict.fromkeys((*templates.get(r, ()), *texts.get(r, ())))) for r in relations
+    }
+    table = pd.DataFrame(rows, columns=list(COLUMNS), dtype="str")
+    return Raw(language, table, joined, tuple(notices))
