@@ -26,6 +26,9 @@ lint: setup  ## Format, lint, layers and types, changing nothing
 lint-templates: setup  ## Try every template of FOLDER (default: ours) with a subject
 	$(BIN)/python tools/lint_templates.py $(FOLDER)
 
+lint-facts: setup  ## What would be kept of a fact source, in seconds; SET='facts.source=jsonl facts.path=...' MODEL=folder
+	@PYTHONPATH=src $(BIN)/python tools/lint_facts.py --set "$(SET)" --model $(MODEL)
+
 test: setup  ## Tests; they need no GPU and download nothing
 	HF_HUB_OFFLINE=1 $(BIN)/pytest $(TOGETHER)
 
@@ -115,5 +118,5 @@ programs:
 	command -v sshd >/dev/null || { \
 	echo "error: sshd not found; install the package openssh-server" >&2; exit 1; }
 
-.PHONY: help setup fix lint lint-templates test test-sharing programs check repro quick plan mend compare \
+.PHONY: help setup fix lint lint-templates lint-facts test test-sharing programs check repro quick plan mend compare \
 	docs calibrate replicate robustness bench bench-shortcuts bench-facts published

@@ -93,18 +93,18 @@ TWINS = [
 @pytest.mark.parametrize(("one", "two"), TWINS)
 def test_labels_that_look_alike_are_rivals_of_nobody(one: str, two: str) -> None:
     rows = table(("Q1", "x", "Q2", one), ("Q3", "y", "Q4", two))
-    found = drop_reasons(tables._comparable(rows), Reading(), None).dropped.tolist()
+    found = drop_reasons(tables.comparable(rows), Reading(), None).dropped.tolist()
     assert found == ["", "ambiguous"]
 
 
 @pytest.mark.parametrize("label", ["\u200b", "\u200e \u00ad", "\u2060", "\u3164"])
 def test_a_label_that_nobody_sees_is_empty(label: str) -> None:
-    rows = tables._comparable(table(("Q1", "x", "Q2", label), ("Q3", label, "Q4", "y")))
+    rows = tables.comparable(table(("Q1", "x", "Q2", label), ("Q3", label, "Q4", "y")))
     assert drop_reasons(rows, Reading(), None).dropped.tolist() == ["empty_label"] * 2
 
 
 def test_ids_that_look_alike_are_the_same() -> None:
     rows = table(("Montre\u0301al", "a", "x\u200e", "b"), ("\u200b", "c", "y", "d"))
-    found = tables._comparable(rows)
+    found = tables.comparable(rows)
     assert found["subject"].tolist() == ["Montréal", "\u200b"]
     assert found["object"].tolist() == ["x", "y"]

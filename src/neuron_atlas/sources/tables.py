@@ -82,7 +82,7 @@ def make(
     asked = {code: _prompts(one, facts, encoder=encoder) for code, one in raw.items()}
     at_least = len(languages) if facts.min_languages == "all" else facts.min_languages
     aligned = align(
-        {code: _comparable(one.table) for code, one in raw.items()},
+        {code: comparable(one.table) for code, one in raw.items()},
         at_least=at_least,
         reading=reading.of_model(model_folder, required=facts.max_answer_tokens is not None),
         most_tokens=facts.max_answer_tokens,
@@ -123,7 +123,7 @@ def _prompts(raw: Raw, facts: Facts, *, encoder: bool) -> Prompts:
     return Prompts(chosen.texts, counts)
 
 
-def _comparable(table: pd.DataFrame) -> pd.DataFrame:
+def comparable(table: pd.DataFrame) -> pd.DataFrame:
     """Clean labels and ids (`labels.cleaned`); empty labels that have a placeholder."""
     cleared = {}
     for name in ("subject", "subject_label", "object", "object_label"):
