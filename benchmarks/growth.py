@@ -12,8 +12,8 @@ import transformers as tr
 
 from neuron_atlas.attributions import gradients
 from neuron_atlas.attributions.quadrature import gauss_legendre
+from neuron_atlas.detectors import average_precision
 from neuron_atlas.language_neurons import shared
-from neuron_atlas.relation_neurons import average_precision
 from shapes import shape
 from timing import rounded
 

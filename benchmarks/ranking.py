@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from sklearn.metrics import average_precision_score
 
-from neuron_atlas.relation_neurons import average_precision
+from neuron_atlas.detectors import average_precision
 from timing import Benchmark, Comparison, Contender, Run
 
 N_RELATIONS, N_PROMPTS, N_NEURONS = 12, 600, 2000

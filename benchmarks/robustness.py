@@ -16,14 +16,13 @@ from typing import NamedTuple
 import pandas as pd
 
 from neuron_atlas.activations.files import Recorded
-from neuron_atlas.facts import roles
-from neuron_atlas.interventions import interference
-from neuron_atlas.interventions.arms import Arm, Scaled
-from neuron_atlas.interventions.controls import Asked
-from neuron_atlas.interventions.interference import LanguageWork
-from neuron_atlas.interventions.measuring_arms import ALONE, ArmMeasurements, PlannedArms
+from neuron_atlas.arms.arm import Arm, Scaled
+from neuron_atlas.arms.controls import Asked
+from neuron_atlas.arms.language_work import LanguageWork, asked_relations
+from neuron_atlas.arms.measuring_arms import ALONE, ArmMeasurements, PlannedArms
+from neuron_atlas.arms.settings import Interference, Positions, Value
+from neuron_atlas.arms.tested_prompts import tested
 from neuron_atlas.interventions.relation_arms import equal_pairs
-from neuron_atlas.interventions.settings import Interference, Positions, Value
 from neuron_atlas.model import language_model
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.neurons import relation_sets
@@ -67,7 +66,7 @@ def largest_sets(data: Path, language: str, plan: SetPlan, seed: int) -> Relatio
     """Rank the neurons anew, four times as many as in the run; the first ones are the same."""
     many = plan.model_copy(update={"k": int(max(SIZES) * plan.k)})
     facts = store.read_table(data / "facts" / f"{language}.parquet")
-    values = Recorded(data / "activations" / language, roles.halves(facts))
+    values = Recorded(data / "activations" / language, facts)
     settings = {**many.of_scores, "seed": seed}
     key = checkpoints.key("robustness", sorted(values.folder.iterdir()), settings)
     with tempfile.TemporaryDirectory() as folder:
@@ -100,11 +99,9 @@ def measured(
     seed: int,
 ) -> pd.DataFrame:
     """Measure one combination."""
-    asked = interference.asked_relations(
-        lm, how, work, list(found.sets), names=("robustness",), seed=seed
-    )
+    asked = asked_relations(lm, how, work, list(found.sets), names=("robustness",), seed=seed)
     plans = {r: partial(planned, one, work.language, found) for r, one in asked.items()}
-    prompts = interference.tested(recalled, list(asked), how, seed=seed)
+    prompts = tested(recalled, list(asked), how, seed=seed)
     prompts = prompts[(prompts["context"] == ALONE) & ~prompts["seen"]]
     return ArmMeasurements(lm, "hidden", how.everywhere, 1e-3, plans).measure(prompts)
 
@@ -129,7 +126,7 @@ def lines(model: Path, data: Path, language: str) -> Iterator[Line]:
     largest = largest_sets(data, language, plan, seed)
     lm = language_model.load(model)
     recalled = store.read_table(data / "recall" / f"{language}.parquet")
-    values = Recorded(data / "activations" / language, roles.halves(recalled))
+    values = Recorded(data / "activations" / language, recalled)
     work = LanguageWork(language, values, "robustness")
     every = list(product(SIZES, POSITIONS, VALUES))
     for size, positions, value in progress.each(every, "robustness", unit="combination"):

@@ -7,7 +7,7 @@ from neuron_atlas.builtin_facts import builtin
 from neuron_atlas.builtin_facts.choice import REFERENCE
 from neuron_atlas.builtin_facts.relations import DEFAULT
 from neuron_atlas.builtin_facts.world import RELATIONS
-from neuron_atlas.sources.limits import Limits
+from neuron_atlas.fact_sets.limits import Limits
 from neuron_atlas.wording import templates
 
 PAGE = Path(__file__).with_name("facts.md")

@@ -4,11 +4,11 @@ from pathlib import Path
 
 from neuron_atlas.activations.settings import Recording
 from neuron_atlas.checks import against_model, mark
+from neuron_atlas.fact_sets.settings import Facts
 from neuron_atlas.model import preview
 from neuron_atlas.pipeline.command import run
 from neuron_atlas.pipeline.params import load, read_yaml
 from neuron_atlas.relation_neurons.settings import SetPlan
-from neuron_atlas.sources.settings import Facts
 
 
 def main(provenance: Path, out: Path, /) -> None:

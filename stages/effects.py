@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from neuron_atlas.arms.settings import Interference
 from neuron_atlas.findings import interference as findings
 from neuron_atlas.findings.settings import Effects
-from neuron_atlas.interventions.settings import Interference
 from neuron_atlas.pipeline import store
 from neuron_atlas.pipeline.command import run
 from neuron_atlas.pipeline.params import load, load_languages

@@ -5,14 +5,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from neuron_atlas.builtin_facts import builtin
+from neuron_atlas.fact_sets import tables
+from neuron_atlas.fact_sets.settings import Facts
+from neuron_atlas.fact_sets.tables import LanguageFacts
 from neuron_atlas.facts import fact_table
 from neuron_atlas.pipeline import store
 from neuron_atlas.pipeline.command import run
 from neuron_atlas.pipeline.params import Section, load, load_languages, load_seed
 from neuron_atlas.recall.settings import Demonstrations
-from neuron_atlas.sources import tables
-from neuron_atlas.sources.settings import Facts
-from neuron_atlas.sources.tables import LanguageFacts
 from neuron_atlas.wording import demonstrations
 
 Params = Facts

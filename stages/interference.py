@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from neuron_atlas.activations.files import Recorded
-from neuron_atlas.facts import roles
-from neuron_atlas.interventions.interference import LanguageWork, measure_language
-from neuron_atlas.interventions.settings import Interference
-from neuron_atlas.interventions.tested_prompts import all_conditions
+from neuron_atlas.arms.language_work import LanguageWork
+from neuron_atlas.arms.settings import Interference
+from neuron_atlas.arms.tested_prompts import all_conditions
+from neuron_atlas.interventions.interference import measure_language
 from neuron_atlas.model import language_model
 from neuron_atlas.neurons import relation_sets
 from neuron_atlas.pipeline import checkpoints, store
@@ -40,7 +40,7 @@ def main(
         recalled,
         relation_sets.read_sets(sets),
         params,
-        LanguageWork(language, Recorded(values, roles.halves(recalled)), key),
+        LanguageWork(language, Recorded(values, recalled), key),
         seed=seed,
         tolerance=scoring.tolerance,
     )

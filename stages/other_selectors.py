@@ -5,9 +5,8 @@ from pathlib import Path
 import pandas as pd
 
 from neuron_atlas.activations.files import Recorded
-from neuron_atlas.facts import roles
-from neuron_atlas.interventions.interference import LanguageWork
-from neuron_atlas.interventions.settings import Interference
+from neuron_atlas.arms.language_work import LanguageWork
+from neuron_atlas.arms.settings import Interference
 from neuron_atlas.model import language_model
 from neuron_atlas.neurons import relation_sets
 from neuron_atlas.other_selectors import measuring, sets
@@ -44,7 +43,7 @@ def main(
         found=relation_sets.read_sets(found),
         selected=relation_sets.read_selectors(found),
         how=params,
-        work=LanguageWork(language, Recorded(values, roles.halves(recalled)), key),
+        work=LanguageWork(language, Recorded(values, recalled), key),
         seed=seed,
         tolerance=scoring.tolerance,
     ).with_selected_by_model()

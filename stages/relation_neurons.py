@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from neuron_atlas.activations.files import Recorded
-from neuron_atlas.facts import roles
 from neuron_atlas.pipeline import checkpoints, params, store
 from neuron_atlas.pipeline.command import run
 from neuron_atlas.relation_neurons import build, casting, siblings
@@ -19,7 +18,7 @@ def main(facts: Path, activations: Path, out: Path, /) -> None:
     files = store.by_language(facts, codes, suffix=".parquet")
     tables = {code: store.read_table(path) for code, path in files.items()}
     values = {
-        code: Recorded(folder, roles.halves(tables[code]))
+        code: Recorded(folder, tables[code])
         for code, folder in store.by_language(activations, codes).items()
     }
     given = casting.languages(values, siblings.find(tables.values()), plan, seed=seed)

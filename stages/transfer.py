@@ -4,9 +4,8 @@ from itertools import product
 from pathlib import Path
 
 from neuron_atlas.activations.files import Recorded
-from neuron_atlas.facts import roles
-from neuron_atlas.interventions.interference import LanguageWork
-from neuron_atlas.interventions.settings import Interference
+from neuron_atlas.arms.language_work import LanguageWork
+from neuron_atlas.arms.settings import Interference
 from neuron_atlas.interventions.transfer import Pairs, measure_pairs, source_groups
 from neuron_atlas.model import language_model
 from neuron_atlas.neurons import relation_sets
@@ -26,8 +25,7 @@ def main(model_folder: Path, recall: Path, values: Path, sets: Path, out: Path, 
     found = {name: relation_sets.read_sets(sets / name) for name in (*languages, POOLED)}
     settings, pairs = {**params.model_dump(), **scoring.model_dump(), "seed": seed}, []
     recorded = {
-        code: Recorded(folders[code], roles.halves(store.read_table(path)))
-        for code, path in recalls.items()
+        code: Recorded(folders[code], store.read_table(path)) for code, path in recalls.items()
     }
     for target, sources in product(languages, source_groups(languages)):
         inputs = [Path(__file__), model_folder, recalls[target], folders[target]]

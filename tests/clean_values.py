@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from neuron_atlas.activations import extraction
-from neuron_atlas.interventions.push import CleanValues, Writing
+from neuron_atlas.arms.push import CleanValues, Writing
 from neuron_atlas.model.language_model import LanguageModel
 
 PROMPTS = ("a b c", "d e f g h i", "j")

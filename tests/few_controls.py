@@ -1,6 +1,6 @@
 """How neurons are switched off in tests of small models: with few facts and few controls."""
 
-from neuron_atlas.interventions.settings import Interference
+from neuron_atlas.arms.settings import Interference
 
 FEW = Interference(
     value="mean",

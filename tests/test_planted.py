@@ -12,12 +12,12 @@ from torch import Tensor
 
 import planted
 from neuron_atlas.activations import extraction
+from neuron_atlas.detectors import average_precision
 from neuron_atlas.facts import fact_table
 from neuron_atlas.model import language_model
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.neurons import addresses, controls
 from neuron_atlas.recall import answers
-from neuron_atlas.relation_neurons import average_precision
 from neuron_atlas.scoring import ablation, candidates, log_probability
 from neuron_atlas.scoring.trees import query
 from neuron_atlas.wording import demonstrations

@@ -12,13 +12,14 @@ import pytest
 import planted
 from neuron_atlas.activations import extraction
 from neuron_atlas.activations.files import Recorded
+from neuron_atlas.arms import replacements
+from neuron_atlas.arms.language_work import LanguageWork
+from neuron_atlas.arms.settings import Interference
 from neuron_atlas.facts import fact_table, roles
 from neuron_atlas.findings import effects
 from neuron_atlas.findings.interference import Measured, write_summary
 from neuron_atlas.findings.settings import Effects
-from neuron_atlas.interventions import interference, replacements, sufficiency, transfer
-from neuron_atlas.interventions.interference import LanguageWork
-from neuron_atlas.interventions.settings import Interference
+from neuron_atlas.interventions import interference, sufficiency, transfer
 from neuron_atlas.interventions.transfer import Pairs
 from neuron_atlas.model import language_model
 from neuron_atlas.neurons import relation_sets
@@ -106,7 +107,7 @@ def build(folder: Path, how: OverTemplates, out: Path) -> None:
 
 def recorded(folder: Path, code: str) -> Recorded:
     facts = store.read_table(folder / "facts" / f"{code}.parquet")
-    return Recorded(folder / "activations" / code, roles.halves(facts))
+    return Recorded(folder / "activations" / code, facts)
 
 
 def test_every_source_finds_exactly_the_planted_sets(run: Run) -> None:

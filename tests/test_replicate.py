@@ -16,8 +16,8 @@ import replicate
 from experiment_queue import Experiment, State
 from neuron_atlas.builtin_facts import builtin
 from neuron_atlas.checks import parameters
+from neuron_atlas.fact_sets.limits import Limits
 from neuron_atlas.pipeline import params
-from neuron_atlas.sources.limits import Limits
 from replication_page import Known, Outcome, agreement, page, sentence
 
 ROOT = Path(__file__).parents[1]

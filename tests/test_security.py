@@ -15,13 +15,14 @@ from transformers import AutoConfig
 
 import check
 from neuron_atlas.checks import rules
+from neuron_atlas.files import text_files
 from neuron_atlas.model import weights
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.model.settings import ModelSource, parse_source
 from neuron_atlas.model.weights import fetch
 from neuron_atlas.pipeline import params
 from neuron_atlas.report import page
-from neuron_atlas.sources import lre, mlama, text_files
+from neuron_atlas.sources import lre, mlama
 from saved import save
 
 ROOT = Path(__file__).parents[1]

@@ -21,11 +21,11 @@ from transformers import (
 )
 
 from neuron_atlas.builtin_facts import builtin
+from neuron_atlas.fact_sets.limits import Limits
 from neuron_atlas.facts.fact_table import build
 from neuron_atlas.model.architectures import architecture
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.model.tokens import continuation, encode
-from neuron_atlas.sources.limits import Limits
 from neuron_atlas.wording import templates
 
 LANGUAGES = ("en", "fr", "de")

@@ -19,10 +19,11 @@ from dvc.exceptions import DvcException
 from dvc.utils.hydra import apply_overrides
 
 from neuron_atlas.builtin_facts import builtin
+from neuron_atlas.fact_sets import cleaning, reading, tables
+from neuron_atlas.fact_sets.settings import Facts
+from neuron_atlas.fact_sets.tables import LanguageFacts
 from neuron_atlas.pipeline import params, store
-from neuron_atlas.sources import cleaning, readers, reading, tables
-from neuron_atlas.sources.settings import Facts
-from neuron_atlas.sources.tables import LanguageFacts
+from neuron_atlas.sources import readers
 
 SHOWN = 3  # labels per reason
 

@@ -266,7 +266,8 @@ class Simulation:
         }
         table = pd.DataFrame({**columns, "context": "none", "seen": False, "template": 3})
         own = self.asked[np.tile(self.relation, n), np.tile(self.language, n)]
-        return table[own & self.asked[relation, source]].reset_index(drop=True)
+        asked: pd.DataFrame = table[own & self.asked[relation, source]]
+        return asked.reset_index(drop=True)
 
 
 def _repeated(values: list[str], n: int) -> pd.Categorical:

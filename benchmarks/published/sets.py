@@ -5,12 +5,12 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from neuron_atlas.neurons.addresses import top_k
-from neuron_atlas.relation_neurons.average_precision import (
+from neuron_atlas.detectors.average_precision import (
     average_precision,
     rank,
     standardised_gap,
 )
+from neuron_atlas.neurons.addresses import top_k
 from published.places import Places
 
 NEGATIVES = 4  # per positive

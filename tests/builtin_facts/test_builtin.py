@@ -14,12 +14,12 @@ import scripts
 from neuron_atlas.builtin_facts import builtin, cldr
 from neuron_atlas.builtin_facts.choice import CYCLES, REFERENCE, keep_facts
 from neuron_atlas.builtin_facts.world import RELATIONS
+from neuron_atlas.fact_sets.limits import Limits
 from neuron_atlas.facts import fact_table
 from neuron_atlas.facts.split_counts import count_splits
 from neuron_atlas.facts.splits import SPLITS
 from neuron_atlas.pipeline import store
 from neuron_atlas.pipeline.params import read_yaml
-from neuron_atlas.sources.limits import Limits
 from neuron_atlas.wording import templates
 
 ROOT = Path(__file__).parents[2]

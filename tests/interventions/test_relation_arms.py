@@ -8,10 +8,10 @@ import pytest
 
 import tiny
 from clean_values import clean, table
+from neuron_atlas.arms.arm import Scaled, edits
+from neuron_atlas.arms.controls import Asked, scaled
+from neuron_atlas.arms.settings import Interference
 from neuron_atlas.interventions import relation_arms
-from neuron_atlas.interventions.arms import Scaled, edits
-from neuron_atlas.interventions.controls import Asked, scaled
-from neuron_atlas.interventions.settings import Interference
 from neuron_atlas.neurons.relation_sets import RelationSets
 
 HOW = Interference(

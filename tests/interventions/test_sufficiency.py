@@ -11,9 +11,9 @@ import planted_scores
 from few_controls import FEW
 from neuron_atlas.activations import extraction
 from neuron_atlas.activations.files import Recorded
+from neuron_atlas.arms.language_work import LanguageWork
 from neuron_atlas.facts import roles
 from neuron_atlas.interventions import sufficiency
-from neuron_atlas.interventions.interference import LanguageWork
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.neurons.relation_sets import RelationSets
 from neuron_atlas.pipeline import checkpoints
@@ -50,7 +50,7 @@ def measured(lm: LanguageModel, folder: Path) -> tuple[pd.DataFrame, pd.DataFram
     every = np.concatenate([planted.planted(r) for r in planted.RELATIONS])
     sets = {r: planted.planted(r) for r in planted.RELATIONS}
     found = RelationSets(sets, planted_scores.source().size, np.unique(every), "xa")
-    work = LanguageWork("xa", Recorded(folder / "xa", roles.halves(table)), "sufficiency xa-")
+    work = LanguageWork("xa", Recorded(folder / "xa", table), "sufficiency xa-")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         rows = sufficiency.measure_language(lm, table, found, HOW, work, seed=0, tolerance=0.0)

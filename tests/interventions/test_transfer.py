@@ -13,9 +13,9 @@ import planted_scores
 from few_controls import FEW
 from neuron_atlas.activations import extraction
 from neuron_atlas.activations.files import Recorded
+from neuron_atlas.arms.language_work import LanguageWork
 from neuron_atlas.facts import roles
 from neuron_atlas.interventions import transfer
-from neuron_atlas.interventions.interference import LanguageWork
 from neuron_atlas.interventions.transfer import Pairs
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.neurons.relation_sets import POOLED, RelationSets

@@ -9,10 +9,10 @@ from torch import Tensor
 import planted
 import planted_scores
 import tiny
+from neuron_atlas.arms.push import Writing
 from neuron_atlas.attributions.clean_pass import clean_passes
 from neuron_atlas.attributions.questions import Question, points, question_of
 from neuron_atlas.facts import roles
-from neuron_atlas.interventions.push import Writing
 from neuron_atlas.model import hooks
 from neuron_atlas.model.language_model import LanguageModel, site_modules
 from neuron_atlas.other_selectors import scores

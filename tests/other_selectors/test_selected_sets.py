@@ -12,9 +12,8 @@ import planted_scores
 from few_controls import FEW
 from neuron_atlas.activations import extraction
 from neuron_atlas.activations.files import Recorded
-from neuron_atlas.facts import roles
+from neuron_atlas.arms.language_work import LanguageWork
 from neuron_atlas.findings import selectors
-from neuron_atlas.interventions.interference import LanguageWork
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.neurons.relation_sets import RelationSets
 from neuron_atlas.other_selectors import measuring, sets
@@ -43,7 +42,7 @@ def tested(
         planted_model, prompts, values, site="hidden", pooling="answer", place=folder / "work"
     )
     junk = {r: np.sort(planted_scores.unit(*planted_scores.FILLER[:3])) for r in FOUND.sets}
-    work = LanguageWork("xa", Recorded(values, roles.halves(recalled)), "other_selectors xa-0")
+    work = LanguageWork("xa", Recorded(values, recalled), "other_selectors xa-0")
     given = SelectorMeasurements(
         planted_model, recalled, FOUND, {"junk": junk}, HOW, work, seed=0, tolerance=0.01
     )

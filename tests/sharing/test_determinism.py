@@ -17,11 +17,10 @@ from few_controls import FEW
 from killing import contents, out, removed, stage, workspace
 from neuron_atlas.activations import extraction, files
 from neuron_atlas.activations.files import Recorded
+from neuron_atlas.arms.language_work import LanguageWork
+from neuron_atlas.arms.measuring_arms import ArmMeasurements, PlannedArms
 from neuron_atlas.attributions import strongest
-from neuron_atlas.facts import roles
-from neuron_atlas.interventions import interference, relation_arms
-from neuron_atlas.interventions.interference import LanguageWork
-from neuron_atlas.interventions.measuring_arms import ArmMeasurements, PlannedArms
+from neuron_atlas.interventions import relation_arms
 from neuron_atlas.model import language_model
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.neurons import relation_sets
@@ -100,9 +99,9 @@ def attributed(lm: LanguageModel, recalled: pd.DataFrame, size: int) -> pd.DataF
 def interfered(lm: LanguageModel, recalled: pd.DataFrame, origin: Path, size: int) -> pd.DataFrame:
     found = relation_sets.read_sets(origin / "data" / "relation_neurons" / "en")
     how = FEW.model_copy(update={"value": "zero", "max_seen": 1, "pushes": [0.5]})
-    values = Recorded(origin / out("activations", "en"), roles.halves(recalled))
+    values = Recorded(origin / out("activations", "en"), recalled)
     work = LanguageWork("en", values, key="")
-    asked = interference.asked_relations(
+    asked = language_work.asked_relations(
         lm, how, work, list(found.sets), names=("interference",), seed=0
     )
     plans = {
@@ -110,7 +109,7 @@ def interfered(lm: LanguageModel, recalled: pd.DataFrame, origin: Path, size: in
         for name, one in asked.items()
     }
     measured = ArmMeasurements(lm, "hidden", everywhere=False, tolerance=0.0, plans=plans)
-    prompts = interference.tested(recalled, list(asked), how, seed=0)
+    prompts = tested(recalled, list(asked), how, seed=0)
     prompts = prompts[~prompts["seen"]].reset_index(drop=True)
     return cut(prompts, measured.measure, size)
 

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from neuron_atlas.files.text_files import MAX_LINE
 from neuron_atlas.sources import lre, mlama
 from neuron_atlas.sources import own as sources_own
 from neuron_atlas.sources.raw import Raw
-from neuron_atlas.sources.text_files import MAX_LINE
 
 Read = Callable[[Path], object]
 Case = tuple[Read, tuple[str, ...]]

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from neuron_atlas.fact_sets import tables
+from neuron_atlas.fact_sets.settings import Facts
 from neuron_atlas.pipeline import store
 from neuron_atlas.pipeline.params import load
-from neuron_atlas.sources import tables
-from neuron_atlas.sources.settings import Facts
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = load("facts", Facts, ROOT / "params.yaml")

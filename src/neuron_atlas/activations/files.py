@@ -46,16 +46,16 @@ class Recorded:
 
     Attributes:
         folder: Of the values.
-        halves: As `roles.halves` returns it, of all recorded facts.
+        facts: A table with the halves of all recorded facts, once or more: of facts or recall.
     """
 
     folder: Path
-    halves: pd.DataFrame
+    facts: pd.DataFrame
 
     @cached_property
     def index(self) -> pd.DataFrame:
         """Which prompt each row of a layer's values belongs to, with `roles.HALVES`."""
-        return roles.with_halves(read_index(self.folder), self.halves)
+        return roles.with_halves(read_index(self.folder), roles.halves(self.facts))
 
     @cached_property
     def meta(self) -> dict[str, Any]:

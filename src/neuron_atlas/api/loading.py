@@ -10,11 +10,11 @@ import torch
 from neuron_atlas.api.arguments import as_texts
 from neuron_atlas.builtin_facts import builtin
 from neuron_atlas.builtin_facts.relations import DEFAULT
+from neuron_atlas.fact_sets.limits import Limits
 from neuron_atlas.facts import fact_table
 from neuron_atlas.model import language_model
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.pipeline import params
-from neuron_atlas.sources.limits import Limits
 from neuron_atlas.wording import templates
 
 Precision = Literal["float32", "bfloat16", "float16"]

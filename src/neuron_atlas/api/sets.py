@@ -11,10 +11,10 @@ from jaxtyping import Bool, Float, Float32, Float64, Real
 from torch import Tensor
 
 from neuron_atlas.api.arguments import as_flat
+from neuron_atlas.detectors import average_precision as detectors
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.neurons import addresses, controls, relation_sets
 from neuron_atlas.neurons.addresses import Neuron
-from neuron_atlas.relation_neurons import average_precision as detectors
 from neuron_atlas.scoring import ablation
 
 

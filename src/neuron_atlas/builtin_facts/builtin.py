@@ -8,13 +8,13 @@ from typing import Any
 from neuron_atlas.builtin_facts.choice import REFERENCE, KeptFacts, keep_facts, label
 from neuron_atlas.builtin_facts.relations import DEFAULT, check
 from neuron_atlas.builtin_facts.world import RELATIONS, Relation
+from neuron_atlas.fact_sets.limits import Limits
+from neuron_atlas.fact_sets.settings import Facts
+from neuron_atlas.fact_sets.tables import LanguageFacts, with_report
 from neuron_atlas.facts import fact_table
 from neuron_atlas.facts.answer_sides import Deal, deal
 from neuron_atlas.facts.split_counts import count_splits
-from neuron_atlas.sources.limits import Limits
 from neuron_atlas.sources.raw import Origin
-from neuron_atlas.sources.settings import Facts
-from neuron_atlas.sources.tables import LanguageFacts, with_report
 from neuron_atlas.wording import templates
 
 

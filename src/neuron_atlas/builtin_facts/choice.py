@@ -6,7 +6,7 @@ from functools import cache
 
 from neuron_atlas.builtin_facts import cldr
 from neuron_atlas.builtin_facts.world import Relation
-from neuron_atlas.sources.limits import Limits, Triple, candidates_of, restrict, within_limits
+from neuron_atlas.fact_sets.limits import Limits, Triple, candidates_of, restrict, within_limits
 
 # A fact needs a label in each of these, whatever languages are asked for, so that adding a language
 # never changes another language's facts.

@@ -6,12 +6,13 @@ from typing import Any
 
 from neuron_atlas.builtin_facts import relations
 from neuron_atlas.checks import against_model, rules, sections
+from neuron_atlas.fact_sets.settings import Facts
 from neuron_atlas.model import preview
 from neuron_atlas.model.settings import ModelChoice, chosen, parse_source, require_sha256
 from neuron_atlas.pipeline import params
 from neuron_atlas.pipeline.params import PARAMS
 from neuron_atlas.sources.glance import require_two_relations
-from neuron_atlas.sources.settings import Facts, require_files
+from neuron_atlas.sources.settings import require_files
 from neuron_atlas.wording import templates
 
 

@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from neuron_atlas.activations.settings import Recording
+from neuron_atlas.arms.settings import Interference
 from neuron_atlas.attributions.settings import AttributionPlan
 from neuron_atlas.degenerate_neurons.settings import DegenerateNeurons
 from neuron_atlas.editing.settings import EditingPlan
+from neuron_atlas.fact_sets.settings import Facts
 from neuron_atlas.findings.settings import Conclusions, Effects
-from neuron_atlas.interventions.settings import Interference, Selection
+from neuron_atlas.interventions.settings import Selection
 from neuron_atlas.language_neurons.settings import SharingRule
 from neuron_atlas.model.settings import ModelChoice
 from neuron_atlas.pipeline import params
@@ -18,7 +20,6 @@ from neuron_atlas.recall.settings import Asking
 from neuron_atlas.relation_neurons.settings import SetPlan
 from neuron_atlas.report.settings import PageSettings
 from neuron_atlas.scoring.settings import Scoring
-from neuron_atlas.sources.settings import Facts
 
 SECTIONS: Mapping[str, type[Section]] = {
     "model": ModelChoice,

@@ -7,10 +7,10 @@ from typing import Any
 
 import pandas as pd
 
+from neuron_atlas.arms.settings import Interference
 from neuron_atlas.findings import effects, flips, selectors
 from neuron_atlas.findings.audits import audited
 from neuron_atlas.findings.settings import Effects
-from neuron_atlas.interventions.settings import Interference
 from neuron_atlas.neurons.relation_sets import POOLED
 from neuron_atlas.pipeline import store
 from neuron_atlas.statistics.estimates import Estimate

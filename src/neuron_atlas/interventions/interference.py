@@ -1,40 +1,21 @@
 """What switching neurons off does to every relation's held-out facts, beside its controls."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
 
 import pandas as pd
 
-from neuron_atlas.activations.files import Recorded
-from neuron_atlas.interventions import arms as listed
-from neuron_atlas.interventions.controls import Asked
-from neuron_atlas.interventions.measuring_arms import ALONE, PROMPT, ArmMeasurements, PlannedArms
-from neuron_atlas.interventions.push import CleanValues, Writing
+from neuron_atlas.arms import arm as listed
+from neuron_atlas.arms.controls import Asked
+from neuron_atlas.arms.language_work import LanguageWork, asked_relations
+from neuron_atlas.arms.measuring_arms import ALONE, PROMPT, ArmMeasurements, PlannedArms
+from neuron_atlas.arms.settings import Interference
+from neuron_atlas.arms.tested_prompts import tested
+from neuron_atlas.arms.written_texts import TEXTS
 from neuron_atlas.interventions.relation_arms import few_arms, interference_arms, written_arms
-from neuron_atlas.interventions.replacements import off_values, selecting_values
-from neuron_atlas.interventions.settings import Interference
-from neuron_atlas.interventions.tested_prompts import tested_prompts
-from neuron_atlas.interventions.written_texts import TEXTS
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.neurons.relation_sets import RelationSets
 from neuron_atlas.pipeline import checkpoints
-from neuron_atlas.pipeline.streams import Name
-
-
-@dataclass(frozen=True)
-class LanguageWork:
-    """One language's recorded values, and how its measurements are resumed.
-
-    Attributes:
-        language: Its code.
-        values: Its recorded values.
-        key: Names the finished parts on disk; see `checkpoints.key`.
-    """
-
-    language: str
-    values: Recorded
-    key: str
 
 
 def measure_language(
@@ -86,40 +67,3 @@ def _planned(asked: Asked, language: str, found: RelationSets, how: Interference
 
 def _written(asked: Asked, language: str, found: RelationSets, how: Interference) -> PlannedArms:
     return PlannedArms(asked, written_arms(asked, language, found, n_draws=how.n_dose_draws))
-
-
-def tested(
-    recalled: pd.DataFrame, relations: list[str], how: Interference, *, seed: int
-) -> pd.DataFrame:
-    """Return the prompts of some relations that are asked, each of its own relation."""
-    prompts = tested_prompts(
-        recalled[recalled["relation"].isin(relations)],
-        max_facts=how.max_facts,
-        max_seen=how.max_seen,
-        seed=seed,
-    )
-    return prompts.assign(measured=prompts["relation"])
-
-
-def asked_relations(
-    lm: LanguageModel,
-    how: Interference,
-    work: LanguageWork,
-    relations: list[str],
-    *,
-    names: tuple[Name, ...],
-    seed: int,
-) -> Mapping[str, Asked]:
-    """Return what controls need to know of each relation that has a right identification prompt."""
-    writing = Writing(lm, work.values.meta["site"])
-    tables = off_values(work.values, how.value, seed=seed)
-    return {
-        relation: Asked(
-            relation=relation,
-            clean=CleanValues(writing, values),
-            tables=tables,
-            names=(*names, work.language, relation),
-            seed=seed,
-        )
-        for relation, values in selecting_values(work.values, relations).items()
-    }

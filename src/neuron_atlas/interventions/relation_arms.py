@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from neuron_atlas.interventions.arms import Arm, Scaled
-from neuron_atlas.interventions.controls import Asked
-from neuron_atlas.interventions.settings import Interference
+from neuron_atlas.arms.arm import Arm, Scaled
+from neuron_atlas.arms.controls import Asked
+from neuron_atlas.arms.settings import Interference
 from neuron_atlas.neurons.relation_sets import RelationSets
 from neuron_atlas.pipeline.streams import stream
 

@@ -13,15 +13,15 @@ from functools import partial
 import pandas as pd
 import torch
 
+from neuron_atlas.arms.arm import Arm, Scaled
+from neuron_atlas.arms.controls import Asked
+from neuron_atlas.arms.language_work import LanguageWork
+from neuron_atlas.arms.measuring_arms import ALONE, ArmMeasurements, PlannedArms
+from neuron_atlas.arms.push import CleanValues, Writing
+from neuron_atlas.arms.replacements import relation_means, selecting_values
+from neuron_atlas.arms.settings import Interference
+from neuron_atlas.arms.tested_prompts import tested_prompts
 from neuron_atlas.facts import roles
-from neuron_atlas.interventions.arms import Arm, Scaled
-from neuron_atlas.interventions.controls import Asked
-from neuron_atlas.interventions.interference import LanguageWork
-from neuron_atlas.interventions.measuring_arms import ALONE, ArmMeasurements, PlannedArms
-from neuron_atlas.interventions.push import CleanValues, Writing
-from neuron_atlas.interventions.replacements import relation_means, selecting_values
-from neuron_atlas.interventions.settings import Interference
-from neuron_atlas.interventions.tested_prompts import tested_prompts
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.neurons.relation_sets import RelationSets
 from neuron_atlas.pipeline import checkpoints

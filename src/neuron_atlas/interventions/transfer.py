@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from neuron_atlas.interventions.controls import Asked
-from neuron_atlas.interventions.interference import LanguageWork, asked_relations, tested
-from neuron_atlas.interventions.measuring_arms import ALONE, ArmMeasurements, PlannedArms
+from neuron_atlas.arms.controls import Asked
+from neuron_atlas.arms.language_work import LanguageWork, asked_relations
+from neuron_atlas.arms.measuring_arms import ALONE, ArmMeasurements, PlannedArms
+from neuron_atlas.arms.settings import Interference
+from neuron_atlas.arms.tested_prompts import tested
 from neuron_atlas.interventions.relation_arms import transfer_arms
-from neuron_atlas.interventions.settings import Interference
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.neurons.relation_sets import POOLED, RelationSets
 from neuron_atlas.pipeline import checkpoints, store

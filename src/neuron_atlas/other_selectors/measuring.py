@@ -6,11 +6,12 @@ from functools import partial
 
 import pandas as pd
 
-from neuron_atlas.interventions.arms import Arm, Scaled
-from neuron_atlas.interventions.controls import Asked
-from neuron_atlas.interventions.interference import LanguageWork, asked_relations, tested
-from neuron_atlas.interventions.measuring_arms import ALONE, ArmMeasurements, PlannedArms
-from neuron_atlas.interventions.settings import Interference
+from neuron_atlas.arms.arm import Arm, Scaled
+from neuron_atlas.arms.controls import Asked
+from neuron_atlas.arms.language_work import LanguageWork, asked_relations
+from neuron_atlas.arms.measuring_arms import ALONE, ArmMeasurements, PlannedArms
+from neuron_atlas.arms.settings import Interference
+from neuron_atlas.arms.tested_prompts import tested
 from neuron_atlas.interventions.sufficiency import crossed_prompts, installed_relations
 from neuron_atlas.model.architectures import Site
 from neuron_atlas.model.language_model import LanguageModel

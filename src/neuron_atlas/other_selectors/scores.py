@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from neuron_atlas.arms.push import Writing
 from neuron_atlas.attributions.clean_pass import CleanPass, clean_passes
 from neuron_atlas.attributions.questions import Question
-from neuron_atlas.interventions.push import Writing
 from neuron_atlas.model.language_model import LanguageModel
 
 GRADIENT_ACTIVATION = "gradient_activation"

@@ -10,11 +10,11 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from neuron_atlas.activations.files import Recorded
+from neuron_atlas.arms.push import Writing
+from neuron_atlas.arms.replacements import off_values
+from neuron_atlas.arms.settings import Value
 from neuron_atlas.attributions.questions import question_of
 from neuron_atlas.facts import roles
-from neuron_atlas.interventions.push import Writing
-from neuron_atlas.interventions.replacements import off_values
-from neuron_atlas.interventions.settings import Value
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.neurons.relation_sets import RelationSets, SetsByRelation
 from neuron_atlas.other_selectors import scores

@@ -9,8 +9,8 @@ import pandas as pd
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from neuron_atlas.detectors import average_precision
 from neuron_atlas.neurons import addresses, overlap
-from neuron_atlas.relation_neurons import average_precision
 from neuron_atlas.relation_neurons.scores import UnitScores
 
 MEASURES = ("held_out_ap", "testing_ap", "split_half_jaccard", "template_jaccard")

@@ -4,10 +4,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from neuron_atlas.activations.files import Recorded
+from neuron_atlas.detectors import chimeras, eligible
+from neuron_atlas.detectors.blocks import Unit
+from neuron_atlas.detectors.eligible import Eligible
 from neuron_atlas.pipeline.streams import stream
-from neuron_atlas.relation_neurons import chimeras, eligible
-from neuron_atlas.relation_neurons.blocks import Unit
-from neuron_atlas.relation_neurons.eligible import Eligible
 from neuron_atlas.relation_neurons.scores import Cast
 from neuron_atlas.relation_neurons.settings import SetPlan
 

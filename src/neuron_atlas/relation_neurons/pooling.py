@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neuron_atlas.relation_neurons.gaps import Gaps
+from neuron_atlas.detectors.gaps import Gaps
 from neuron_atlas.relation_neurons.scores import Counts, Scored, Size, UnitScores
 
 

@@ -10,8 +10,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from neuron_atlas.detectors.gaps import Gaps
 from neuron_atlas.pipeline import store
-from neuron_atlas.relation_neurons.gaps import Gaps
 from neuron_atlas.relation_neurons.scores import (
     Counts,
     Scored,

@@ -10,9 +10,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from neuron_atlas.activations.files import Recorded
+from neuron_atlas.detectors import average_precision, block_precision, gaps, probe
+from neuron_atlas.detectors.blocks import Comparison, Layout, Unit, lay_out
 from neuron_atlas.pipeline import progress
-from neuron_atlas.relation_neurons import average_precision, block_precision, gaps, probe
-from neuron_atlas.relation_neurons.blocks import Comparison, Layout, Unit, lay_out
 from neuron_atlas.relation_neurons.settings import OverTemplates
 
 

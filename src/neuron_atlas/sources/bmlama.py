@@ -4,11 +4,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from neuron_atlas.sources import delimited, derived
-from neuron_atlas.sources.json_values import filled, known_language
+from neuron_atlas.files import delimited
+from neuron_atlas.files.json_values import filled
+from neuron_atlas.files.text_files import Folder, opened
+from neuron_atlas.sources import derived
+from neuron_atlas.sources.codes import known_language
 from neuron_atlas.sources.raw import Origin, Raw, relations_to_read
 from neuron_atlas.sources.reference import Entry, aligned, reference_of
-from neuron_atlas.sources.text_files import Folder, opened
 
 ORIGIN = Origin(
     name="BMLAMA",

@@ -1,8 +1,27 @@
 """Language codes of different makers: `zh`, `zh-hans` and `zh_CN` are near one another."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from babel.core import get_global, parse_locale
+
+from neuron_atlas.files.json_values import printable, shown
+
+
+def known_language(language: str, languages: Sequence[str], where: str) -> str:
+    """Return `language`.
+
+    Raises:
+        ValueError: it is none of the source's `languages`; the message has those near it.
+    """
+    if language not in languages:
+        have = ", ".join(map(printable, sorted(languages)[:60]))[:300]
+        close = near(language, languages)
+        named = f"name {close[0]} for it in facts.source_codes or " if close else ""
+        raise ValueError(
+            f"{where}: expected one of the languages {have}, got {shown(language)}; {named}choose "
+            "another"
+        )
+    return language
 
 
 def near(code: str, others: Iterable[str]) -> list[str]:

@@ -5,8 +5,8 @@ from functools import partial
 from io import BufferedIOBase
 from pathlib import Path
 
-from neuron_atlas.sources import delimited, text_files
-from neuron_atlas.sources.delimited import Row
+from neuron_atlas.files import delimited, text_files
+from neuron_atlas.files.delimited import Row
 
 REQUIRED = ("relation", "language", "subject", "object")
 WHY = (

@@ -7,9 +7,9 @@ import datasets
 from huggingface_hub import constants, snapshot_download
 from huggingface_hub.errors import LocalEntryNotFoundError
 
-from neuron_atlas.sources.delimited import Row
+from neuron_atlas.files.delimited import Row
+from neuron_atlas.files.json_values import shown
 from neuron_atlas.sources.glance import REQUIRED
-from neuron_atlas.sources.json_values import shown
 from neuron_atlas.sources.own import LABELS, OPTIONAL, collect
 from neuron_atlas.sources.raw import Raw
 

@@ -5,19 +5,12 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from neuron_atlas.files.json_values import filled, listed, mapping, parsed, relation_name, shown
+from neuron_atlas.files.text_files import Folder, opened
 from neuron_atlas.pipeline.slots import OBJECT, SUBJECT
-from neuron_atlas.sources.json_values import (
-    filled,
-    known_language,
-    listed,
-    mapping,
-    parsed,
-    relation_name,
-    shown,
-)
+from neuron_atlas.sources.codes import known_language
 from neuron_atlas.sources.raw import Origin, Raw, relations_to_read
 from neuron_atlas.sources.reference import Entry, aligned, reference_of
-from neuron_atlas.sources.text_files import Folder, opened
 
 ORIGIN = Origin(
     name="KLAR",

@@ -7,10 +7,11 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
+from neuron_atlas.files.json_values import filled, relation_name, shown, text
+from neuron_atlas.files.text_files import Folder, opened
 from neuron_atlas.pipeline.slots import OBJECT, SUBJECT
-from neuron_atlas.sources.json_values import filled, known_language, relation_name, shown, text
+from neuron_atlas.sources.codes import known_language
 from neuron_atlas.sources.raw import COLUMNS, Origin, Raw, relations_to_read
-from neuron_atlas.sources.text_files import Folder, opened
 
 ORIGIN = Origin(
     name="mLAMA",

@@ -6,17 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from neuron_atlas.sources import derived, glance, text_files
-from neuron_atlas.sources.delimited import Row
+from neuron_atlas.files import text_files
+from neuron_atlas.files.delimited import Row
+from neuron_atlas.files.json_values import filled, parsed, relation_name, shown, text
+from neuron_atlas.sources import derived, glance
+from neuron_atlas.sources.codes import known_language
 from neuron_atlas.sources.glance import REQUIRED
-from neuron_atlas.sources.json_values import (
-    filled,
-    known_language,
-    parsed,
-    relation_name,
-    shown,
-    text,
-)
 from neuron_atlas.sources.raw import COLUMNS, Origin, Raw, relations_to_read
 
 LABELS = ("subject_label", "object_label")

@@ -6,9 +6,10 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from neuron_atlas.sources import delimited, text_files
-from neuron_atlas.sources.delimited import Row
-from neuron_atlas.sources.json_values import filled, known_language, shown
+from neuron_atlas.files import delimited, text_files
+from neuron_atlas.files.delimited import Row
+from neuron_atlas.files.json_values import filled, shown
+from neuron_atlas.sources.codes import known_language
 from neuron_atlas.sources.own import collect
 from neuron_atlas.sources.raw import Origin, Raw
 

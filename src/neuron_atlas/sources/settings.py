@@ -1,17 +1,15 @@
-"""The section `facts` of params.yaml."""
+"""Where facts come from: the first part of the section `facts` of params.yaml."""
 
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from neuron_atlas.pipeline.params import Count, Section
-from neuron_atlas.sources.limits import Limits
+from neuron_atlas.pipeline.params import Section
 
 SourceName = Literal[
     "builtin", "mlama", "lre", "klar", "bmlama", "counterfact", "popqa", "jsonl", "csv", "hub"
 ]
-Allowed = Literal["label_is_id", "same_label", "copy", "mixed_scripts"]
 AsPath = Annotated[Path, Field(strict=False)]  # params.yaml has it as text
 
 
@@ -49,34 +47,6 @@ class FactSource(Section):
     `{zh: zh-hans}`; `null` for a language that has no templates there."""
     hub: Hub | None
     """The data set, of `hub`: `dataset`, `revision`, `subset`, `split` and `columns`."""
-
-
-class FactPlan(Limits):
-    """How many facts are kept, and how their subjects are dealt."""
-
-    min_per_relation: Annotated[int, Field(ge=4)]
-    """Smallest number of facts per relation; a relation is left out where it has fewer. Not of
-    `builtin`."""
-    development_share: Annotated[float, Field(ge=0, lt=1)]
-    """Share of the subjects kept for demonstrations; the rest is halved."""
-
-
-class Facts(FactSource, FactPlan):
-    """Where facts come from, and which of them and of their templates are used."""
-
-    relations: Annotated[list[str], Field(min_length=1)] | None
-    """Names of the relations; `null` takes all of the source's, or ten of the built-in ones."""
-    paraphrases: Count
-    """Templates per relation, in their order."""
-    min_languages: Count | Literal["all"]
-    """Languages in which each fact must be present, or `all`. Does not apply to `builtin`."""
-    max_answer_tokens: Count | None
-    """Largest number of tokens per answer; `null` keeps all. Does not apply to `builtin`."""
-    allow: list[Allowed]
-    """Reasons of the cleaning that are counted but drop no fact. Does not apply to `builtin`."""
-    stand_in: bool
-    """Whether one of our templates is used if the source has none that a decoder can be asked with.
-    Does not apply to `builtin`."""
 
 
 def require_files(source: FactSource) -> None:

@@ -1,0 +1,167 @@
+"""How far edits of neurons move the residual stream, and the gains that make them move as far.
+
+A push is the norm of what is added to the residual stream at the answer position, summed over the
+layers: of the sum of (w' - w) v over the edited neurons, with w and w' a neuron's value before and
+after and v what it writes. In a family that norms the MLP's output, it is the change behind that
+norm. Each layer's change is taken from the unedited model: what one layer does to the next is part
+of the effect, not of the push.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import cast
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float64
+from torch import Tensor, nn
+
+from neuron_atlas.arms.gains import wanted_gains
+from neuron_atlas.model.architectures import Site
+from neuron_atlas.model.language_model import LanguageModel
+from neuron_atlas.scoring.ablation import Edits
+
+
+@dataclass(frozen=True)
+class Writing:
+    """What a model's neurons write.
+
+    Attributes:
+        lm: The model.
+        site: Which values of the MLP are neurons. Only a hidden unit's change and what it writes
+            are multiplied in the model; the push of a raw `gate` or `up` output is taken as if they
+            were. A raw `down` output writes itself.
+    """
+
+    lm: LanguageModel
+    site: Site
+
+    @cached_property
+    def weights(self) -> list[Float[Tensor, "neuron d_model"]]:
+        """Of each layer, the columns of the down-projection."""
+        if self.site == "down":
+            return [torch.eye(self.lm.head.weight.shape[1], device=self.lm.device)] * len(
+                self.downs
+            )
+        found = [cast("Tensor", down.weight).detach().float() for down in self.downs]
+        return [
+            w.T if isinstance(d, nn.Linear) else w for d, w in zip(self.downs, found, strict=True)
+        ]
+
+    @cached_property
+    def downs(self) -> list[nn.Module]:
+        """Each layer's down-projection; GPT-2's is no `nn.Linear`, its weights are transposed."""
+        path = self.lm.architecture.down
+        return [block.get_submodule(path) for block in self.lm.blocks]
+
+    @cached_property
+    def norms_after(self) -> list[nn.Module]:
+        """What norms each MLP's output before it is added to the residual stream."""
+        path = self.lm.architecture.down_norm
+        if path is None:
+            return [nn.Identity()] * len(self.downs)
+        return [block.get_submodule(path) for block in self.lm.blocks]
+
+    @cached_property
+    def lengths(self) -> Float[Tensor, "layer neuron"]:
+        """The norm of what each neuron writes."""
+        return torch.stack([torch.linalg.vector_norm(w, dim=1).cpu() for w in self.weights])
+
+    @cached_property
+    def _grams(self) -> list[Float64[Tensor, "d_model d_model"]]:
+        return [torch.linalg.pinv(w.T.double() @ w.double(), hermitian=True) for w in self.weights]
+
+    def hidden_units(
+        self, added: Float[Tensor, "draw layer d_model"]
+    ) -> Float[Tensor, "draw layer neuron"]:
+        """Return the smallest changes of the neurons that add these vectors to the outputs.
+
+        Of a vector that they cannot write, the part that they can is added.
+        """
+        device = self.lm.device
+        found = [
+            (added[:, i].to(device).double() @ gram @ weight.T.double()).float()
+            for i, (weight, gram) in enumerate(zip(self.weights, self._grams, strict=True))
+        ]
+        return torch.stack(found, 1).cpu()
+
+
+@dataclass(frozen=True)
+class CleanValues:
+    """Neuron values of some prompts at the answer position, without intervention, in float32."""
+
+    writing: Writing
+    values: Float[Tensor, "prompt layer neuron"]
+
+    @property
+    def n(self) -> int:
+        """Number of prompts."""
+        return len(self.values)
+
+    def moves(self, edits: Edits) -> Float[Tensor, "arm layer prompt d_model"]:
+        """Return what each arm, all the way, adds to each layer's output on each prompt."""
+        device = self.writing.lm.device
+        layers = []
+        for i, weight in enumerate(self.writing.weights):
+            own = self.values[:, i].to(device)
+            new = edits.value[edits.kind, i].to(device, torch.float32)[:, None]
+            new = torch.addcmul(new, edits.scale[edits.kind].to(device)[:, None, None], own[None])
+            chosen = edits.chosen[:, i].to(device)[:, None]
+            layers.append(torch.where(chosen, new - own, 0) @ weight)
+        return torch.stack(layers, 1)
+
+    def pushes(
+        self,
+        moves: Float[Tensor, "arm layer prompt d_model"],
+        gains: Float[np.ndarray, "arm prompt"],
+    ) -> Float64[np.ndarray, "arm prompt"]:
+        """Return how far each arm, with its gain, moves the residual stream on each prompt."""
+        gain = torch.from_numpy(gains).to(moves)[..., None]
+        total = torch.zeros_like(moves[:, 0])
+        for i, norm in enumerate(self.writing.norms_after):
+            total += norm(self._outputs[i] + gain * moves[:, i]) - norm(self._outputs[i])
+        return np.asarray(total.norm(dim=-1).double().cpu().numpy())
+
+    def gains(
+        self,
+        moves: Float[Tensor, "arm layer prompt d_model"],
+        wanted: Float[np.ndarray, "arm prompt"],
+    ) -> Float64[np.ndarray, "arm prompt"]:
+        """Return the gain with which each arm's push on each prompt is the wanted one.
+
+        An arm that moves nothing keeps the gain 1. Behind a norm a push is not proportional to its
+        gain and has a limit: what would need a gain above `gains.LARGEST` stays below it.
+        """
+        return wanted_gains(lambda gain: self.pushes(moves, gain), wanted)
+
+    def strength(self, value: Float[Tensor, "layer neuron"]) -> Float64[np.ndarray, "layer neuron"]:
+        """Return each neuron's own push if it were set to `value`: rms |w' - w| times |v|."""
+        away = (value.float() - self.values).square().mean(0).sqrt()
+        return np.asarray((away * self.writing.lengths).double().numpy())
+
+    @cached_property
+    def _outputs(self) -> Float[Tensor, "layer prompt d_model"]:
+        """What each layer's down-projection makes of the values."""
+        device, found = self.writing.lm.device, []
+        for i, (weight, down) in enumerate(
+            zip(self.writing.weights, self.writing.downs, strict=True)
+        ):
+            product = self.values[:, i].to(device) @ weight
+            bias = cast("Tensor | None", down.bias) if self.writing.site != "down" else None
+            found.append(product if bias is None else product + bias.detach().float())
+        return torch.stack(found)
+
+
+def layer_norms(moves: Float[Tensor, "layer prompt d_model"]) -> Float64[np.ndarray, " layer"]:
+    """Return the root-mean-square norm of what is added to each layer's output."""
+    lengths = moves.double().norm(dim=-1)
+    return np.asarray(lengths.square().mean(-1).sqrt().cpu().numpy())
+
+
+def direction(
+    lengths: Float[np.ndarray, " layer"], d_model: int, rng: np.random.Generator
+) -> Float[Tensor, "layer d_model"]:
+    """Draw a random vector for each layer's output, isotropic, of the layer's length."""
+    drawn = rng.standard_normal((len(lengths), d_model))
+    drawn *= (lengths / np.linalg.norm(drawn, axis=1))[:, None]
+    return torch.from_numpy(drawn).float()

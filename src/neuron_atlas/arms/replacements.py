@@ -1,0 +1,88 @@
+"""The values that neurons are set to: zero, or means over prompts of the identification half."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from neuron_atlas.activations.files import Recorded
+from neuron_atlas.arms.arm import Tables
+from neuron_atlas.arms.settings import Value
+from neuron_atlas.facts import roles
+from neuron_atlas.pipeline.streams import stream
+
+
+def off_values(values: Recorded, how: Value, *, seed: int) -> Tables:
+    """Return the values that switched-off neurons take, by the relation whose neurons they are.
+
+    `zero` is Liu et al.'s (2025, section 3.2). `mean` is the language's mean over relations. Both
+    are one table, named "". `other_mean` is a table per relation: the mean over the others. A
+    neuron does take such values. `resampled` is a table per relation, too: the values on one prompt
+    of another one, drawn by `seed`; they were taken together. All are of the identification half's
+    right answers, at the positions that the activations were pooled from; in means each relation
+    counts the same. The answer's tokens after the first get the same values.
+
+    Raises:
+        ValueError: no identification prompt was answered right, or there is no other relation.
+    """
+    means = relation_means(values)
+    every = torch.stack(list(means.values()))
+    if how == "zero":
+        return {"": torch.zeros_like(every[0])}
+    if how == "mean":
+        return {"": every.mean(0)}
+    if len(means) < 2:
+        raise ValueError(
+            f"{values.folder} knows {list(means)} alone: no values of other relations; use mean"
+        )
+    if how == "resampled":
+        return _resampled(values, sorted(means), seed)
+    total, n = every.sum(0), len(means)
+    return {name: (total - own) / (n - 1) for name, own in means.items()}
+
+
+def _resampled(values: Recorded, relations: Sequence[str], seed: int) -> Tables:
+    index = values.index
+    used = index[index["correct"] & (index["split"] == "identification")]
+    rows = []
+    for relation in relations:
+        others = used.index[used["relation"] != relation]
+        rows.append(int(stream(seed, "interference", "resampled", relation).choice(others)))
+    layers = [values.layer(i)[rows].float() for i in range(values.n_layers)]
+    return dict(zip(relations, torch.stack(layers, 1), strict=True))
+
+
+def relation_means(values: Recorded) -> dict[str, Float[Tensor, "layer neuron"]]:
+    """Return each relation's mean values over its right prompts of the identification half.
+
+    Raises:
+        ValueError: there is no such prompt.
+    """
+    index = values.index
+    used = index[index["correct"] & (index["split"] == "identification")]
+    if used.empty:
+        raise ValueError(
+            f"{values.folder} has no right prompt of an identification subject to average"
+        )
+    rows = {str(name): part.index.tolist() for name, part in used.groupby("relation", sort=True)}
+    means: dict[str, list[Tensor]] = {name: [] for name in rows}
+    for layer in range(values.n_layers):
+        found = values.layer(layer)
+        for name, own in rows.items():
+            means[name].append(found[own].float().mean(0))
+    return {name: torch.stack(layers) for name, layers in means.items()}
+
+
+def selecting_values(
+    values: Recorded, relations: Sequence[str]
+) -> dict[str, Float[Tensor, "prompt layer neuron"]]:
+    """Return the values of the right prompts that select each relation's neurons.
+
+    A relation without such prompts is missing.
+    """
+    index = values.index
+    used = index[index["correct"] & roles.selects(index) & index["relation"].isin(relations)]
+    rows = {str(name): part.index.tolist() for name, part in used.groupby("relation", sort=True)}
+    layers = [values.layer(i) for i in range(values.n_layers)]
+    return {name: torch.stack([v[own].float() for v in layers], 1) for name, own in rows.items()}

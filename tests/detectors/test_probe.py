@@ -1,0 +1,38 @@
+"""The probe in the span of its prompts is the regression on all neurons."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import save_file
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+
+from neuron_atlas.activations.files import Recorded
+from neuron_atlas.detectors import probe
+from neuron_atlas.pipeline import store
+
+
+@pytest.mark.parametrize("n_relations", [2, 3])
+def test_weights_are_those_of_scikit_learn_on_all_layers_at_once(
+    tmp_path: Path, n_relations: int
+) -> None:
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(3, 40, 30))
+    values[1, :, 4] = 7  # a constant neuron
+    for layer, one in enumerate(values):
+        save_file({"values": torch.from_numpy(one)}, tmp_path / f"layer_{layer:03d}.safetensors")
+    store.write_json(tmp_path / "meta.json", {"n_layers": 3})
+    rows = np.arange(3, 39)
+    relation = [f"r{i % n_relations}" for i in rows]
+    found = probe.weights(Recorded(tmp_path, pd.DataFrame()), rows, relation)
+    together = StandardScaler().fit_transform(np.concatenate(list(values[:, rows]), axis=1))
+    model = LogisticRegression(C=probe.STRENGTH, tol=1e-9, max_iter=5000).fit(together, relation)
+    assert found.shape == (n_relations, 3, 30)
+    ours = found.flatten(1).numpy()[-len(model.coef_) :]
+    np.testing.assert_allclose(ours, model.coef_, atol=1e-4)
+    assert np.abs(model.coef_).max() > 0.05  # positive control: the weights are not all near 0
+    assert (found[:, 1, 4] == 0).all()
+    np.testing.assert_allclose(found.sum(0), 0, atol=1e-6)
