@@ -37,11 +37,15 @@ def main(
     settings = {**params.model_dump(), **scoring.model_dump(), "seed": seed}
     key = checkpoints.key(f"other_selectors {language}", inputs, settings)
     recalled = store.read_table(recall_file)
+    apart = relation_sets.read_sets(found, file=relation_sets.NO_SIBLINGS).sets
     tested = measuring.SelectorMeasurements(
         lm=language_model.load(model_folder),
         recalled=recalled,
         found=relation_sets.read_sets(found),
-        selected=relation_sets.read_selectors(found),
+        selected={
+            **relation_sets.read_selectors(found),
+            **({relation_sets.WITHOUT_SIBLINGS: apart} if apart else {}),
+        },
         how=params,
         work=LanguageWork(language, Recorded(values, recalled), key),
         seed=seed,

@@ -15,7 +15,7 @@ from neuron_atlas.activations.files import Recorded
 from neuron_atlas.arms.language_work import LanguageWork
 from neuron_atlas.findings import selectors
 from neuron_atlas.model.language_model import LanguageModel
-from neuron_atlas.neurons.relation_sets import RelationSets
+from neuron_atlas.neurons.relation_sets import BESIDE, LEFT_OUT, WITHOUT_SIBLINGS, RelationSets
 from neuron_atlas.other_selectors import measuring, sets
 from neuron_atlas.other_selectors.measuring import SelectorMeasurements
 from neuron_atlas.other_selectors.scores import BY_MODEL
@@ -44,7 +44,14 @@ def tested(
     junk = {r: np.sort(planted_scores.unit(*planted_scores.FILLER[:3])) for r in FOUND.sets}
     work = LanguageWork("xa", Recorded(values, recalled), "other_selectors xa-0")
     given = SelectorMeasurements(
-        planted_model, recalled, FOUND, {"junk": junk}, HOW, work, seed=0, tolerance=0.01
+        planted_model,
+        recalled,
+        FOUND,
+        {"junk": junk, WITHOUT_SIBLINGS: {"epsilon": FOUND.sets["epsilon"]}},
+        HOW,
+        work,
+        seed=0,
+        tolerance=0.01,
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)  # where finished groups are kept
@@ -61,11 +68,18 @@ def measured(
 
 
 def test_all_selectors_get_as_many_neurons(tested: SelectorMeasurements) -> None:
-    assert set(tested.selected) == {"junk", *BY_MODEL}
-    for found in tested.selected.values():
-        assert {r: len(one) for r, one in found.items()} == dict.fromkeys(
-            planted.RELATIONS, planted.M
-        )
+    assert set(tested.selected) == {"junk", *BY_MODEL, *BESIDE}
+    for name, found in tested.selected.items():
+        every = ("epsilon",) if name == WITHOUT_SIBLINGS else planted.RELATIONS
+        assert {r: len(one) for r, one in found.items()} == dict.fromkeys(every, planted.M)
+
+
+def test_the_null_of_patching_lacks_the_relations_own_neurons(tested: SelectorMeasurements) -> None:
+    patching, null = (tested.selected[name] for name in ("attribution_patching", LEFT_OUT))
+    for relation in planted.RELATIONS:
+        own = set(planted.planted(relation).tolist())
+        assert len(own & set(patching[relation].tolist())) > planted.M / 2
+        assert not own & set(null[relation].tolist())
 
 
 def test_no_banned_neuron_is_selected(tested: SelectorMeasurements, tmp_path: Path) -> None:
@@ -86,10 +100,13 @@ def test_every_arm_is_there_on_unseen_answers(
     facts = measured[measured["kind"] == "selector"].groupby("measured")["fact"].nunique()
     assert facts.between(1, HOW.max_facts).all()
     own = measured[measured["relation"] == measured["measured"]]
-    each = own.groupby(["order", "measured", "fact"])["kind"].value_counts().unstack()
+    each = own.groupby(["order", "measured", "fact"])["kind"].value_counts().unstack(fill_value=0)
     assert (each["selector"] == 1).all()
     assert (each["selector_matched"] == HOW.n_across_draws).all()
-    assert (each["selector_own_scaled"] == HOW.n_others).all()
+    scaled = each["selector_own_scaled"]
+    beside = scaled.index.get_level_values("order").isin(BESIDE)
+    assert (scaled[~beside] == HOW.n_others).all()
+    assert (scaled[beside] == 0).all()
     other = measured[measured["kind"] == "selector_other_set"]
     assert (other["relation"] != other["measured"]).all()
 
@@ -100,6 +117,8 @@ def test_junk_costs_nothing_and_what_gradients_find_does(measured: pd.DataFrame)
     effects = own[own["kind"] == "selector"].groupby("order")["effect"].mean()
     assert effects["junk"] == pytest.approx(0, abs=planted.NATS)
     assert effects["attribution_patching"] < -1
+    assert effects[LEFT_OUT] > effects["attribution_patching"] / 2
+    assert effects[WITHOUT_SIBLINGS] < -1
 
 
 def test_the_table_has_every_selector_beside_average_precision(
@@ -121,10 +140,11 @@ def test_the_table_has_every_selector_beside_average_precision(
     assert best["specificity_excess"] == same["specificity_excess"] < -0.3
     assert (found["jaccard"] <= 1).all()
     assert junk["jaccard"] == 0
-    beaten = rows[rows["order"].isin(["average_precision", "junk"])]
+    assert np.isnan(found.loc[list(BESIDE), "specificity_excess"]).all()
+    beaten = rows[rows["order"].isin(["average_precision", "junk", WITHOUT_SIBLINGS])]
     verdict = average_precision_beats_other_selectors(beaten, negligible=0.05)
     assert verdict is not None
-    assert verdict.as_dict()["verdict"] == "supported"
+    assert verdict.as_dict()["verdict"] == "supported"  # its own sets again are no rival
 
 
 def test_without_rows_there_is_no_verdict_and_an_empty_table() -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pandas as pd
 
+from neuron_atlas.neurons.relation_sets import LEFT_OUT, WITHOUT_SIBLINGS
 from neuron_atlas.verdicts import arms
 from neuron_atlas.verdicts.arms import Excess
 from neuron_atlas.verdicts.selector_verdict import AVERAGE_PRECISION
@@ -15,6 +16,8 @@ COSTS = {
     "gradient_activation": "a forward and a backward pass per prompt",
     "attribution_patching": "a forward and a backward pass per prompt",
     "direct_logit_attribution": "a forward pass per prompt",
+    WITHOUT_SIBLINGS: "recorded values alone",
+    LEFT_OUT: "a forward and a backward pass per prompt",
 }
 OFF = {
     "set": "selector",
@@ -61,7 +64,10 @@ def compared(rows: pd.DataFrame, members: pd.DataFrame) -> pd.DataFrame:
         less that of push-matched sets, nats. `specificity_excess`: less that of the selector's sets
         of other relations at equal push. `sufficiency_excess`: change of log P(type) by installed
         values less that by push-matched ones. Each with interval and p, relations as random
-        effects. `jaccard`: mean overlap with average precision's sets over languages and relations.
+        effects. Two rows are no selectors: `average_precision_no_siblings`, of relations that
+        have siblings, chosen without them as negatives; and `attribution_patching_left_out`, what
+        it finds for all other relations, the null of its necessity. `jaccard`: mean overlap with
+        average precision's sets over languages and relations.
     """
     found = []
     for name in dict.fromkeys([AVERAGE_PRECISION, *rows["order"]] if len(rows) else []):

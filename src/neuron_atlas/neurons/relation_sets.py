@@ -14,6 +14,9 @@ from neuron_atlas.pipeline.streams import Name
 POOLED, SETS, SIZE = "pooled", "sets.parquet", "size.safetensors"
 NO_SIBLINGS = "no_siblings.parquet"  # of relations that have siblings: not their negatives
 SELECTORS = "selectors.parquet"  # sets by other selectors than average precision
+WITHOUT_SIBLINGS = "average_precision_no_siblings"  # its sets, in the table of selectors
+LEFT_OUT = "attribution_patching_left_out"  # what it finds for all relations but one
+BESIDE = (WITHOUT_SIBLINGS, LEFT_OUT)  # measured beside the selectors, no rivals of them
 SetsByRelation = dict[str, Int[np.ndarray, " k"]]
 
 

@@ -15,7 +15,7 @@ from neuron_atlas.arms.tested_prompts import tested
 from neuron_atlas.interventions.sufficiency import crossed_prompts, installed_relations
 from neuron_atlas.model.architectures import Site
 from neuron_atlas.model.language_model import LanguageModel
-from neuron_atlas.neurons.relation_sets import RelationSets, SetsByRelation
+from neuron_atlas.neurons.relation_sets import BESIDE, RelationSets, SetsByRelation
 from neuron_atlas.other_selectors import sets
 from neuron_atlas.pipeline import checkpoints
 
@@ -37,7 +37,7 @@ class SelectorMeasurements:
         lm: The model.
         recalled: The language's recall table.
         found: Its sets by average precision: their relations, and what controls may not hold.
-        selected: Its sets by other selectors.
+        selected: Its sets by other selectors, and what is measured beside them.
         how: What neurons are set to, on how many facts, with how many controls.
         work: The recorded values, and how the measurements are resumed.
         seed: Of the draws and of the choice of facts.
@@ -75,7 +75,8 @@ class SelectorMeasurements:
             `order` the selector's name. Kinds: `selector` (a set), `selector_matched` (random
             controls of equal push), and `selector_other_set` (the selector's sets of some other
             relations) beside `selector_own_scaled`, both at the smaller of the two pushes; the
-            other sets at their own push are `selector` rows, too.
+            other sets at their own push are `selector` rows, too. What is `BESIDE` the selectors
+            is compared with random controls alone.
         """
         asked = asked_relations(
             self.lm, self.how, self.work, self._relations, names=(STAGE,), seed=self.seed
@@ -123,7 +124,8 @@ class SelectorMeasurements:
         for own, every in self._own(asked, "selector", asked.table_of(asked.relation)):
             planned.append(Scaled(own))
             planned += self._matched(asked, own)
-            planned += self._others(asked, own, every)
+            if own.order not in BESIDE:
+                planned += self._others(asked, own, every)
         return PlannedArms(asked, planned)
 
     def _installed(self, asked: Asked) -> PlannedArms:

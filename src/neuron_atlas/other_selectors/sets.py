@@ -16,7 +16,7 @@ from neuron_atlas.arms.settings import Value
 from neuron_atlas.attributions.questions import question_of
 from neuron_atlas.facts import roles
 from neuron_atlas.model.language_model import LanguageModel
-from neuron_atlas.neurons.relation_sets import RelationSets, SetsByRelation
+from neuron_atlas.neurons.relation_sets import LEFT_OUT, RelationSets, SetsByRelation
 from neuron_atlas.other_selectors import scores
 from neuron_atlas.pipeline import checkpoints
 from neuron_atlas.pipeline.store import records
@@ -41,6 +41,9 @@ def by_model(
 ) -> dict[str, SetsByRelation]:
     """Select neurons by gradients and direct effects, on the prompts that average precision saw.
 
+    The null of `attribution_patching` is `LEFT_OUT`: a relation gets what is best by the mean score
+    for all others. It does all that is not the relation's own: begin an answer, name anything.
+
     Args:
         lm: The model.
         recalled: The language's recall table.
@@ -52,19 +55,23 @@ def by_model(
 
     Returns:
         By selector and relation, flat indices, best first. Empty if neurons are other values than
-        hidden units, which have no gradient here.
+        hidden units, which have no gradient here. Without `LEFT_OUT` if there is one relation.
     """
     if values.meta["site"] != "hidden":
         return {}
     used = recalled[recalled["correct"] & roles.selects(recalled)]
     used = used[used["relation"].isin(found.sets)].sort_values("relation", kind="stable")
-    run = partial(_Selection(lm, found, off_values(values, how, seed=seed)).of, used)
+    run = partial(_Scoring(lm, off_values(values, how, seed=seed)).of, used)
     relations = used[["relation"]].drop_duplicates()
     table = checkpoints.in_parts(relations, run, key=key, size=1)
-    return {
-        str(name): {str(r): one["neuron"].to_numpy(np.int64) for r, one in rows.groupby("relation")}
-        for name, rows in table.groupby("selector")
+    scored = {str(r): rows for r, rows in table.groupby("relation")}
+    chosen = {
+        name: {r: _best(rows[name], found, r) for r, rows in scored.items()}
+        for name in scores.BY_MODEL
     }
+    if len(scored) > 1:
+        chosen[LEFT_OUT] = {r: _best(_left_out(scored, r), found, r) for r in scored}
+    return chosen
 
 
 def as_table(selected: Mapping[str, SetsByRelation], found: RelationSets) -> pd.DataFrame:
@@ -85,25 +92,32 @@ def as_table(selected: Mapping[str, SetsByRelation], found: RelationSets) -> pd.
 
 
 @dataclass(frozen=True)
-class _Selection:
+class _Scoring:
     lm: LanguageModel
-    found: RelationSets
     tables: Mapping[str, Float[Tensor, "layer neuron"]]
 
     def of(self, prompts: pd.DataFrame, relations: pd.DataFrame) -> pd.DataFrame:
-        """Return the sets of one relation, from the prompts of all."""
-        relation = str(relations["relation"].iloc[0])
-        tokens, size = CandidateTokens(self.lm), len(self.found.sets[relation])
+        """Return the scores of all neurons for one relation, from the prompts of all."""
+        relation, tokens = str(relations["relation"].iloc[0]), CandidateTokens(self.lm)
         asked = [
             question_of(tokens, row) for row in records(prompts[prompts["relation"] == relation])
         ]
         off = self.tables.get(relation, next(iter(self.tables.values())))
         scored = scores.of_relation(self.lm, asked, off, Writing(self.lm, "hidden"))
-        chosen = {name: {relation: self._best(one, size)} for name, one in scored.items()}
-        return as_table(chosen, self.found)
+        columns = {name: one.float().flatten().numpy() for name, one in scored.items()}
+        return pd.DataFrame({"relation": relation, **columns})
 
-    def _best(self, score: Float[Tensor, "layer neuron"], k: int) -> Int64[np.ndarray, "{k}"]:
-        """Return the neurons of the highest scores; of equal ones, the first."""
-        flat = score.double().flatten().numpy().copy()
-        flat[self.found.banned] = -np.inf
-        return np.argsort(-flat, kind="stable")[:k].astype(np.int64)
+
+def _left_out(scored: Mapping[str, pd.DataFrame], relation: str) -> Float[np.ndarray, " neuron"]:
+    """Return attribution patching's mean score over all relations but one."""
+    others = [rows[scores.ATTRIBUTION_PATCHING] for r, rows in scored.items() if r != relation]
+    return np.asarray(np.stack(others, dtype=np.float64).mean(0))
+
+
+def _best(
+    score: Float[np.ndarray, " neuron"] | pd.Series, found: RelationSets, relation: str
+) -> Int64[np.ndarray, " k"]:
+    """Return the best neurons, as many as the relation's set has; of equal ones, the first."""
+    flat = np.array(score, dtype=np.float64)
+    flat[found.banned] = -np.inf
+    return np.argsort(-flat, kind="stable")[: len(found.sets[relation])].astype(np.int64)

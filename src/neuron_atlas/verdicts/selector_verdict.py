@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from neuron_atlas.neurons.relation_sets import BESIDE
 from neuron_atlas.verdicts import arms
 from neuron_atlas.verdicts import interest as of_interest
 from neuron_atlas.verdicts.conjunction import against_rivals
@@ -20,6 +21,7 @@ def average_precision_beats_other_selectors(
     `conjunction.against_rivals`. None without rows.
     """
     rows = arms.own(arms.held_out(table, right=True))
+    rows = rows[~rows["order"].isin(BESIDE)]
     chosen, controls = arms.of_kind(rows, "selector"), arms.of_kind(rows, "selector_matched")
     excesses = {
         str(name): arms.excess(part, controls[controls["order"].eq(name)])
