@@ -240,11 +240,20 @@ def blank(
     return network
 
 
-def model() -> LanguageModel:
-    """Return the planted model, in float32."""
+def model(more: Mapping[str, Mapping[str, float]] | None = None) -> LanguageModel:
+    """Return the planted model, in float32.
+
+    Args:
+        more: By unit, what it writes besides.
+    """
     size = {"width": WIDTH, "n_neurons": N_NEURONS, "n_layers": N_LAYERS, "n_heads": 2}
     network = blank(n_words=len(vocabulary()), **size)
     _fill(network)
+    for name, writes in (more or {}).items():
+        layer, index = NEURONS[name].layer, NEURONS[name].index
+        down = network.model.layers[layer].mlp.down_proj.weight
+        for place, weight in writes.items():
+            down[PLACE[place], index] += weight
     return LanguageModel(network, word_level(vocabulary()), architecture("llama"))
 
 

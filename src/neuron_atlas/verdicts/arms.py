@@ -99,7 +99,8 @@ def at_push(found: Excess, scaled: pd.DataFrame, whole: pd.DataFrame) -> Excess:
     large = np.divide(small, share, out=np.full(len(small), np.nan), where=share > 0)
     items = found.items.assign(excess=large)
     kept = items[np.isfinite(items["excess"].to_numpy())]
-    mean = float(np.nanmean(share)) if len(share) else float("nan")
+    known = share[np.isfinite(share) & (share > 0)]  # none where the whole sets push nothing
+    mean = float(known.mean()) if len(known) else float("nan")
     return Excess(kept, found.arm / mean, found.control / mean)
 
 
