@@ -447,7 +447,7 @@ def test_a_schema_is_checked_again_by_the_check(pipeline: Path) -> None:
 
 
 def test_the_code_of_a_room_runs_the_stages_that_list_it(pipeline: Path) -> None:
-    with (pipeline / SOURCE / "arms/arm.py").open("a") as code:
+    with (pipeline / SOURCE / "interventions/relation_arms.py").open("a") as code:
         code.write("# changed\n")
     measured = ("interference", "sufficiency", "other_selectors", "transfer", "selection")
     every = (cells(name, "en", "fr") for name in measured)

@@ -113,7 +113,7 @@ def made(root: Path, monkeypatch: pytest.MonkeyPatch, **how: Any) -> dict[str, p
     """Run the stage and return each language's table."""
     prepared(root, **how)
     monkeypatch.chdir(root)
-    stage.main(Path("model"), Path("facts"), Path("report"))
+    stage.main(Path("model"), Path("facts"), Path("questions"), Path("report"))
     return {path.stem: fact_table.read_facts(path) for path in sorted((root / "facts").iterdir())}
 
 
@@ -234,7 +234,7 @@ def test_a_mistake_is_one_line_and_leaves_nothing(
 ) -> None:
     mlama(tmp_path / "m")
     prepared(tmp_path, **({"source": "mlama", "path": "m"} | changes))
-    done = scripts.run(tmp_path, "facts", "model", "facts", "report")
+    done = scripts.run(tmp_path, "facts", "model", "facts", "questions", "report")
     assert done.returncode == 1, done.stderr
     assert message in done.stderr
     assert done.stderr.startswith("error: ")

@@ -80,7 +80,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     store.write_json(root / "model/provenance.json", {"architecture": {"encoder": False}})
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
-        stage.main(Path("model"), Path("facts"), Path("report"))
+        stage.main(Path("model"), Path("facts"), Path("questions"), Path("report"))
     return root
 
 
