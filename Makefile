@@ -59,8 +59,8 @@ docs: setup  ## Make docs/parameters.md anew, and the counts of built-in facts i
 	PYTHONPATH=stages $(BIN)/python docs/list_parameters.py
 	$(BIN)/python docs/count_facts.py
 
-calibrate: setup  ## Judge simulated tables whose truth is known; makes docs/calibration.md anew
-	PYTHONPATH=src $(BIN)/python tools/calibrate.py docs/calibration.md
+calibrate: setup  ## Judge simulated tables whose truth is known; makes docs/calibration.md and metrics/calibration.json anew
+	PYTHONPATH=src $(BIN)/python tools/calibrate.py docs/calibration.md metrics/calibration.json
 
 robustness: setup  ## Which findings hold at other values, positions and sizes; makes docs/robustness.md (after repro)
 	PYTHONPATH=src $(BIN)/python benchmarks/robustness.py data/model data en docs/robustness.md

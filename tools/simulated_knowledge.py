@@ -1,0 +1,197 @@
+"""Tables of the claims on knowledge neurons whose truth is known, at the default run's shape.
+
+A fact's number has a part of its relation, one of its own and one of each item (language, or edited
+language), equally large and normal. `Spread` holds what the committed run of Gemma 3 270M says of
+the standard deviation of relations' means.
+"""
+
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from scipy.stats import norm
+
+from neuron_atlas.degenerate_neurons.claims import CLAIMS as CLAIMS_FILE
+from neuron_atlas.degenerate_neurons.claims import DETECTORS, META
+from neuron_atlas.findings.fact_checking import CLAIM, summarise_fact_checking
+from neuron_atlas.pipeline import store
+from neuron_atlas.verdicts import interest
+from neuron_atlas.verdicts.knowledge_verdicts import (
+    amig_beats_baselines,
+    cross_lingual_editing,
+    degenerate_neurons_exist,
+    language_independent_neurons_exist,
+)
+from neuron_atlas.verdicts.verdict import Verdict
+
+RIVALS = ("two", "three", "four", "five")
+PLAIN = 1.0  # of claim probability's scores, standard deviations between true and false claims
+PAIRS = 9  # of a fact's neurons in a language, and as many random ones
+RATE = 0.0005  # of random pairs
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Standard deviations of relations' means, in the claim's unit, and how much is measured.
+
+    Attributes:
+        attribution: Of a method's effect less a rival's, nats.
+        sharing: Of shared neurons of a fact less those of other facts.
+        editing: Of an arm's transfer less a rival's, nats.
+        relations: Asked.
+        covered: Share of the relations in a language that have degenerate neurons.
+    """
+
+    attribution: float = 0.26
+    sharing: float = 2.2
+    editing: float = 2.7
+    relations: int = 12
+    covered: float = 0.5
+
+
+@dataclass(frozen=True)
+class Case:
+    """One simulated run of one claim."""
+
+    rng: np.random.Generator
+    mean: float
+    spread: Spread
+
+    def facts(self, *, each: int, items: int) -> pd.DataFrame:
+        """Return one row per item of a fact."""
+        names = [f"r{r:02}:{i}" for r in range(self.spread.relations) for i in range(each)]
+        return pd.DataFrame({"fact": np.repeat(names, items)})
+
+    def noise(self, fact: pd.Series, size: float) -> Float[np.ndarray, " item"]:
+        """Return noise of which relations' means have this standard deviation."""
+        relation = fact.str.partition(":")[0]
+        each = fact.nunique() / relation.nunique()
+        items = len(fact) / fact.nunique()
+        total = sum(self._by(labels) for labels in (relation, fact, pd.Series(range(len(fact)))))
+        return np.asarray(size * total / np.sqrt(1 + 1 / each + 1 / (each * items)))
+
+    def _by(self, labels: pd.Series) -> Float[np.ndarray, " item"]:
+        codes = pd.factorize(labels)[0]
+        return np.asarray(self.rng.normal(size=codes.max() + 1)[codes])
+
+    def rivals(self, size: float, *, items: int) -> pd.DataFrame:
+        """Return the numbers of what is claimed to be best, and of its rivals."""
+        table = self.facts(each=2, items=items)
+        own = size / np.sqrt(2)  # of one of two that are compared
+        columns = {name: self.noise(table["fact"], own) for name in ("one", *RIVALS)}
+        return table.assign(**columns | {"one": columns["one"] + self.mean})
+
+
+def attribution(case: Case) -> Verdict:
+    """AMIG's sets against those of its rivals."""
+    table = case.rivals(case.spread.attribution, items=6)
+    return amig_beats_baselines(table, "one", RIVALS, measured="Simulated.", negligible=0.05)
+
+
+def editing(case: Case) -> Verdict:
+    """Edits of language-independent neurons against those of its rivals."""
+    table = case.rivals(case.spread.editing, items=4)
+    return cross_lingual_editing(table, "one", RIVALS, measured="Simulated.", negligible=0.05)
+
+
+def sharing(case: Case) -> Verdict:
+    """Neurons shared between languages, of a fact, its relation and its answer."""
+    table = case.facts(each=3, items=1)
+    size = case.spread.sharing / np.sqrt(2)
+    base, other, answer = (5 + case.noise(table["fact"], size) for _ in range(3))
+    columns = {"same_fact": base + case.mean, "same_relation": other, "same_answer": answer}
+    return language_independent_neurons_exist(
+        table.assign(**columns, one_text=True), negligible=0.1
+    )
+
+
+def degenerate(case: Case) -> Verdict:
+    """Degenerate pairs of a fact's neurons, and of random ones."""
+    table = case.facts(each=4, items=6)
+    own, null = (
+        case.rng.binomial(PAIRS, rate, size=len(table)) / PAIRS for rate in (RATE + case.mean, RATE)
+    )
+    rates = table.assign(rate=own, null_rate=null, n=PAIRS, null_n=PAIRS)
+    return degenerate_neurons_exist(rates, measured="Simulated.", negligible=0.002)
+
+
+def fact_checking(case: Case) -> Verdict:
+    """One true and three false claims per fact; half of the facts validate."""
+    gain = norm.ppf(norm.cdf(PLAIN / np.sqrt(2)) + case.mean) * np.sqrt(2)
+    more = np.sign(case.mean) * np.sqrt(max(gain**2 - PLAIN**2, 0.0))
+    with tempfile.TemporaryDirectory() as root:
+        folders = {code: Path(root) / code for code in ("xa", "xb", "xc", "xd", "xe", "xf")}
+        for folder in folders.values():
+            _write_claims(case, folder, more)
+        found = summarise_fact_checking(folders, negligible_auroc=0.01, n_resamples=200, seed=0)
+    return found.verdicts[CLAIM]
+
+
+def _write_claims(case: Case, folder: Path, more: float) -> None:
+    table = case.facts(each=4, items=4)
+    number = table["fact"].str.partition(":")[2].astype(int)
+    label = np.arange(len(table)) % 4 == 0
+    scores = {name: case.rng.normal(size=len(table)) for name in DETECTORS}
+    scores["claim_probability"] = scores["claim_probability"] + PLAIN * label
+    scores["degenerate"] = scores["degenerate"] + more * label
+    relation = table["fact"].str.partition(":")[0]
+    names = sorted(set(relation))
+    n_bare = round((1 - case.spread.covered) * len(names))
+    bare = [str(r) for r in case.rng.choice(names, size=n_bare, replace=False)]
+    split = np.where(number % 2 == 0, "validation", "test")
+    columns = {"relation": relation, "subject": number.astype(str), "split": split, "label": label}
+    store.write_table(folder / CLAIMS_FILE, table.assign(**columns, **scores))
+    store.write_json(folder / META, {"relations_without": bare})
+
+
+@dataclass(frozen=True)
+class KnowledgeClaim:
+    """A claim on knowledge neurons.
+
+    Attributes:
+        judge: Simulates and judges one run.
+        interest: The effect of interest, in its unit.
+        unit: Of the effect.
+        falls: Whether there is an opposite; a rate has none below 0.
+    """
+
+    judge: Callable[[Case], Verdict]
+    interest: float
+    unit: str
+    falls: bool = True
+
+
+KNOWLEDGE: Mapping[str, KnowledgeClaim] = {
+    "amig_beats_baselines": KnowledgeClaim(attribution, interest.ATTRIBUTION, "nats"),
+    "language_independent_neurons_exist": KnowledgeClaim(
+        sharing, interest.LANGUAGE_INDEPENDENT, "neurons"
+    ),
+    "cross_lingual_editing": KnowledgeClaim(editing, interest.EDITING, "nats"),
+    "degenerate_neurons_exist": KnowledgeClaim(
+        degenerate, interest.DEGENERATE, "share of pairs", falls=False
+    ),
+    "degenerate_neurons_help_fact_checking": KnowledgeClaim(
+        fact_checking, interest.FACT_CHECKING, "AUROC", falls=False
+    ),
+}
+USUAL = Spread()
+QUIET_SPREAD = Spread(attribution=0.02, sharing=0.1, editing=0.03)
+FEW = replace(USUAL, relations=2, covered=0.0)
+
+
+def simulated(name: str, case: str, seed: int) -> Verdict | None:
+    """Judge one run of a claim: `null`, `interest`, `wrong` (the opposite), `quiet` or `small`.
+
+    None where a claim has no opposite.
+    """
+    claim = KNOWLEDGE[name]
+    if case == "wrong" and not claim.falls:
+        return None
+    mean = {"interest": claim.interest, "wrong": -3 * claim.interest}.get(case, 0.0)
+    spread = {"quiet": QUIET_SPREAD, "small": FEW}.get(case, USUAL)
+    rng = np.random.default_rng([seed, sum(name.encode()), sum(case.encode())])
+    return claim.judge(Case(rng, mean, spread))
