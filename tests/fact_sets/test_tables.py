@@ -314,6 +314,27 @@ def test_sources_of_the_field_give_the_facts_of_mlama(
     assert report["reference"]
 
 
+def test_the_popularity_of_subjects_comes_with_the_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subjects = sorted({row["subject"] for row in triples("en")})
+    views = {name: float(n) for n, name in enumerate(subjects) if n}  # one is not known
+    rows = [
+        row | {"language": code, "popularity": views.get(row["subject"])}
+        for code in LANGUAGES
+        for row in triples(code)
+    ]
+    lines(tmp_path / "own.jsonl", rows)
+    how: dict[str, Any] = {"source": "jsonl", "path": str(tmp_path / "own.jsonl")}
+    tables = made(tmp_path, monkeypatch, **how, templates=str(own_templates(tmp_path / "texts")))
+    for code, report in reports(tmp_path).items():
+        facts = tables[code].drop_duplicates("fact")
+        known = facts[facts["subject"].isin(list(views))]
+        expected = dict(zip(known["fact"], known["subject"].map(views), strict=True))
+        assert report["popularity"] == expected
+        assert 0 < len(expected) < len(facts)
+
+
 def test_names_as_ids_are_told_apart_from_too_few_facts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -194,6 +194,22 @@ def test_both_conditions_of_recall_are_shown_by_language() -> None:
     assert "with and without demonstrations" not in rendered(replace(given, demonstrated=none))
 
 
+def test_popularity_is_shown_where_the_source_tells_it(whole: str) -> None:
+    assert "Popularity of subjects" not in whole
+    given = results.everything()
+    table = given.recall["zh"].assign(correct=True)
+    views = {fact: float(i) for i, fact in enumerate(table["fact"].unique())}
+    zh = {**given.facts["zh"], "popularity": views}
+    changed = replace(given, facts={**given.facts, "zh": zh}, recall={**given.recall, "zh": table})
+    text = rendered(changed)
+    part = text.split('aria-label="Popularity of subjects and recall"')[1].split("</table>")[0]
+    assert f'<code>zh</code></th><td class="n">{len(views)}</td>' in part
+    assert '<td class="n">none</td><td class="n">none</td></tr>' in part  # all are right
+    assert part.count("<tr>") == 2
+    assert set(metrics.metrics(changed)["recall"]["popularity"]) == {"zh"}
+    assert "popularity" not in metrics.metrics(given)["recall"]
+
+
 def test_an_improvement_that_survives_correction_is_listed() -> None:
     given = results.everything()
     off = (given.cells["relation"] == "capital") & (given.cells["measured"] == "currency")

@@ -246,6 +246,8 @@ def test_popqa_has_aliases(tmp_path: Path) -> None:
         ["capital_of", "7", "France", "9#Paname", "Paname"],
     ]
     assert raw.templates == {"capital_of": ("What is the capital of {subject}? {object}",)}
+    assert raw.table["popularity"].tolist() == [5.0] * 3
+    assert not [notice for notice in raw.notices if "popularity" in notice]
     lines[0][4] = "x"
     with pytest.raises(ValueError, match="line 2: expected a whole number in 'subj_id', got 'x'"):
         popqa.read(tabbed(tmp_path / "popqa.tsv", [POPQA, *lines]), "en", None)

@@ -197,6 +197,25 @@ def test_aliases_of_another_type_are_refused(tmp_path: Path, value: Any) -> None
         own.read(path, "en", None)
 
 
+@pytest.mark.parametrize(("value", "number"), [(3, 3.0), ("2.5", 2.5), (0, 0.0)])
+def test_popularity_is_a_number_of_the_subject(tmp_path: Path, value: Any, number: float) -> None:
+    row: dict[str, Any] = {"relation": "r", "language": "en", "object": "o", "aliases": ["p"]}
+    rows = [row | {"subject": "s", "popularity": value}, row | {"subject": "t"}]
+    found = own.read(jsonl(tmp_path / "x.jsonl", rows), "en", None)
+    assert found.table["popularity"].fillna(-1).tolist() == [number, number, -1, -1]
+    assert not found.notices
+    none = own.read(jsonl(tmp_path / "x.jsonl", rows[1:]), "en", None)
+    assert "popularity" not in none.table
+
+
+@pytest.mark.parametrize("value", ["many", -1, True, "nan", "inf", [1]])
+def test_popularity_of_another_type_is_refused(tmp_path: Path, value: Any) -> None:
+    row: dict[str, Any] = {"relation": "r", "language": "en", "subject": "s", "object": "o"}
+    path = jsonl(tmp_path / "x.jsonl", [row | {"popularity": value}])
+    with pytest.raises(ValueError, match="line 1: expected a number of at least 0 in 'popularity'"):
+        own.read(path, "en", None)
+
+
 def test_a_prompt_of_another_type_is_refused(tmp_path: Path) -> None:
     row: dict[str, Any] = {"relation": "r", "language": "en", "subject": "s", "object": "o"}
     path = jsonl(tmp_path / "x.jsonl", [row | {"prompt": ["a"]}])

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from neuron_atlas.facts.labels import cleaned
 from neuron_atlas.pipeline import store
 from neuron_atlas.pipeline.slots import OBJECT, SUBJECT
 from neuron_atlas.sources import glance, readers
-from neuron_atlas.sources.raw import Origin, Raw
+from neuron_atlas.sources.raw import POPULARITY, Origin, Raw
 from neuron_atlas.wording import prompts
 from neuron_atlas.wording.prompts import Prompts
 from neuron_atlas.wording.templates import stand_ins
@@ -30,7 +31,8 @@ class LanguageFacts:
 
     The report has the `source` (`raw.Origin`), the folder of `templates`, and in `relations`, by
     relation: counts of facts kept and dropped and of templates, and an `example`, a prompt with
-    its answer. If there is something to say of the language, `notices` has it, in sentences.
+    its answer. If there is something to say of the language, `notices` has it, in sentences; and
+    `popularity` that of the facts' subjects, by fact, where the source tells it.
     """
 
     table: pd.DataFrame
@@ -44,8 +46,9 @@ def with_report(
     origin: Origin,
     templates: Path,
     notices: Sequence[str] = (),
+    popularity: Mapping[str, float] | None = None,
 ) -> LanguageFacts:
-    """Return a table with its report: the counts, an example per relation, and any notices."""
+    """Return a table with its report: the counts, an example per relation, and what is given."""
     first = table.drop_duplicates("relation")
     examples = dict(
         zip(
@@ -58,6 +61,8 @@ def with_report(
     about: dict[str, Any] = {"source": asdict(origin), "templates": templates.as_posix()}
     if notices:
         about["notices"] = list(notices)
+    if popularity:
+        about[POPULARITY] = dict(popularity)
     return LanguageFacts(table, {**about, "relations": relations})
 
 
@@ -92,6 +97,7 @@ def make(
     require_shared(aligned, at_least)
     origin = readers.origin(facts, languages)
     found = aligned_facts.build(aligned, facts, shots=shots, seed=seed)
+    popular = {code: _popularity(table) for code, table in aligned.tables.items()}
     del raw, aligned
     _require_comparison(found, asked)
     for code in languages:
@@ -100,10 +106,20 @@ def make(
         table = fact_table.build(rows, texts, separator="")
         counts = _counts(found, asked[code], code)
         said = (*read_notices[code], *notices.of_facts(counts, asked[code], table, facts))
-        yield (
-            code,
-            with_report(table, counts, origin=origin, templates=facts.templates, notices=said),
-        )
+        used = table["fact"].unique()
+        about = {fact: popular[code][fact] for fact in used if fact in popular[code]}
+        report = partial(with_report, origin=origin, templates=facts.templates)
+        yield code, report(table, counts, notices=said, popularity=about)
+
+
+def _popularity(table: pd.DataFrame) -> dict[str, float]:
+    """Return the popularity of each fact's subject, the largest that a row gives, where known."""
+    if POPULARITY not in table:
+        return {}
+    known = table.dropna(subset=[POPULARITY])
+    facts = known["relation"] + ":" + known["subject"]
+    most = known[POPULARITY].groupby(facts.to_numpy()).max()
+    return {str(fact): float(number) for fact, number in most.items()}
 
 
 def _prompts(raw: Raw, facts: Facts, *, encoder: bool) -> Prompts:

@@ -4,8 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
+from scipy.stats import pearsonr
+
+from neuron_atlas.statistics.estimates import Estimate
 
 ALL = "all"  # the row of all relations together
+FEWEST = 8  # facts of known popularity that a correlation is worth
 
 
 def recall_by_relation(
@@ -77,6 +81,57 @@ def _compared(rows: pd.DataFrame) -> dict[str, Any]:
         "n_answer_shown": int(rows["answer_shown"].sum()),
         "n_repeated": int(rows["repeated"].sum()),
     }
+
+
+def by_popularity(
+    recall: Mapping[str, pd.DataFrame], popularity: Mapping[str, Mapping[str, float]]
+) -> dict[str, dict[str, Any]]:
+    """Correlate, by language, how popular subjects are with how often their facts are right.
+
+    Args:
+        recall: Language to its recall table.
+        popularity: Language to the popularity of its facts' subjects, where it is known.
+
+    Returns:
+        `n_facts`; `known` and `unknown`, median popularity of known and other facts; and Spearman's
+        correlation of popularity with the share of a fact's prompts that are answered right, with
+        a 95 % interval (Fisher): over all facts (`rho`), and with both ranked within relations
+        (`rho_within`), which relations of popular subjects that are easy cannot bring about. A
+        language of which fewer than `FEWEST` such facts are known is missing.
+    """
+    found = {}
+    for language, table in recall.items():
+        facts = table.groupby("fact").agg(
+            relation=("relation", "first"), right=("correct", "mean"), known=("known", "first")
+        )
+        facts["popularity"] = pd.Series(dict(popularity.get(language, {})), dtype="float64")
+        facts = facts.dropna(subset=["popularity"])
+        if len(facts) < FEWEST:
+            continue
+        within = facts.groupby("relation")[["right", "popularity"]].rank()
+        within -= within.groupby(facts["relation"]).transform("mean")
+        median = facts.groupby("known")["popularity"].median()
+        found[language] = {
+            "n_facts": len(facts),
+            "known": _number(median.get(True)),
+            "unknown": _number(median.get(False)),
+            "rho": _correlation(facts[["right", "popularity"]].rank()),
+            "rho_within": _correlation(within),
+        }
+    return found
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None else float(value)
+
+
+def _correlation(ranks: pd.DataFrame) -> dict[str, float] | None:
+    """Return the correlation of two columns with its interval; None where one does not vary."""
+    if (ranks.nunique() < 2).any():
+        return None
+    found = pearsonr(ranks["right"], ranks["popularity"])
+    interval = found.confidence_interval()
+    return Estimate(float(found.statistic), float(interval.low), float(interval.high)).as_dict()
 
 
 def n_aligned(recall: Mapping[str, pd.DataFrame]) -> int:

@@ -59,6 +59,11 @@ class Results:
     tables: Mapping[str, pd.DataFrame]
 
     @property
+    def popularity(self) -> dict[str, Mapping[str, float]]:
+        """By language, the popularity of its facts' subjects, where the source tells it."""
+        return {code: report.get("popularity", {}) for code, report in self.facts.items()}
+
+    @property
     def verdicts(self) -> dict[str, Mapping[str, Any]]:
         """The verdicts on relation neurons, then those on knowledge neurons, by claim.
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from neuron_atlas.findings.recall import (
     ALL,
+    by_popularity,
     n_aligned,
     recall_by_relation,
     relations,
@@ -71,6 +72,7 @@ def metrics(results: Results) -> dict[str, dict[str, Any]]:
     Floats have six significant digits; a number that was not measured is absent.
     """
     table = recall_by_relation(results.recall, results.consistency["paraphrase"])
+    popular = by_popularity(results.recall, results.popularity)
     content: dict[str, Mapping[str, Any]] = {
         "summary": _summary(results, table),
         **{f"facts/{code}": _counts(report) for code, report in results.facts.items()},
@@ -78,6 +80,7 @@ def metrics(results: Results) -> dict[str, dict[str, Any]]:
         "recall": {
             "by_language": _nested(table),
             "demonstrations": _nested(with_demonstrations(results.recall, results.demonstrated)),
+            **({"popularity": popular} if popular else {}),
             "rankc": _by_pair(results.consistency, "rankc"),
             "rankc_error": _by_pair(results.consistency, "rankc_error"),
         },

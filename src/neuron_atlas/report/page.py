@@ -9,7 +9,7 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
-from neuron_atlas.findings.recall import ALL, with_demonstrations
+from neuron_atlas.findings.recall import ALL, by_popularity, with_demonstrations
 from neuron_atlas.pipeline.store import records
 from neuron_atlas.report.claims import CLAIMS, VERDICT_SENTENCES, Claim
 from neuron_atlas.report.inputs import Results
@@ -66,6 +66,7 @@ def render(
         images={name: Markup(image) for name, image in images.items()},
         n_massive=int(results.sets["massive"].sum()),
         demonstrated=_demonstrated(results),
+        popularity=by_popularity(results.recall, results.popularity),
         questions=QUESTIONS,
         flipped=FLIPPED,
         controls=CONTROL_NAMES,

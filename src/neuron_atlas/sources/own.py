@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
+from math import inf, isnan, nan
 from pathlib import Path
 
 import pandas as pd
@@ -12,10 +13,10 @@ from neuron_atlas.files.json_values import filled, parsed, relation_name, shown,
 from neuron_atlas.sources import derived, glance
 from neuron_atlas.sources.codes import known_language
 from neuron_atlas.sources.glance import REQUIRED
-from neuron_atlas.sources.raw import COLUMNS, Origin, Raw, relations_to_read
+from neuron_atlas.sources.raw import COLUMNS, POPULARITY, Origin, Raw, relations_to_read
 
 LABELS = ("subject_label", "object_label")
-OPTIONAL = ("prompt", "aliases")
+OPTIONAL = ("prompt", "aliases", POPULARITY)
 
 
 def read(path: Path, language: str, relations: Sequence[str] | None) -> Raw:
@@ -55,7 +56,8 @@ def collect(
     """Collect one language's rows of a source that holds all languages.
 
     A `prompt`, a text with the subject in it, becomes a template of its relation. `aliases` are
-    further names of the object: each is an answer of its own, and right.
+    further names of the object: each is an answer of its own, and right. `popularity` is a number
+    of the subject, at least 0.
 
     Args:
         rows: The rows of all languages, which tell what languages and relations there are.
@@ -67,6 +69,7 @@ def collect(
         ValueError: a row is malformed, or the source lacks the language or a relation.
     """
     columns: dict[str, list[str]] = {name: [] for name in COLUMNS}
+    numbers: list[float] = []
     known, codes, strange = set[str](), set[str](), set[str]()
     prompts: list[tuple[str, str | None]] = []
     for where, row in rows:
@@ -74,18 +77,21 @@ def collect(
         known.add(found["relation"])
         codes.add(found["language"])
         strange |= set(row) - {*REQUIRED, *LABELS, *OPTIONAL}
-        more = aliases(row, where)
+        more, number = aliases(row, where), popularity(row, where)
         asked = text(row, "prompt", where) if row.get("prompt") is not None else ""
         if found["language"] != language:
             continue
         for one in (found, *(_alias(found, name) for name in more)):
             for name in COLUMNS:
                 columns[name].append(one[name])
+            numbers.append(number)
         if asked:
             template = derived.template_of(asked, found["subject_label"])
             prompts.append((found["relation"], template))
     known_language(language, sorted(codes), source)
     table = pd.DataFrame(columns, dtype="str")
+    if not all(map(isnan, numbers)):
+        table[POPULARITY] = numbers
     names = relations_to_read(relations, sorted(known), source)
     kept = table[table["relation"].isin(names)].reset_index(drop=True)
     texts, n_without = derived.most_frequent(p for p in prompts if p[0] in names)
@@ -121,6 +127,27 @@ def aliases(row: Mapping[str, object], where: str) -> list[str]:
         )
     names = (text({"aliases": name}, "aliases", where).strip() for name in value)
     return [name for name in dict.fromkeys(names) if name]
+
+
+def popularity(row: Mapping[str, object], where: str) -> float:
+    """Return the number in a row's `popularity`, NaN where there is none.
+
+    Raises:
+        ValueError: it is no finite number of at least 0.
+    """
+    value = row.get(POPULARITY)
+    if value is None or value == "":
+        return nan
+    try:
+        number = nan if isinstance(value, bool) else float(str(value))
+    except ValueError:
+        number = nan
+    if not 0 <= number < inf:
+        raise ValueError(
+            f"{where}: expected a number of at least 0 in {POPULARITY!r}, got {shown(value)}; "
+            "correct it"
+        )
+    return number
 
 
 def checked(row: Mapping[str, object], where: str) -> dict[str, str]:

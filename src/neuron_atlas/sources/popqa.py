@@ -11,7 +11,7 @@ from neuron_atlas.files.delimited import Row
 from neuron_atlas.files.json_values import filled, shown
 from neuron_atlas.sources.codes import known_language
 from neuron_atlas.sources.own import collect
-from neuron_atlas.sources.raw import Origin, Raw
+from neuron_atlas.sources.raw import POPULARITY, Origin, Raw
 
 ORIGIN = Origin(
     name="PopQA",
@@ -33,15 +33,15 @@ def read(path: Path, language: str, relations: Sequence[str] | None) -> Raw:
 
     Returns:
         One row per question and one per alias of its object (`o_aliases`), which is right too; the
-        questions without their subjects are the templates. Popularity is not used.
+        questions without their subjects are the templates. `s_pop`, the monthly views of the
+        subject's page, is its popularity.
 
     Raises:
         ValueError: the file is not there, or a line is malformed.
     """
     known_language(language, LANGUAGES, str(path))
     with closing(_rows(path)) as rows:
-        raw = collect(rows, source=str(path), language=language, relations=relations)
-    return replace(raw, notices=(*raw.notices, "the popularity of entities is not used"))
+        return collect(rows, source=str(path), language=language, relations=relations)
 
 
 def origin(path: Path) -> Origin:
@@ -65,6 +65,7 @@ def _rows(path: Path) -> Generator[Row, None, None]:
                     "object_label": row["obj"],
                     "prompt": row["question"],
                     "aliases": row.get("o_aliases"),
+                    POPULARITY: row.get("s_pop"),
                 },
             )
 
