@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from neuron_atlas.fact_sets.alignment import Aligned
+from neuron_atlas.fact_sets.called import Labels, labels_of
 from neuron_atlas.fact_sets.limits import Triple, candidates_of, restrict, within_limits
 from neuron_atlas.fact_sets.settings import FactPlan
 from neuron_atlas.facts.answer_sides import Deal, deal
@@ -153,49 +154,6 @@ def _answers_of(
         ]
         for t in kept.triples
     }
-
-
-@dataclass(frozen=True)
-class Labels:
-    """One relation in one language: the labels of its subjects and objects, and what is true.
-
-    Attributes:
-        subjects: Subject id to its label, in the aligned triples.
-        objects: Object id to its label, in the aligned triples.
-        triples: Subject id to its object ids, in the aligned triples.
-        called: Object id to all its labels, caseless, in all triples as read.
-        same_name: Subject label, caseless, to the object ids of all subjects so called, as read.
-    """
-
-    subjects: Mapping[str, str]
-    objects: Mapping[str, str]
-    triples: Mapping[str, set[str]]
-    called: Mapping[str, set[str]]
-    same_name: Mapping[str, set[str]]
-
-
-def labels_of(table: pd.DataFrame, read: pd.DataFrame, relation: str) -> Labels:
-    """Collect one relation's labels from the aligned triples, and what is true from all read."""
-    rows, every = (t[t["relation"] == relation] for t in (table, read))
-    named = []
-    for thing in ("subject", "object"):
-        first = rows.drop_duplicates(thing)
-        named.append(dict(zip(first[thing], first[f"{thing}_label"].str.strip(), strict=True)))
-    low = {t: every[f"{t}_label"].str.strip().map(caseless) for t in ("subject", "object")}
-    return Labels(
-        subjects=named[0],
-        objects=named[1],
-        triples=_gathered(rows["subject"], rows["object"]),
-        called=_gathered(every["object"], low["object"]),
-        same_name=_gathered(low["subject"], every["object"]),
-    )
-
-
-def _gathered(keys: pd.Series, values: pd.Series) -> dict[str, set[str]]:
-    found = defaultdict[str, set[str]](set)
-    for key, value in zip(keys.tolist(), values.tolist(), strict=True):
-        found[key].add(value)
-    return found
 
 
 def _facts(

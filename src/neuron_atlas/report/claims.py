@@ -48,7 +48,8 @@ CLAIMS = {
     ),
     "language_independent_neurons_exist": Claim(
         "Language-independent neurons exist",
-        "A fact’s languages share more neurons than mismatched facts’ do.",
+        "Two languages share more neurons of a fact than of two facts of its relation, and than of "
+        "two facts with one answer.",
         unit="neurons a fact",
     ),
     "cross_lingual_editing": Claim(
