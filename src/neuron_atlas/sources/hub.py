@@ -85,11 +85,8 @@ def _check_arguments(
 
 def _loaded(dataset: str, revision: str, *, subset: str | None, split: str) -> datasets.Dataset:
     try:
-        copy = _local_copy(dataset, revision)
-        if copy is None:
-            loaded = datasets.load_dataset(dataset, name=subset, revision=revision, split=split)
-        else:
-            loaded = datasets.load_dataset(copy, name=subset, split=split)
+        where = _local_copy(dataset, revision) or dataset  # a folder has the one revision
+        loaded = datasets.load_dataset(where, name=subset, revision=revision, split=split)
     except Exception as error:  # neither the loader nor what it calls documents its errors
         raise ValueError(
             f"{dataset}@{revision}: expected split {shown(split)} of subset {shown(subset)}, got "
