@@ -17,8 +17,9 @@ from few_controls import FEW
 from killing import contents, out, removed, stage, workspace
 from neuron_atlas.activations import extraction, files
 from neuron_atlas.activations.files import Recorded
-from neuron_atlas.arms.language_work import LanguageWork
+from neuron_atlas.arms.language_work import LanguageWork, asked_relations
 from neuron_atlas.arms.measuring_arms import ArmMeasurements, PlannedArms
+from neuron_atlas.arms.tested_prompts import tested
 from neuron_atlas.attributions import strongest
 from neuron_atlas.interventions import relation_arms
 from neuron_atlas.model import language_model
@@ -101,9 +102,7 @@ def interfered(lm: LanguageModel, recalled: pd.DataFrame, origin: Path, size: in
     how = FEW.model_copy(update={"value": "zero", "max_seen": 1, "pushes": [0.5]})
     values = Recorded(origin / out("activations", "en"), recalled)
     work = LanguageWork("en", values, key="")
-    asked = language_work.asked_relations(
-        lm, how, work, list(found.sets), names=("interference",), seed=0
-    )
+    asked = asked_relations(lm, how, work, list(found.sets), names=("interference",), seed=0)
     plans = {
         name: partial(PlannedArms, one, relation_arms.interference_arms(one, "en", found, how))
         for name, one in asked.items()
