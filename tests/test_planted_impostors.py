@@ -17,6 +17,7 @@ import planted
 from neuron_atlas.activations import extraction
 from neuron_atlas.activations.files import Recorded
 from neuron_atlas.arms.language_work import LanguageWork
+from neuron_atlas.arms.settings import Interference
 from neuron_atlas.interventions import interference
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.neurons.addresses import to_flat
@@ -42,7 +43,7 @@ class Changed:
     lm: LanguageModel
     work: LanguageWork
 
-    def measured(self, sets: SetsByRelation, folder: Path) -> pd.DataFrame:
+    def measured(self, sets: SetsByRelation, folder: Path, how: Interference = HOW) -> pd.DataFrame:
         """Switch sets off; no control holds a unit that was planted or changed."""
         known = [planted.planted(r) for r in RELATIONS]
         known += [flat(*names) for names in (*TEMPLATE.values(), UNSPECIFIC)]
@@ -51,7 +52,7 @@ class Changed:
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(folder)  # where finished groups are kept
             table = interference.measure_language(
-                self.lm, self.work.values.facts, found, HOW, self.work, seed=0, tolerance=0.0
+                self.lm, self.work.values.facts, found, how, self.work, seed=0, tolerance=0.0
             )
         return table.assign(language="xa")
 
@@ -110,8 +111,7 @@ def test_neurons_of_answers_that_select_are_not_found(changed: Changed, tmp_path
     seen = set(asked.loc[asked["answer_split"] == "identification", "answer"])
     units = {r: [s for s in SUBJECTS if planted.answer(r, s) in seen] for r in RELATIONS}
     sets = {r: flat(*(f"fact:{r}:{s}" for s in some)) for r, some in units.items()}
-    table = changed.measured(sets, tmp_path)
-    own = table[(table["kind"] == "set") & (table["relation"] == table["measured"])]
-    assert not own["seen"].any()
-    assert (own["effect"] == 0).all()
+    table = changed.measured(sets, tmp_path, HOW.model_copy(update={"max_seen": 2}))
+    assert (effects(table[table["seen"]]) < -1).all()  # they matter
+    assert (effects(table[~table["seen"]]) == 0).all()
     assert verdict(table) != "supported"

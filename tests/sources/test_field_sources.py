@@ -78,6 +78,10 @@ def test_what_klar_does_not_know_is_named(klar_folder: Path) -> None:
     record = klar_record(["<subject> <mask>"]) | {"notes": "x"}
     written(klar_folder / "en/capital.json", record)
     assert klar.read(klar_folder, "en", None).notices == ("keys that are not read: ['notes']",)
+    record["samples"][1]["year"] = 1
+    written(klar_folder / "en/capital.json", record)
+    said = klar.read(klar_folder, "en", None).notices
+    assert said == ("keys that are not read: ['notes', 'year']",)
 
 
 KLAR_FAULTS: list[tuple[Callable[[dict[str, Any]], Any], str]] = [
@@ -202,6 +206,25 @@ def test_knowedit_has_its_relations_in_its_prompts(tmp_path: Path) -> None:
     raw = counterfact.read(written(tmp_path / "zsre.json", facts), "en", None)
     assert rows(raw)[0] == ["what_is_s_capital", "France", "France", "Paris", "Paris"]
     assert raw.templates == {"what_is_s_capital": ("What is {subject}'s capital? {object}",)}
+
+
+def test_counterfact_that_tells_no_relation_is_counted(tmp_path: Path) -> None:
+    facts = [
+        {"subject": s, "prompt": prompt, "target_new": "x", "ground_truth": ["y"]}
+        for s, prompt in (("a1", "a1 is in"), ("b1", "b1 is in"), ("c1", "that is in"))
+    ]
+    raw = counterfact.read(written(tmp_path / "zsre.json", facts), "en", None)
+    assert raw.table["subject"].tolist() == ["a1", "b1"]
+    assert raw.notices[1:] == ("1 records tell no relation and are left out",)
+    none = counterfact.read(written(tmp_path / "zsre.json", facts[:2]), "en", None)
+    assert not none.notices[1:]
+
+
+def test_two_files_of_one_language_are_refused(tmp_path: Path) -> None:
+    for part in "ab":
+        written(tmp_path / f"m/{part}/en.json", [record(1, "France", "Paris")])
+    with pytest.raises(ValueError, match=r"b/en.json: expected one file per language, got a/en"):
+        counterfact.read(tmp_path / "m", "en", None)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from neuron_atlas.verdicts.knowledge_verdicts import (
 from simulated_knowledge import FEW, KNOWLEDGE, Case, Spread
 
 RIVALS = ("two", "three")
-PRECISE = Spread(attribution=0.4, sharing=1.5, editing=0.8)  # sees the effects of interest
+PRECISE = Spread(attribution=0.47, sharing=1.5, editing=0.8)  # sees the effects of interest
 
 
 def case(seed: int, mean: float = 0.0, spread: Spread = PRECISE) -> Case:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from neuron_atlas.files import delimited
 from neuron_atlas.files.json_values import filled
@@ -10,7 +10,7 @@ from neuron_atlas.files.text_files import Folder, opened
 from neuron_atlas.sources import derived
 from neuron_atlas.sources.codes import known_language
 from neuron_atlas.sources.raw import Origin, Raw, relations_to_read
-from neuron_atlas.sources.reference import Entry, aligned, reference_of
+from neuron_atlas.sources.reference import Entry, aligned, files_by_language, reference_of
 
 ORIGIN = Origin(
     name="BMLAMA",
@@ -44,10 +44,11 @@ def read(path: Path, language: str, relations: Sequence[str] | None) -> Raw:
             malformed, or two languages have different numbers of lines.
     """
     with opened(path) as folder:
-        files = _files(folder)
+        files = files_by_language(folder, ".tsv")
         known_language(language, list(files), str(path))
-        there = _lines(folder, files[reference_of(files)])
         here = _lines(folder, files[language])
+        first = reference_of(files)
+        there = here if first == language else _lines(folder, files[first])
     if len(here) != len(there):
         raise ValueError(
             f"{folder.where(files[language])}: expected {len(there)} lines as in "
@@ -73,26 +74,11 @@ def read(path: Path, language: str, relations: Sequence[str] | None) -> Raw:
 def origin(path: Path, languages: Iterable[str] | None = None) -> Origin:
     """Return BMLAMA's origin, with digests of the archive or of the files of some languages."""
     with opened(path) as folder:
-        files = _files(folder)
+        files = files_by_language(folder, ".tsv")
         codes = {reference_of(files), *(files if languages is None else languages)}
         return replace(
             ORIGIN, files=folder.sha256([files[code] for code in sorted(codes) if code in files])
         )
-
-
-def _files(folder: Folder) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for name in (name for name in folder.names if name.endswith(".tsv")):
-        code = PurePosixPath(name).stem
-        if code in found:
-            raise ValueError(
-                f"{folder.where(name)}: expected one file per language, got {found[code]} too; "
-                "name the folder of one of them"
-            )
-        found[code] = name
-    if not found:
-        raise ValueError(f"{folder.path}: expected files <language>.tsv, found none; check it")
-    return found
 
 
 def _lines(folder: Folder, name: str) -> list[tuple[str, str, str | None]]:

@@ -1,8 +1,9 @@
 """Read CounterFact and what has its layout: facts with the new answers that editing puts in."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from neuron_atlas.files.json_values import filled, mapping, parsed, relation_name, shown
@@ -10,7 +11,7 @@ from neuron_atlas.files.text_files import Folder, opened
 from neuron_atlas.sources import derived
 from neuron_atlas.sources.codes import known_language
 from neuron_atlas.sources.raw import Origin, Raw, relations_to_read
-from neuron_atlas.sources.reference import Entry, aligned, reference_of
+from neuron_atlas.sources.reference import Entry, aligned, files_by_language, reference_of
 
 ORIGIN = Origin(
     name="CounterFact",
@@ -45,12 +46,15 @@ def read(path: Path, language: str, relations: Sequence[str] | None) -> Raw:
     """
     with _opened(path) as (folder, files):
         known_language(language, list(files), str(path))
-        there = _entries(folder, files[reference_of(files)])
-        here = _entries(folder, files[language])
+        here, n_without = _entries(folder, files[language])
+        first, there = reference_of(files), here
+        if first != language:
+            there, _ = _entries(folder, files[first])
     known = sorted({one.relation for one in there} | {one.relation for one in here})
     names = set(relations_to_read(relations, known, str(path)))
     kept, reference = ([e for e in rows if e.relation in names] for rows in (here, there))
-    return aligned(language, kept, reference, {}, (NOT_USED,))
+    said = (f"{n_without} records tell no relation and are left out",) if n_without else ()
+    return aligned(language, kept, reference, {}, (NOT_USED, *said))
 
 
 def origin(path: Path, languages: Iterable[str] | None = None) -> Origin:
@@ -61,42 +65,34 @@ def origin(path: Path, languages: Iterable[str] | None = None) -> Origin:
         return replace(ORIGIN, files=folder.sha256(named))
 
 
-class _opened:
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[Folder, dict[str, str]]]:
     """Yield a folder, an archive or the folder of one file, and file names by language."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._folder = None if path.suffix == ".json" else opened(path)
-
-    def __enter__(self) -> tuple[Folder, dict[str, str]]:
-        if self._folder is None:
-            if not self._path.is_file():
-                raise ValueError(f"{self._path}: expected a file, found none; check the path")
-            return Folder(self._path.parent, (self._path.name,)), {ONE: self._path.name}
-        folder = self._folder.__enter__()
-        files = {PurePosixPath(n).stem: n for n in folder.names if n.endswith(".json")}
-        if not files:
-            raise ValueError(f"{folder.path}: expected files <language>.json, found none; check it")
-        return folder, files
-
-    def __exit__(self, *error: Any) -> None:
-        if self._folder is not None:
-            self._folder.__exit__(*error)
+    if path.suffix != ".json":
+        with opened(path) as folder:
+            yield folder, files_by_language(folder, ".json")
+    elif path.is_file():
+        yield Folder(path.parent, (path.name,)), {ONE: path.name}
+    else:
+        raise ValueError(f"{path}: expected a file, found none; check the path")
 
 
-def _entries(folder: Folder, name: str) -> list[Entry]:
+def _entries(folder: Folder, name: str) -> tuple[list[Entry], int]:
+    """Return a file's facts, and the number of records that tell no relation."""
     where = folder.where(name)
     content = parsed(folder.text(name, MAX_BYTES), where)
     if not isinstance(content, list) or not content:
         raise ValueError(f"{where}: expected a filled list of records, got {shown(content)}")
-    found: list[Entry] = []
+    found = []
     for number, value in enumerate(content, start=1):
         here = f"{where}, record {number}"
-        found.extend(_entry(mapping(value, here), number, here))
-    return found
+        found.append(_entry(mapping(value, here), number, here))
+    entries = [one for one in found if one is not None]
+    return entries, len(found) - len(entries)
 
 
-def _entry(record: Mapping[str, Any], number: int, where: str) -> Iterator[Entry]:
+def _entry(record: Mapping[str, Any], number: int, where: str) -> Entry | None:
+    """Return a record's fact; None if it has neither a relation nor a prompt that tells it."""
     rewrite = mapping(record.get("requested_rewrite", record), where)
     subject = filled(rewrite, "subject", where).strip()
     prompt = filled(rewrite, "prompt", where)
@@ -108,11 +104,11 @@ def _entry(record: Mapping[str, Any], number: int, where: str) -> Iterator[Entry
     relation = rewrite.get("relation_id")
     if relation is None:
         if template is None:
-            return  # neither a relation nor a prompt that tells it
+            return None
         relation = derived.relation_of(template)
     answer = _true(rewrite, where)
     key = str(record.get("case_id", number))
-    yield Entry(relation_name(str(relation), where), key, subject, answer, template)
+    return Entry(relation_name(str(relation), where), key, subject, answer, template)
 
 
 def _true(rewrite: Mapping[str, Any], where: str) -> str:

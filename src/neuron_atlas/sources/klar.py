@@ -46,20 +46,19 @@ def read(path: Path, language: str, relations: Sequence[str] | None) -> Raw:
         known = {name for names in files.values() for name in names}
         names = relations_to_read(relations, sorted(known), str(path))
         here = _records(folder, files[language], names)
-        there = _records(folder, files[reference_of(files)], names)
+        entries = _entries(folder, files[language], here)
+        first, there = reference_of(files), entries
+        if first != language:
+            there = _entries(folder, files[first], _records(folder, files[first], names))
         texts = {
             name: _templates(record, folder.where(files[language][name]))
             for name, record in here.items()
         }
         strange = {key for one in here.values() for key in one} - {*_RECORD, "relation_name"}
+        samples = (sample for one in here.values() for sample in one["samples"])
+        strange |= {key for sample in samples for key in sample} - {*_SAMPLE}
         said = (f"keys that are not read: {shown(sorted(strange))}",) if strange else ()
-        return aligned(
-            language,
-            _entries(folder, files[language], here),
-            _entries(folder, files[reference_of(files)], there),
-            texts,
-            said,
-        )
+        return aligned(language, entries, there, texts, said)
 
 
 def origin(path: Path, languages: Iterable[str] | None = None) -> Origin:

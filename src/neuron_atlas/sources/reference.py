@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 import pandas as pd
 
+from neuron_atlas.files.text_files import Folder
 from neuron_atlas.sources import derived
 from neuron_atlas.sources.raw import COLUMNS, Raw
 
@@ -34,6 +36,26 @@ def reference_of(languages: Iterable[str]) -> str:
     """Return the language whose labels are the ids: English, or else the first by code."""
     codes = sorted(languages)
     return FIRST if FIRST in codes else codes[0]
+
+
+def files_by_language(folder: Folder, suffix: str) -> dict[str, str]:
+    """Return the names of the files `<language><suffix>`, by language.
+
+    Raises:
+        ValueError: there is none, or two are of one language.
+    """
+    found: dict[str, str] = {}
+    for name in (name for name in folder.names if name.endswith(suffix)):
+        code = PurePosixPath(name).stem
+        if code in found:
+            raise ValueError(
+                f"{folder.where(name)}: expected one file per language, got {found[code]} too; "
+                "name the folder of one of them"
+            )
+        found[code] = name
+    if not found:
+        raise ValueError(f"{folder.path}: expected files <language>{suffix}, found none; check it")
+    return found
 
 
 def aligned(
