@@ -17,9 +17,9 @@ from few_controls import FEW
 from killing import contents, out, removed, stage, workspace
 from neuron_atlas.activations import extraction, files
 from neuron_atlas.activations.files import Recorded
+from neuron_atlas.arms import tested_prompts
 from neuron_atlas.arms.language_work import LanguageWork, asked_relations
 from neuron_atlas.arms.measuring_arms import ArmMeasurements, PlannedArms
-from neuron_atlas.arms.tested_prompts import tested
 from neuron_atlas.attributions import strongest
 from neuron_atlas.interventions import relation_arms
 from neuron_atlas.model import language_model
@@ -108,7 +108,7 @@ def interfered(lm: LanguageModel, recalled: pd.DataFrame, origin: Path, size: in
         for name, one in asked.items()
     }
     measured = ArmMeasurements(lm, "hidden", everywhere=False, tolerance=0.0, plans=plans)
-    prompts = tested(recalled, list(asked), how, seed=0)
+    prompts = tested_prompts.tested(recalled, list(asked), how, seed=0)
     prompts = prompts[~prompts["seen"]].reset_index(drop=True)
     return cut(prompts, measured.measure, size)
 
