@@ -21,7 +21,7 @@ from neuron_atlas.arms.controls import Asked
 from neuron_atlas.arms.language_work import LanguageWork, asked_relations
 from neuron_atlas.arms.measuring_arms import ALONE, ArmMeasurements, PlannedArms
 from neuron_atlas.arms.settings import Interference, Positions, Value
-from neuron_atlas.arms.tested_prompts import tested
+from neuron_atlas.arms.tested_prompts import prompts_of_relations
 from neuron_atlas.interventions.relation_arms import equal_pairs
 from neuron_atlas.model import language_model
 from neuron_atlas.model.language_model import LanguageModel
@@ -101,7 +101,7 @@ def measured(
     """Measure one combination."""
     asked = asked_relations(lm, how, work, list(found.sets), names=("robustness",), seed=seed)
     plans = {r: partial(planned, one, work.language, found) for r, one in asked.items()}
-    prompts = tested(recalled, list(asked), how, seed=seed)
+    prompts = prompts_of_relations(recalled, list(asked), how, seed=seed)
     prompts = prompts[(prompts["context"] == ALONE) & ~prompts["seen"]]
     return ArmMeasurements(lm, "hidden", how.everywhere, 1e-3, plans).measure(prompts)
 

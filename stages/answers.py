@@ -1,5 +1,6 @@
 """Ask the model every fact of one language."""
 
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -30,6 +31,8 @@ def main(model_folder: Path, questions: Path, out: Path, /) -> None:
     reference = None if precise is lm else precise
     scored = answers.with_reference(scored, reference, n=params.n_reference)
     store.write_table(out, answers.with_known(scored))
+    if not scored["correct"].any():
+        print(f"notice: {out.stem}: no prompt is answered right; it is left out", file=sys.stderr)
     checkpoints.done(key)
 
 

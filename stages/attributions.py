@@ -19,6 +19,9 @@ def main(model_folder: Path, recall_file: Path, out: Path, /) -> None:
     found = None
     rows = prompt_choice.first_known(store.read_table(recall_file), max_facts=params.max_facts)
     lm = language_model.load(model_folder)
+    if rows.empty:  # the language is left out of what follows
+        strongest.write(strongest.nothing(), out, plan=plan, found=None, lm=lm)
+        return
     mean = strongest.baseline_mean(lm, rows, plan.baseline)
     if plan.steps is None:  # evaluations do not make up for what a precision rounds
         exact = language_model.in_float32(lm, model_folder)

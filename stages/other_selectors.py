@@ -44,7 +44,7 @@ def main(
         found=relation_sets.read_sets(found),
         selected={
             **relation_sets.read_selectors(found),
-            **({relation_sets.WITHOUT_SIBLINGS: apart} if apart else {}),
+            relation_sets.WITHOUT_SIBLINGS: apart,
         },
         how=params,
         work=LanguageWork(language, Recorded(values, recalled), key),

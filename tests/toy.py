@@ -64,9 +64,9 @@ def every_fact() -> pd.DataFrame:
     return pd.concat([fact_table(code) for code in LANGUAGES], ignore_index=True)
 
 
-def tokenizer(*, encoder: bool = False) -> Tokenizer:
+def tokenizer(table: pd.DataFrame | None = None, *, encoder: bool = False) -> Tokenizer:
     """Train a byte-level BPE on the facts; `<bos>` in front, and `<eos>` behind in an encoder."""
-    table = every_fact()
+    table = every_fact() if table is None else table
     result = Tokenizer(tokenizer_models.BPE())
     result.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     result.decoder = decoders.ByteLevel()
@@ -84,15 +84,15 @@ def tokenizer(*, encoder: bool = False) -> Tokenizer:
     return result
 
 
-def decoder() -> LanguageModel:
+def decoder(table: pd.DataFrame | None = None, *, n_steps: int = 90) -> LanguageModel:
     """Train a two-layer llama to continue every prompt with its answer."""
-    return _trained(LlamaForCausalLM, LlamaConfig(**SMALL), "llama", n_steps=90)
+    return _trained(LlamaForCausalLM, LlamaConfig(**SMALL), "llama", table, n_steps=n_steps)
 
 
 def encoder() -> LanguageModel:
     """Train a two-layer bert to fill every answer's masks."""
     config = BertConfig(**SMALL, initializer_range=0.06)  # learns faster than the usual 0.02
-    return _trained(BertForMaskedLM, config, "bert", n_steps=120, rate=5e-3)
+    return _trained(BertForMaskedLM, config, "bert", None, n_steps=120, rate=5e-3)
 
 
 def restored(folder: Path) -> LanguageModel:
@@ -106,15 +106,22 @@ def restored(folder: Path) -> LanguageModel:
 
 
 def _trained(
-    kind: type[PreTrainedModel], config: Any, family: str, *, n_steps: int, rate: float = 4e-3
+    kind: type[PreTrainedModel],
+    config: Any,
+    family: str,
+    table: pd.DataFrame | None,
+    *,
+    n_steps: int,
+    rate: float = 4e-3,
 ) -> LanguageModel:
+    table = every_fact() if table is None else table
     row = architecture(family)
     with torch.random.fork_rng():
         torch.random.default_generator.manual_seed(0)
         network = kind(config)
-    words = tokenizer(encoder=row.encoder)
+    words = tokenizer(table, encoder=row.encoder)
     lm = LanguageModel(network, words, row, MASK if row.encoder else None)
-    examples = [_example(lm, r) for r in every_fact().to_dict("records")]
+    examples = [_example(lm, r) for r in table.to_dict("records")]
     _fit(network, examples, n_steps=n_steps, rate=rate)
     network.eval().requires_grad_(False)
     return lm

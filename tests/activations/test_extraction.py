@@ -297,8 +297,17 @@ def test_a_failed_extraction_leaves_no_result(tmp_path: Path) -> None:
 def test_only_facts_that_are_answered_right_are_recorded() -> None:
     table = prompt_table()
     assert prompt_choice.answered_prompts(table)["fact"].tolist() == ["r:1", "r:2", "q:2"]
-    with pytest.raises(ValueError, match="none of 4 facts is answered right"):
-        prompt_choice.answered_prompts(table.assign(correct=False))
+    assert prompt_choice.answered_prompts(table.assign(correct=False)).empty
+
+
+def test_a_language_that_knows_nothing_has_files_without_prompts(tmp_path: Path) -> None:
+    lm, out = tiny.random_model("llama"), tmp_path / "data" / "en"
+    none = prompt_table().head(0)
+    extraction.save(lm, none, out, site="hidden", pooling="answer", place=tmp_path / "work")
+    recorded = files.Recorded(out, none)
+    assert recorded.index.empty
+    assert recorded.layer(0).shape == (0, lm.n_neurons)
+    assert recorded.n_layers == lm.n_layers
 
 
 def test_an_index_without_its_columns_is_an_error(tmp_path: Path) -> None:

@@ -69,9 +69,18 @@ def test_the_order_does_not_depend_on_what_else_is_known(recalled: pd.DataFrame)
     assert [order[f] for f in some] == sorted(order[f] for f in some)
 
 
-def test_nothing_known_is_refused(recalled: pd.DataFrame) -> None:
-    with pytest.raises(ValueError, match="knows none of"):
-        prompt_choice.first_known(recalled.assign(known=False), max_facts=2)
+def test_nothing_known_is_a_table_without_rows_of_the_same_types(
+    toy_decoder: LanguageModel, recalled: pd.DataFrame, table: pd.DataFrame, tmp_path: Path
+) -> None:
+    none = prompt_choice.first_known(recalled.assign(known=False), max_facts=2)
+    assert none.empty
+    nothing = strongest.nothing()
+    assert nothing.dtypes.to_dict() == table[nothing.columns].dtypes.to_dict()
+    assert set(nothing) == set(table)
+    out = tmp_path / "scores"
+    strongest.write(nothing, out, plan=PLAN, found=None, lm=toy_decoder)
+    assert knowledge_sets.read_scores(out).empty
+    assert store.read_json(out / knowledge_sets.META)["n_facts"] == 0
 
 
 def test_the_query_leaves_demonstrations_out(

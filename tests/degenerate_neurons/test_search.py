@@ -58,6 +58,24 @@ def found(lm: LanguageModel, recalled: pd.DataFrame) -> FoundSets:
     return search.judge_families(prompts, rows, measured, source, SETTINGS, seed=0)
 
 
+def test_where_no_fact_is_known_the_tables_are_empty_and_of_the_same_types(
+    lm: LanguageModel, recalled: pd.DataFrame, found: FoundSets
+) -> None:
+    nothing = search.find_sets(
+        FactPrompts(lm, recalled),
+        recalled,
+        planted_pairs.graded().head(0),
+        planted_pairs.source(),
+        SETTINGS,
+        seed=0,
+        key="nothing",
+    )
+    for empty, full in ((nothing.pairs, found.pairs), (nothing.sets, found.sets)):
+        assert len(full)
+        assert empty.empty
+        assert empty.dtypes.to_dict() == full.dtypes.to_dict()
+
+
 def members(sets: pd.DataFrame) -> set[tuple[str, str]]:
     """Return fact and unit names of some sets, such as ('both', 'ab')."""
     name = {i: n for n, i in UNIT.items()}

@@ -63,6 +63,7 @@ def test_operations_equal_a_full_forward_a_prompt(lm: LanguageModel) -> None:
         assert row["effect"] == pytest.approx(expected, abs=near)
         assert row["before"] == pytest.approx(clean, abs=near)
     assert found["effect"].abs().max() > 0.01  # positive control
+    assert suppress_enhance.no_rows().dtypes.to_dict() == found.dtypes.to_dict()
 
 
 def test_enhancing_doubles_the_hidden_unit_whatever_its_sign(decoder: LanguageModel) -> None:

@@ -210,6 +210,26 @@ def test_popularity_is_shown_where_the_source_tells_it(whole: str) -> None:
     assert "popularity" not in metrics.metrics(given)["recall"]
 
 
+def test_a_language_without_anything_to_measure_is_named_with_the_reason(whole: str) -> None:
+    assert "is left out" not in whole
+    given = results.everything()
+    assert "left_out" not in metrics.metrics(given)["summary"]["facts"]
+    wrong = given.recall["zh"].assign(correct=False, known=False)
+    unknown = replace(given, recall={**given.recall, "zh": wrong})
+    unscored = replace(given, sets=given.sets[given.sets["source"] != "zh"])
+    for changed, why in ((unknown, "answers no prompt right"), (unscored, "enough right answers")):
+        said = metrics.metrics(changed)["summary"]["facts"]["left_out"]
+        assert list(said) == ["zh"]
+        assert why in said["zh"]
+        assert (
+            f"<code>zh</code> is left out where neurons are sought and tested, since {said['zh']}"
+            in (rendered(changed))
+        )
+        card = page.render_card(changed, title="Card")
+        assert card.count("Notice: left out") == 1
+        assert said["zh"] in card.split("<code>zh</code></h2>")[1]
+
+
 def test_an_improvement_that_survives_correction_is_listed() -> None:
     given = results.everything()
     off = (given.cells["relation"] == "capital") & (given.cells["measured"] == "currency")

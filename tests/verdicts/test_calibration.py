@@ -142,18 +142,20 @@ def test_the_parts_of_the_effect_are_shown_and_add_up() -> None:
         assert words in found.because
 
 
-def test_a_claim_without_rows_has_no_verdict() -> None:
+def test_a_claim_without_rows_is_untestable_and_says_why() -> None:
     own = simulation(Truth()).own()
-    assert relation_verdicts.cumulativity(own, negligible=NEGLIGIBLE) is None
     beats = selector_verdict.average_precision_beats_other_selectors
-    assert beats(own, negligible=NEGLIGIBLE) is None
     moved = simulation(Truth()).transfer()
     here = moved.assign(
         source=moved["language"].astype(str), language=moved["language"].astype(str)
     )
-    assert relation_verdicts.versatility_languages(here, negligible=NEGLIGIBLE) is None
-    alone = sharing_verdicts.interference(own, negligible=NEGLIGIBLE)
-    assert (alone.verdict, bool(alone.reason)) == ("untestable", True)
+    for found in (
+        relation_verdicts.cumulativity(own, negligible=NEGLIGIBLE),
+        beats(own, negligible=NEGLIGIBLE),
+        relation_verdicts.versatility_languages(here, negligible=NEGLIGIBLE),
+        sharing_verdicts.interference(own, negligible=NEGLIGIBLE),
+    ):
+        assert (found.verdict, bool(found.reason)) == ("untestable", True)
 
 
 def test_published_cumulativity_by_hand() -> None:

@@ -239,7 +239,7 @@ def _fill(
 def _writer(
     lm: LanguageModel, readings: Sequence[Reading], site: Site, folder: Path, journal: Path
 ) -> LayerWriter:
-    """Open the files; one prompt is run to learn the values' shape and precision."""
-    _, values = next(extract(lm, readings[:1], site=site))
+    """Open the files; one prompt, or one token, is run to learn the values' shape and precision."""
+    _, values = next(extract(lm, readings[:1] or [Reading((0,), (0,))], site=site))
     shape = (len(readings), *values.shape[1:])
     return LayerWriter(folder, shape=shape, dtype=values.dtype, journal=journal)

@@ -37,6 +37,9 @@ def asked_relations(
     seed: int,
 ) -> Mapping[str, Asked]:
     """Return what controls need to know of each relation that has a right identification prompt."""
+    selecting = selecting_values(work.values, relations)
+    if not selecting:  # nothing to take a mean of either
+        return {}
     writing = Writing(lm, work.values.meta["site"])
     tables = off_values(work.values, how.value, seed=seed)
     return {
@@ -47,5 +50,5 @@ def asked_relations(
             names=(*names, work.language, relation),
             seed=seed,
         )
-        for relation, values in selecting_values(work.values, relations).items()
+        for relation, values in selecting.items()
     }

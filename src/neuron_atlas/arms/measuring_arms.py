@@ -118,7 +118,7 @@ class ArmMeasurements:
         """
         groups = [self._scaled(str(r), rows) for r, rows in prompts.groupby("relation", sort=True)]
         if not groups or self.lm.architecture.encoder:
-            return pd.DataFrame(columns=[*listed.COLUMNS, *PROMPT, *TEXTS])
+            return store.no_rows({**listed.COLUMNS, **PROMPT, **TEXTS})
         off = self._intervention(ablation.joined([edits for edits, _, _ in groups]))
         rows = [row for _, _, records in groups for row in records]
         shown = [shown for _, shown, records in groups for _ in records]
@@ -169,4 +169,4 @@ class _ReadyArms:
 
 def no_rows() -> pd.DataFrame:
     """Return an empty table with the columns and types of `ArmMeasurements.measure`."""
-    return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in COLUMNS.items()})
+    return store.no_rows(COLUMNS)

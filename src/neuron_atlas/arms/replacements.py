@@ -27,6 +27,10 @@ def off_values(values: Recorded, how: Value, *, seed: int) -> Tables:
         ValueError: no identification prompt was answered right, or there is no other relation.
     """
     means = relation_means(values)
+    if not means:
+        raise ValueError(
+            f"{values.folder} has no right prompt of an identification subject to average"
+        )
     every = torch.stack(list(means.values()))
     if how == "zero":
         return {"": torch.zeros_like(every[0])}
@@ -56,15 +60,10 @@ def _resampled(values: Recorded, relations: Sequence[str], seed: int) -> Tables:
 def relation_means(values: Recorded) -> dict[str, Float[Tensor, "layer neuron"]]:
     """Return each relation's mean values over its right prompts of the identification half.
 
-    Raises:
-        ValueError: there is no such prompt.
+    A relation without such prompts is missing.
     """
     index = values.index
     used = index[index["correct"] & (index["split"] == "identification")]
-    if used.empty:
-        raise ValueError(
-            f"{values.folder} has no right prompt of an identification subject to average"
-        )
     rows = {str(name): part.index.tolist() for name, part in used.groupby("relation", sort=True)}
     means: dict[str, list[Tensor]] = {name: [] for name in rows}
     for layer in range(values.n_layers):

@@ -57,7 +57,7 @@ def _first(rows: pd.DataFrame, n: int, seed: int) -> pd.DataFrame:
     return rows[rows["fact"].isin(np.asarray(kept))]
 
 
-def tested(
+def prompts_of_relations(
     recalled: pd.DataFrame, relations: list[str], how: Interference, *, seed: int
 ) -> pd.DataFrame:
     """Return the prompts of some relations that are asked, each of its own relation."""

@@ -106,6 +106,16 @@ def attribute(
     return pd.concat(parts, ignore_index=True)
 
 
+def nothing() -> pd.DataFrame:
+    """Return what `attribute` does of no prompt: a table without rows."""
+    types = {
+        **{"rank": "int32", "neuron": "int64", "score": "float32", "method": "str"},
+        **{"value": "float64", "completeness": "float64", "template": "int64", "correct": "bool"},
+        **dict.fromkeys(("fact", "relation", "subject"), "str"),
+    }
+    return store.no_rows(types)
+
+
 def _methods(
     lm: LanguageModel, plan: AttributionPlan, mean: Mean | None, *, check: bool
 ) -> dict[str, clean_pass.Method]:
@@ -182,7 +192,7 @@ def write(
     """Write the stored scores, the prompts and what they were made with to the folder `out`.
 
     Args:
-        table: From `attribute`.
+        table: From `attribute`, or `nothing`.
         out: The folder to make.
         plan: With its steps.
         found: Share of the strongest neurons that the screen leaves; None if it was not measured.
@@ -211,6 +221,8 @@ def _prompts(table: pd.DataFrame, method: str) -> pd.DataFrame:
     return table[table["method"] == method].drop_duplicates(["fact", "template"])
 
 
-def _error(prompts: pd.DataFrame) -> dict[str, float]:
-    error = prompts["completeness"]
+def _error(prompts: pd.DataFrame) -> dict[str, float | None]:
+    error = prompts["completeness"].dropna()
+    if error.empty:
+        return {"median": None, "p95": None}
     return {"median": float(error.median()), "p95": float(error.quantile(0.95))}

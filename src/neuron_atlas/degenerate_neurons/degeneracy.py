@@ -105,17 +105,8 @@ def _sorted(*members: int) -> Members:
 
 
 def halves(facts: Sequence[str], *, seed: int) -> dict[str, int]:
-    """Split the facts into two halves of equal size, or nearly so.
-
-    Raises:
-        ValueError: there are fewer than two facts.
-    """
+    """Split the facts into two halves of equal size, or nearly so; one fact leaves one empty."""
     names = sorted(set(facts))
-    if len(names) < 2:
-        raise ValueError(
-            f"expected at least 2 facts, so that one gives the other's threshold, got {names}; "
-            "raise attributions.max_facts"
-        )
     order = stream(seed, "degenerate_neurons", "halves").permutation(len(names))
     return {names[i]: place % 2 for place, i in enumerate(order.tolist())}
 

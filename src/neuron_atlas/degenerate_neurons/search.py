@@ -23,6 +23,17 @@ PART = 8  # families measured at a time
 REAL, ABSENT = -1, -1  # draw of the fact's own neurons; template if no other paraphrase
 Key = tuple[str, int]  # fact and draw
 FAMILY = ["fact", "relation", "draw", "random", "template", "held_out"]
+JUDGED = {  # columns of pairs and of sets, with their types
+    **dict.fromkeys(("drop", "largest", "surplus", "clean", "audited_error"), "float64"),
+    **{"fact": "str", "relation": "str", "draw": "int64", "random": "bool"},
+    **{"template": "int64", "held_out": "int64", "small": "bool", "threshold": "float64"},
+    **{"found": "bool", "published": "bool", "held_out_surplus": "float64"},
+    **dict.fromkeys(("confirmed", "degenerate", "elsewhere"), "bool"),
+}
+OF_PAIRS = {
+    **{"a": "int64", "b": "int64"},
+    **dict.fromkeys(("drop_a", "drop_b", "interaction", "log_odds_interaction"), "float64"),
+}
 
 
 @dataclass(frozen=True)
@@ -31,6 +42,12 @@ class FoundSets:
 
     pairs: pd.DataFrame
     sets: pd.DataFrame
+
+    @classmethod
+    def none(cls) -> "FoundSets":
+        """Return what there is to find where no fact is known."""
+        sets = {"members": "object", "size": "int64", **JUDGED}
+        return cls(store.no_rows(JUDGED | OF_PAIRS), store.no_rows(sets))
 
 
 def find_sets(
@@ -43,7 +60,7 @@ def find_sets(
     seed: int,
     key: str,
 ) -> FoundSets:
-    """Find the degenerate sets of all facts that have attributions.
+    """Find the degenerate sets of all facts that have attributions; none if no fact has.
 
     Args:
         prompts: The model and its prompts.
@@ -55,6 +72,8 @@ def find_sets(
         key: Names the finished parts on disk, so that a killed run continues where it stopped.
     """
     rows = families(recalled, graded, source, how, seed=seed)
+    if rows.empty:
+        return FoundSets.none()
     measured = checkpoints.in_parts(
         rows, lambda part: measure_families(prompts, part), key=key, size=PART
     )

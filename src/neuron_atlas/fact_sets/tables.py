@@ -177,8 +177,8 @@ def _require_comparison(found: FactSets, asked: Mapping[str, Prompts]) -> None:
             raise ValueError(
                 f"language {code!r}: at least two relations need facts and a template that fits "
                 f"the model, got {usable} with templates out of {names} with facts; choose other "
-                "facts.relations, lower facts.min_per_relation or facts.min_languages, or set "
-                "facts.stand_in: true"
+                "facts.relations, lower facts.min_per_relation or facts.min_languages, set "
+                "facts.stand_in: true, or leave the language out of languages"
             )
 
 

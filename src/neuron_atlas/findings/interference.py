@@ -105,7 +105,7 @@ def _verdicts(
     rivals: pd.DataFrame,
     negligible: float,
 ) -> dict[str, Verdict]:
-    found = {
+    return {
         "relation_neurons_exist": relation_verdicts.relation_neurons_exist(
             table, negligible=negligible
         ),
@@ -120,12 +120,10 @@ def _verdicts(
             moved, negligible=negligible
         ),
         "interference": sharing_verdicts.interference(table, negligible=negligible),
-    }
-    if len(rivals):
-        found["average_precision_beats_other_selectors"] = (
+        "average_precision_beats_other_selectors": (
             selector_verdict.average_precision_beats_other_selectors(rivals, negligible=negligible)
-        )
-    return {claim: verdict for claim, verdict in found.items() if verdict}
+        ),
+    }
 
 
 def _within(table: pd.DataFrame) -> dict[str, dict[str, float]]:

@@ -54,8 +54,12 @@ def gathered(parts: Sequence[Finding]) -> dict[str, Any]:
 
 def attribution(folders: Mapping[str, Path]) -> Finding:
     """Say how facts were attributed, and how complete the attributions of all prompts are."""
-    about = [store.read_json(folder / META) for folder in folders.values()]
-    prompts = [store.read_table(folder / PROMPTS) for folder in folders.values()]
+    every = {code: store.read_json(folder / META) for code, folder in folders.items()}
+    known = {code: one for code, one in every.items() if one["n_facts"]}
+    if not known:
+        return Finding("attribution", {"n_facts": 0}, {})
+    about = list(known.values())
+    prompts = [store.read_table(folders[code] / PROMPTS) for code in known]
     error = pd.concat(prompts, ignore_index=True)["completeness"]
     summary = {key: about[0][key] for key in ("baseline", "rule", "target", "dtype")}
     return Finding(
@@ -70,7 +74,7 @@ def attribution(folders: Mapping[str, Path]) -> Finding:
             "completeness_p95": float(error.quantile(0.95)),
             "by_language": {
                 code: {"n_facts": one["n_facts"], "steps": one["steps"], **one["completeness"]}
-                for code, one in zip(folders, about, strict=True)
+                for code, one in known.items()
             },
         },
     )

@@ -10,7 +10,7 @@ from neuron_atlas.arms.controls import Asked
 from neuron_atlas.arms.language_work import LanguageWork, asked_relations
 from neuron_atlas.arms.measuring_arms import ALONE, PROMPT, ArmMeasurements, PlannedArms
 from neuron_atlas.arms.settings import Interference
-from neuron_atlas.arms.tested_prompts import tested
+from neuron_atlas.arms.tested_prompts import prompts_of_relations
 from neuron_atlas.arms.written_texts import TEXTS
 from neuron_atlas.interventions.relation_arms import few_arms, interference_arms, written_arms
 from neuron_atlas.model.language_model import LanguageModel
@@ -44,7 +44,7 @@ def measure_language(
         itself, of a set and some of its controls on unseen zero-shot questions; else NaN.
     """
     asked = asked_relations(lm, how, work, list(found.sets), names=("interference",), seed=seed)
-    prompts = tested(recalled, list(asked), how, seed=seed)
+    prompts = prompts_of_relations(recalled, list(asked), how, seed=seed)
     site = work.values.meta["site"]
 
     def measurements(plan: Callable[..., PlannedArms]) -> ArmMeasurements:

@@ -4,7 +4,11 @@ import pandas as pd
 
 from neuron_atlas.interventions.neuron_sets import NeuronSet
 from neuron_atlas.interventions.settings import Selection
-from neuron_atlas.interventions.suppress_enhance import both_operations, measure_operations
+from neuron_atlas.interventions.suppress_enhance import (
+    both_operations,
+    measure_operations,
+    no_rows,
+)
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.pipeline import checkpoints
 from neuron_atlas.pipeline.streams import stream
@@ -59,8 +63,10 @@ def run(
         key: Names the finished parts on disk; see `checkpoints.key`.
 
     Returns:
-        The rows of `suppress_enhance.measure_operations`.
+        The rows of `suppress_enhance.measure_operations`; none where no fact is known.
     """
+    if prompts.empty:
+        return no_rows()
     plan = asked(prompts, n_unrelated=how.n_unrelated, seed=seed)
     intervention = both_operations(lm, sets, tolerance=tolerance)
     tokens = CandidateTokens(lm)

@@ -21,6 +21,18 @@ OPERATIONS = ("suppress", "enhance")
 SCALES = (0.0, 2.0)  # of the neuron's own value, after the activation function, whatever its sign
 
 
+TYPES = {
+    **dict.fromkeys(("fact", "relation", "method", "where", "language", "measured"), "str"),
+    **{"draw": "int64", "k": "int64", "template": "int64", "operation": "str"},
+    **dict.fromkeys(("before", "effect", "audited_error"), "float32"),
+}
+
+
+def no_rows() -> pd.DataFrame:
+    """Return what `measure_operations` does of no prompt."""
+    return store.no_rows(TYPES)
+
+
 def both_operations(
     lm: LanguageModel, sets: Sequence[NeuronSet], *, tolerance: float = 0.0
 ) -> Intervention:

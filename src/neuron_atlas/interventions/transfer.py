@@ -11,7 +11,7 @@ from neuron_atlas.arms.controls import Asked
 from neuron_atlas.arms.language_work import LanguageWork, asked_relations
 from neuron_atlas.arms.measuring_arms import ALONE, ArmMeasurements, PlannedArms
 from neuron_atlas.arms.settings import Interference
-from neuron_atlas.arms.tested_prompts import tested
+from neuron_atlas.arms.tested_prompts import prompts_of_relations
 from neuron_atlas.interventions.relation_arms import transfer_arms
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.neurons.relation_sets import POOLED, RelationSets
@@ -99,7 +99,7 @@ def _measured(
     asked = asked_relations(lm, how, one.work, relations, names=("transfer",), seed=seed)
     plans = {name: partial(_planned, its, sources, how) for name, its in asked.items()}
     recalled = store.read_table(one.recall)
-    prompts = tested(recalled, list(asked), how, seed=seed)
+    prompts = prompts_of_relations(recalled, list(asked), how, seed=seed)
     prompts = prompts[(prompts["context"] == ALONE) & ~prompts["seen"]]
     site = one.work.values.meta["site"]
     measured = ArmMeasurements(lm, site, how.everywhere, tolerance, plans)

@@ -43,13 +43,13 @@ def grade_neurons(scores: pd.DataFrame, *, method: str) -> pd.DataFrame:
         (0 the best of its fact; equal scores go by index).
 
     Raises:
-        ValueError: no scores of this method are stored.
+        ValueError: scores are stored, and none of this method.
     """
     chosen = _relative(scores, method)
     paraphrases = chosen.groupby("fact")["template"].nunique()
     total = chosen.groupby(["fact", "relation", "neuron"], sort=True)["relative"].sum()
     table = total.reset_index(name="score")
-    table["score"] /= table["fact"].map(paraphrases)
+    table["score"] /= table["fact"].map(paraphrases).astype("float64")
     order = table.sort_values(["fact", "score", "neuron"], ascending=[True, False, True])
     return order.assign(rank=order.groupby("fact").cumcount()).reset_index(drop=True)
 
@@ -74,7 +74,7 @@ def select(
         By fact; a fact none of whose neurons pass has an empty set.
 
     Raises:
-        ValueError: a parameter is out of range, or no scores of this method are stored.
+        ValueError: a parameter is out of range, or scores are stored, and none of this method.
     """
     if not 0 <= tau < 1 or not 0 < share <= 1 or (k is not None and k < 1):
         raise ValueError(
@@ -125,8 +125,9 @@ def geometric_rank(
 def _relative(scores: pd.DataFrame, method: str) -> pd.DataFrame:
     chosen = scores[scores["method"] == method]
     if chosen.empty:
-        known = sorted(scores["method"].unique())
-        raise ValueError(f"no scores of method {method!r} are stored; there are {known}")
+        if known := sorted(scores["method"].unique()):
+            raise ValueError(f"no scores of method {method!r} are stored; there are {known}")
+        return chosen.assign(relative=chosen["score"])
     largest = chosen.groupby(["fact", "template"])["score"].transform("max")
     positive = largest > 0
     return chosen[positive].assign(relative=chosen["score"][positive] / largest[positive])

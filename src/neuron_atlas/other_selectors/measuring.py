@@ -11,7 +11,7 @@ from neuron_atlas.arms.controls import Asked
 from neuron_atlas.arms.language_work import LanguageWork, asked_relations
 from neuron_atlas.arms.measuring_arms import ALONE, ArmMeasurements, PlannedArms
 from neuron_atlas.arms.settings import Interference
-from neuron_atlas.arms.tested_prompts import tested
+from neuron_atlas.arms.tested_prompts import prompts_of_relations
 from neuron_atlas.interventions.sufficiency import crossed_prompts, installed_relations
 from neuron_atlas.model.architectures import Site
 from neuron_atlas.model.language_model import LanguageModel
@@ -84,7 +84,9 @@ class SelectorMeasurements:
         plans = {r: partial(self._off, one) for r, one in asked.items()}
         alone = self.recalled[self.recalled["context"] == ALONE]
         how = self.how.model_copy(update={"max_seen": 0})
-        return self._measured(tested(alone, list(asked), how, seed=self.seed), plans, "off")
+        return self._measured(
+            prompts_of_relations(alone, list(asked), how, seed=self.seed), plans, "off"
+        )
 
     def sufficiency(self) -> pd.DataFrame:
         """Install the sets' values on the questions on which average precision's are.

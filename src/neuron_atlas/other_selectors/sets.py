@@ -55,14 +55,17 @@ def by_model(
 
     Returns:
         By selector and relation, flat indices, best first. Empty if neurons are other values than
-        hidden units, which have no gradient here. Without `LEFT_OUT` if there is one relation.
+        hidden units, which have no gradient here, or if no relation has neurons. Without
+        `LEFT_OUT` if there is one relation.
     """
     if values.meta["site"] != "hidden":
         return {}
     used = recalled[recalled["correct"] & roles.selects(recalled)]
     used = used[used["relation"].isin(found.sets)].sort_values("relation", kind="stable")
-    run = partial(_Scoring(lm, off_values(values, how, seed=seed)).of, used)
     relations = used[["relation"]].drop_duplicates()
+    if relations.empty:
+        return {}
+    run = partial(_Scoring(lm, off_values(values, how, seed=seed)).of, used)
     table = checkpoints.in_parts(relations, run, key=key, size=1)
     scored = {str(r): rows for r, rows in table.groupby("relation")}
     chosen = {

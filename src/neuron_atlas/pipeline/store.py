@@ -87,6 +87,11 @@ def read_table(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
     return table if columns is None else table[columns]
 
 
+def no_rows(columns: Mapping[str, str]) -> pd.DataFrame:
+    """Return a table without rows, with these columns and types."""
+    return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in columns.items()})
+
+
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Return one dictionary per row, by column name; arrays become lists."""
     return [{str(k): _listed(v) for k, v in row.items()} for row in table.to_dict("records")]

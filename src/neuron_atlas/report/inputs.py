@@ -64,6 +64,21 @@ class Results:
         return {code: report.get("popularity", {}) for code, report in self.facts.items()}
 
     @property
+    def languages_left_out(self) -> dict[str, str]:
+        """By language in which nothing is measured, why; empty if there is none.
+
+        A language that knows facts, and not enough of any relation, still has knowledge neurons.
+        """
+        with_sets = set(self.sets["source"])
+        found = {}
+        for code, table in self.recall.items():
+            if not table["correct"].any():
+                found[code] = "the model answers no prompt right"
+            elif code not in with_sets:
+                found[code] = "no relation has enough right answers for a set of neurons"
+        return found
+
+    @property
     def verdicts(self) -> dict[str, Mapping[str, Any]]:
         """The verdicts on relation neurons, then those on knowledge neurons, by claim.
 

@@ -105,6 +105,7 @@ def _summary(results: Results, table: pd.DataFrame) -> dict[str, Any]:
             "relations": relations(results.recall),
             "n_aligned": n_aligned(results.recall),
             "by_language": {name: _headline(rows[ALL]) for name, rows in _nested(table).items()},
+            "left_out": results.languages_left_out or None,
         },
         "relation_neurons": _pooled(results.relation_neurons),
         **_sections(results.effects),

@@ -66,6 +66,7 @@ def render(
         images={name: Markup(image) for name, image in images.items()},
         n_massive=int(results.sets["massive"].sum()),
         demonstrated=_demonstrated(results),
+        languages_left_out=results.languages_left_out,
         popularity=by_popularity(results.recall, results.popularity),
         questions=QUESTIONS,
         flipped=FLIPPED,
@@ -94,6 +95,7 @@ def render_card(results: Results, *, title: str) -> str:
         templates=first["templates"],
         kind=results.fact_source,
         reports={code: _relations_and_totals(report) for code, report in results.facts.items()},
+        languages_left_out=results.languages_left_out,
     )
 
 

@@ -15,19 +15,9 @@ KEY = ["language", "measured", "template"]
 
 
 def answered_prompts(recalled: pd.DataFrame) -> pd.DataFrame:
-    """Return all paraphrases of the facts that were answered right in at least one.
-
-    Raises:
-        ValueError: no prompt was answered right.
-    """
-    right = recalled.groupby("fact")["correct"].transform("any")
-    found = recalled[right].reset_index(drop=True)
-    if found.empty:
-        raise ValueError(
-            f"none of {recalled['fact'].nunique()} facts is answered right; nothing to record. "
-            "See the recall table; try recall.shots, other relations or another model"
-        )
-    return found
+    """Return all paraphrases of the facts that were answered right in one or more; perhaps none."""
+    right = recalled.groupby("fact")["correct"].transform("any").astype(bool)
+    return recalled[right].reset_index(drop=True)
 
 
 def first_known(recalled: pd.DataFrame, *, max_facts: int | None) -> pd.DataFrame:
@@ -35,20 +25,13 @@ def first_known(recalled: pd.DataFrame, *, max_facts: int | None) -> pd.DataFram
 
     The order is that of all asked facts, known or not, alternating between the halves of the
     subjects: the same in every language, so that the languages' facts are mostly the same ones.
-    `checked` marks one prompt per fact, on which the completeness error is measured.
-
-    Raises:
-        ValueError: the model knows no fact.
+    `checked` marks one prompt per fact, on which the completeness error is measured. No row if the
+    model knows no fact.
     """
     facts = recalled.drop_duplicates("fact")
     place = facts.groupby(["relation", "split"]).cumcount()
     ordered = facts.assign(place=place).sort_values(["relation", "place", "split"], kind="stable")
     known = ordered[ordered["known"]]
-    if known.empty:
-        raise ValueError(
-            f"the model knows none of {len(facts)} facts; nothing to attribute. See the recall "
-            "table; try recall.shots, other relations or another model"
-        )
     first = known if max_facts is None else known.groupby("relation").head(max_facts)
     number = pd.Series(np.arange(len(first)), index=first["fact"])
     kept = recalled[roles.selecting_templates(recalled) & recalled["fact"].isin(number.index)]

@@ -68,11 +68,11 @@ def relation_neurons_exist(
 
 def cumulativity(
     table: pd.DataFrame, *, negligible: float, interest: float = of_interest.CUMULATIVITY
-) -> Verdict | None:
+) -> Verdict:
     """Judge whether the weaker half of a set still adds harm: it is not all in a few neurons.
 
     Tested: the growth of the harm from the best half of a set to all of it, beyond the growth from
-    half to all of push-matched sets. None for sets that were not measured in halves.
+    half to all of push-matched sets.
     """
     rows = arms.own(arms.held_out(table, right=True))
     dose = arms.of_kind(rows, "dose")
@@ -80,7 +80,7 @@ def cumulativity(
     ranked, random = (dose[dose["order"].eq(order)] for order in ("rank", "push_matched"))
     sizes = np.intersect1d(ranked["k"].unique(), random["k"].unique())
     if not len(sizes) or sets.empty:
-        return None
+        return untestable("No set was measured in parts")
     full = int(sets["k"].max())
     half = int(min(sizes, key=lambda k: abs(k - full / 2)))
     ranked = ranked[ranked["k"].eq(half)]
@@ -101,18 +101,18 @@ def cumulativity(
 
 def versatility_languages(
     transfer: pd.DataFrame, *, negligible: float, interest: float = of_interest.LANGUAGES
-) -> Verdict | None:
+) -> Verdict:
     """Judge whether neurons found in one language serve their relation in others.
 
     Two contrasts have to hold: the foreign sets' harm beyond push-matched random sets, and beyond
-    the same language's sets of other relations. None with one language.
+    the same language's sets of other relations.
     """
     rows = arms.held_out(transfer, right=True)
     rows = rows[rows["source"].ne(POOLED)]
     foreign = rows[rows["source"].ne(rows["language"])]
     sets = arms.own(arms.of_kind(foreign, "transfer"))
     if sets.empty:
-        return None
+        return untestable("No relation has neurons in one language and known facts in another")
     controls = arms.own(arms.of_kind(foreign, "transfer_matched"))
     matched = arms.excess(sets, controls, by=["source"])
     other = arms.specificity(foreign, sets, prefix="transfer_", by=["source"])
