@@ -43,7 +43,7 @@ def test_the_planted_facts_are_known_in_every_script(repository: Path) -> None:
     assert set(known) == set(TEXTS)
     for code, one in known.items():
         assert one["typed_accuracy"] > 0.9, code
-        table = store.read_table(repository / "data" / "recall" / f"{code}.parquet")
+        table = store.read_table(repository / "data" / "facts" / f"{code}.parquet")
         assert set(table["answer"]) == set(CAPITALS[code])
 
 

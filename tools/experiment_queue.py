@@ -229,13 +229,17 @@ def start() -> None:
 def lost() -> set[str]:
     """Return the tasks whose process is gone, by revision; DVC takes them for running for ever.
 
-    A process that has just ended is gone too, before its worker has noticed: look twice.
+    So are those that a worker had taken and not begun when it was killed. A process that has just
+    ended is gone too, before its worker has noticed: look twice.
     """
     with Repo() as repo:
         tasks = repo.experiments.celery_queue
         infos = {entry.stash_rev: tasks.proc.get(entry.stash_rev) for entry in tasks.iter_active()}
+        taken = {rev for rev, info in infos.items() if info is None}
+        if taken and tasks.worker_status():
+            taken = set()
     running = {rev: i.pid for rev, i in infos.items() if i is not None and i.returncode is None}
-    return {rev for rev, pid in running.items() if not _lives(pid)}
+    return taken | {rev for rev, pid in running.items() if not _lives(pid)}
 
 
 def bury(revs: Iterable[str]) -> None:

@@ -77,8 +77,9 @@ def test_a_failure_is_told_and_alone_run_again(small: Path, ledger: Ledger) -> N
     assert not tasks(said, "queued|running")
 
 
-def test_a_worker_that_was_killed_is_replaced(small: Path, ledger: Ledger) -> None:
-    """Its task, which DVC shows as running for ever, runs again."""
+@pytest.mark.parametrize("begun", [True, False])
+def test_a_worker_that_was_killed_is_replaced(small: Path, ledger: Ledger, *, begun: bool) -> None:
+    """Its task, which DVC shows as running for ever, runs again, whether it had begun or not."""
     program = small / "program.py"
     slow = program.read_text("utf-8").replace(
         "def report():\n", f'def report():\n    wait("{small}")\n'
@@ -91,6 +92,9 @@ def test_a_worker_that_was_killed_is_replaced(small: Path, ledger: Ledger) -> No
     program.write_text(slow.replace("def recall", f"{wait}def recall"), encoding="utf-8")
     with ledger.attempt("all of a replication's processes were killed"):
         kill_at_work(small)
+        if not begun:
+            for info in (small / ".dvc" / "tmp" / "exps").rglob("*.json"):
+                info.unlink()
         (small / "mended").touch()
         _, page = replicated(small, "--models", "pypi:first")
         assert "| 1 | `first` | 0 | en, fr | finished |" in page
