@@ -147,7 +147,7 @@ def test_the_table_has_every_selector_beside_average_precision(
     assert verdict.as_dict()["verdict"] == "supported"  # its own sets again are no rival
 
 
-def test_without_rows_there_is_no_verdict_and_an_empty_table() -> None:
+def test_without_rows_the_claim_is_untestable_and_the_table_empty() -> None:
     nothing = pd.DataFrame()
     rows = selectors.beside_average_precision(nothing, nothing, nothing)
     table = selectors.compared(rows, nothing)
@@ -157,7 +157,9 @@ def test_without_rows_there_is_no_verdict_and_an_empty_table() -> None:
         columns=["kind", "relation", "measured", "language", "context", "fact", "order"],
         dtype="str",
     ).assign(seen=False, correct_before=True, effect=0.0)
-    assert average_precision_beats_other_selectors(bare, negligible=0.05) is None
+    for rows in (nothing, bare):
+        found = average_precision_beats_other_selectors(rows, negligible=0.05)
+        assert (found.verdict, bool(found.reason)) == ("untestable", True)
 
 
 def test_the_parts_of_finished_work_have_names_of_their_own() -> None:
