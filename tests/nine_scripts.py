@@ -46,9 +46,7 @@ TEXTS = {
     "el": ("Πρωτεύουσα: {subject},", "Πόλη στη χώρα {subject}:"),
     "tr": ("{subject} ülkesinin başkenti", "{subject} ülkesinde bir şehir:"),
 }
-TOGETHER = {"th", "ja", "zh"}
-
-
+TOGETHER = {"th", "ja", "zh"}  # written without blanks between words
 WORDINGS = ("{}", "1. {}", "A) {}")  # of each template, where a test needs several
 
 

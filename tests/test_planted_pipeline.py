@@ -246,6 +246,28 @@ def test_the_interference_matrix_is_the_one_worked_out_by_hand(measurements: pd.
     assert set(sets["template"]) == {planted.N_PARAPHRASES - 1}  # which selected nothing
 
 
+def test_a_language_without_a_question_that_tests_has_a_table_without_rows(
+    run: Run, measurements: pd.DataFrame
+) -> None:
+    """Two tables without rows are joined there, and are so only if they have the same types."""
+    table, lm = recalled(run, "xa"), language_model.load(run.folder / "model", device="cpu")
+    untested = table[table["split"] != "held_out"]
+    assert 0 < len(untested) < len(table)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(run.folder)
+        found = interference.measure_language(
+            lm,
+            untested,
+            sources(run)["xa"],
+            HOW,
+            work(run, "untested", "xa"),
+            seed=0,
+            tolerance=0.0,
+        )
+    assert found.empty
+    assert found.dtypes.to_dict() == measurements[found.columns].dtypes.to_dict()
+
+
 def test_the_push_is_that_of_the_units_that_fire(measurements: pd.DataFrame) -> None:
     """Three units of epsilon write 1 each; gamma's shared one writes 1 to two coordinates."""
     push = unscaled(measurements, "set").groupby(["relation", "measured"])["push"].agg(np.unique)

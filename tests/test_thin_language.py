@@ -1,7 +1,8 @@
 """A language of which the model knows nothing: it is left out and named, and the run goes on."""
 
-import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,10 +49,21 @@ def test_the_others_are_measured_as_ever(repository: Path) -> None:
 
 
 def test_nothing_is_invented_of_the_language(repository: Path) -> None:
-    """No number of the summary stands under its name, but how much of it is known."""
-    text = (repository / "metrics" / "summary.json").read_text(encoding="utf-8")
-    summary = json.loads(text)
+    """What stands under its name needs no neuron: what is known, the notice, and its script."""
+    summary = store.read_json(repository / "metrics" / "summary.json")
+    named = {("facts", "by_language"), ("facts", "left_out"), ("language_neurons", "scripts")}
+    assert set(places(summary, THIN)) == named
+    assert ("attribution", "by_language") in set(places(summary, "fr"))  # positive control
     assert summary["facts"]["by_language"][THIN]["n_known"] == 0
     transfer = store.read_table(repository / "data" / "transfer.parquet")
     assert THIN not in set(transfer["language"])
     assert len(transfer)
+
+
+def places(value: Any, name: str, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Yield where in nested mappings a key of this name stands."""
+    if isinstance(value, dict):
+        for key, content in value.items():
+            if key == name:
+                yield path
+            yield from places(content, name, (*path, key))

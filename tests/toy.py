@@ -86,13 +86,13 @@ def tokenizer(table: pd.DataFrame | None = None, *, encoder: bool = False) -> To
 
 def decoder(table: pd.DataFrame | None = None, *, n_steps: int = 90) -> LanguageModel:
     """Train a two-layer llama to continue every prompt with its answer."""
-    return _trained(LlamaForCausalLM, LlamaConfig(**SMALL), "llama", table, n_steps=n_steps)
+    return _trained(LlamaForCausalLM, LlamaConfig(**SMALL), "llama", table=table, n_steps=n_steps)
 
 
 def encoder() -> LanguageModel:
     """Train a two-layer bert to fill every answer's masks."""
     config = BertConfig(**SMALL, initializer_range=0.06)  # learns faster than the usual 0.02
-    return _trained(BertForMaskedLM, config, "bert", None, n_steps=120, rate=5e-3)
+    return _trained(BertForMaskedLM, config, "bert", n_steps=120, rate=5e-3)
 
 
 def restored(folder: Path) -> LanguageModel:
@@ -109,9 +109,9 @@ def _trained(
     kind: type[PreTrainedModel],
     config: Any,
     family: str,
-    table: pd.DataFrame | None,
     *,
     n_steps: int,
+    table: pd.DataFrame | None = None,
     rate: float = 4e-3,
 ) -> LanguageModel:
     table = every_fact() if table is None else table

@@ -221,9 +221,8 @@ def test_a_language_without_anything_to_measure_is_named_with_the_reason(whole: 
         said = metrics.metrics(changed)["summary"]["facts"]["left_out"]
         assert list(said) == ["zh"]
         assert why in said["zh"]
-        assert (
-            f"<code>zh</code> is left out where neurons are sought and tested, since {said['zh']}"
-            in (rendered(changed))
+        assert f"<code>zh</code> is left out {said['zh']}; what joins languages" in rendered(
+            changed
         )
         card = page.render_card(changed, title="Card")
         assert card.count("Notice: left out") == 1

@@ -65,17 +65,16 @@ class Results:
 
     @property
     def languages_left_out(self) -> dict[str, str]:
-        """By language in which nothing is measured, why; empty if there is none.
-
-        A language that knows facts, and not enough of any relation, still has knowledge neurons.
-        """
+        """By language that is left out, of what and why, in words that follow "left out"."""
         with_sets = set(self.sets["source"])
         found = {}
         for code, table in self.recall.items():
             if not table["correct"].any():
-                found[code] = "the model answers no prompt right"
+                found[code] = "of all that follows, since the model answers no prompt right"
             elif code not in with_sets:
-                found[code] = "no relation has enough right answers for a set of neurons"
+                found[code] = (
+                    "of all on relation neurons, since no relation has enough right answers there"
+                )
         return found
 
     @property
