@@ -108,7 +108,7 @@ def interfered(lm: LanguageModel, recalled: pd.DataFrame, origin: Path, size: in
         for name, one in asked.items()
     }
     measured = ArmMeasurements(lm, "hidden", everywhere=False, tolerance=0.0, plans=plans)
-    prompts = tested_prompts.tested(recalled, list(asked), how, seed=0)
+    prompts = tested_prompts.prompts_of_relations(recalled, list(asked), how, seed=0)
     prompts = prompts[~prompts["seen"]].reset_index(drop=True)
     return cut(prompts, measured.measure, size)
 
