@@ -17,6 +17,8 @@ def main(
     language_neurons: Path,
     degenerate_neurons: Path,
     editing: Path,
+    language_specific: Path,
+    relation_neurons: Path,
     out: Path,
     /,
 ) -> None:
@@ -28,6 +30,8 @@ def main(
         language_neurons=language_neurons,
         degenerate_neurons=store.by_language(degenerate_neurons, languages),
         editing=editing,
+        language_specific=language_specific,
+        relation_neurons={code: relation_neurons / code for code in languages},
     )
     knowledge.write_summary(measured, out, params, seed=load_seed())
 

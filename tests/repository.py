@@ -34,6 +34,10 @@ SMALL: dict[str, dict[str, Any]] = {
     },
     "selection": {"n_unrelated": 2, "n_draws": 2},
     "language_neurons": {"k": 10, "min_languages": 2, "n_permutations": 19, "n_draws": 2},
+    "language_specific": {
+        **{"max_tokens": 600, "min_tokens": 30, "share": 0.04},
+        **{"n_texts": 3, "n_facts": 3},
+    },
     "degenerate_neurons": {
         "search": {"candidates": 4},
         "use": {"n_facts": 2, "n_draws": 3},

@@ -389,10 +389,11 @@ def knowledge() -> dict[str, Any]:
     """Return data/knowledge/summary.json, with one claim of each verdict."""
     places = ("related", "unrelated", "specific")
     where = ("same_language", "other_languages", "unrelated")
-    said = ("supported", "supported", "undecided", "not supported", "not supported")
+    said = ("supported", "supported", "undecided", "undecided", "not supported", "not supported")
     claims = (
         "amig_beats_baselines",
         "language_independent_neurons_exist",
+        "language_specific_neurons_exist",
         "cross_lingual_editing",
         "degenerate_neurons_exist",
         "degenerate_neurons_help_fact_checking",
@@ -421,6 +422,13 @@ def knowledge() -> dict[str, Any]:
                 "same_answer": 3.75,
             },
             "goes_with": {"n_pairs": 1, "n_same_script": 0, "note": "too few pairs: 1, not 10"},
+        },
+        "language_specific": {
+            **{"texts": "prompts", "measured": "text", "left_out": [], "threshold": 0.4},
+            **{"n_languages": 2, "n_neurons": 7, "n_in_several": 1},
+            **{"own": -0.25, "random": -0.125, "beyond_random": -0.125, "beyond_others": -0.0625},
+            **{"answer": -0.5, "answer_random": -0.25, "n_labelled": 8},
+            **{"switched": 0.25, "switched_random": 0.0},
         },
         "editing": {arm: {w: _estimate(0.25) for w in where} for arm in ARMS},
         "degenerate": {
@@ -484,6 +492,26 @@ def tables(languages: Sequence[str] = LANGUAGES) -> dict[str, pd.DataFrame]:
             {"at_least": k, "n_facts": 9, "observed": 9.0 / k, "mismatched": 1.0 / k}
             | {"same_relation": 6.0 / k, "met_itself": 4.0 / k, "random": 0.1, "p_value": 0.001}
             for k in (2, 3)
+        ],
+        "specific_languages": [
+            {"language": code, "n_neurons": 4, "n_tokens": 4000, "own": -0.25, "random": -0.125}
+            | {"beyond_random": -0.125, "beyond_others": -0.0625, "answer": -0.5}
+            | {"answer_random": -0.25, "n_labelled": 4, "switched": 0.25, "switched_random": 0.0}
+            for code in languages
+        ],
+        "specific_effects": [
+            {"source": a, "language": b, "effect": -0.25 if a == b else -0.0125, "push": 3.5}
+            | {"n_texts": 24, "answer": -0.5, "switched": 0.25 if a == b else float("nan")}
+            for a, b in product(languages, languages)
+        ],
+        "specific_layers": [
+            {"language": code, "layer": layer, "neurons": 4 * (layer == 5)}
+            for code, layer in product(languages, range(N_LAYERS))
+        ],
+        "specific_overlap": [
+            {"language": code, "kind": kind, "neurons": 4, "others": 24, "count": 1}
+            | {"expected": 0.4, "p_value": 0.3}
+            for code, kind in product(languages, ("relation", "knowledge", "independent"))
         ],
         "editing": [{"operation": "edit", "arm": a, "where": w, **around} for a, w in edited],
         "edit_success": [

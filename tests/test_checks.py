@@ -72,6 +72,8 @@ MISTAKES = [
     ("  tau: 0.3", "  tau: 0.05", "selection.tau is 0.05, but attributions.floor 0.1 stores"),
     ("  k: 30\n", "  k: 101\n", "language_neurons.k is 101, but attributions.keep stores 100"),
     ("  min_languages: 3\n", "  min_languages: some\n", "language_neurons.min_languages"),
+    ("  texts: data/recall", "  texts: mine", "expected mine/en.txt, found none; give each"),
+    ("  percentile: 0.95", "  percentile: 95", "language_specific.percentile: Input should be"),
     (
         "  small: 0.22",
         "  small: 0.0",
@@ -180,6 +182,7 @@ def test_what_does_not_matter_is_below_all_that_one_would_want_to_find() -> None
         "neurons": wanted["LANGUAGE_INDEPENDENT"],
         "rate": wanted["DEGENERATE"],
         "auroc": wanted["FACT_CHECKING"],
+        "nats_per_token": wanted["LANGUAGE_SPECIFIC"],
     }
 
 

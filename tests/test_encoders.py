@@ -31,6 +31,7 @@ PARTS: dict[str, set[str]] = {  # of metrics/summary.json that each stage measur
     "attributions": {"attribution"},
     "selection": {"selection"},
     "language_neurons": {"language_neurons"},
+    "language_specific": {"language_specific"},
     "degenerate_neurons": {"degenerate", "fact_checking"},
     "editing": {"editing"},
     "knowledge": set(),
@@ -48,6 +49,7 @@ CLAIMS = {  # about what each stage measures
     "transfer": {"versatility_languages"},
     "selection": {"amig_beats_baselines"},
     "language_neurons": {"language_independent_neurons_exist"},
+    "language_specific": {"language_specific_neurons_exist"},
     "degenerate_neurons": {"degenerate_neurons_exist", "degenerate_neurons_help_fact_checking"},
     "editing": {"cross_lingual_editing"},
 }

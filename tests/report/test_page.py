@@ -120,8 +120,8 @@ def test_text_from_data_is_shown_and_never_markup() -> None:
 
 def test_a_null_is_said_plainly() -> None:
     text = Elements(rendered(results.everything())).text
-    counts = "4 supported; 1 contradicted; 3 not supported; 1 undecided; 2 untestable."
-    assert f"Of 11 claims, {counts}" in text
+    counts = "4 supported; 1 contradicted; 3 not supported; 2 undecided; 2 untestable."
+    assert f"Of 12 claims, {counts}" in text
     assert "No cell improves after correction." in text
     for sentence in claims.VERDICT_SENTENCES.values():
         assert sentence in text
@@ -148,7 +148,7 @@ def test_p_over_all_claims_stands_beside_the_raw_one() -> None:
         r"<tr><th[^>]*>Versatility across languages.*?</tr>", rendered(results.everything()), re.S
     )
     assert row is not None
-    assert '<td class="n">0.004 <span class="meaning">0.036</span></td>' in row[0]
+    assert '<td class="n">0.004 <span class="meaning">0.04</span></td>' in row[0]
     assert '<td class="n">0.35</td>' in row[0]
 
 
@@ -375,6 +375,22 @@ def test_a_fact_is_told_from_its_relation_and_too_few_pairs_are_said_to_be() -> 
     assert "was not tested (too few pairs: 1, not 10)." in text
     assert "reach an area of 0.81 [0.56, 1.06]" in text
     assert "Cohen’s κ = 0.10" in text
+
+
+def test_language_specific_neurons_are_shown_with_what_they_were_compared_with() -> None:
+    given = results.everything()
+    text = Elements(rendered(given)).text
+    assert "7 neurons are active in one language or in few" in text
+    assert "(1 are counted in a second one)" in text
+    assert "The paper (Tang et al. 2024, arXiv 2402.16438)" in text
+    for shown in ("−0.250", "−0.062", "25\N{NARROW NO-BREAK SPACE}% of 4", "−0.013"):
+        assert shown in text
+    assert "a text stands its answer" not in text
+    section = given.knowledge["language_specific"] | {"measured": "answer", "texts": "files"}
+    known = given.knowledge | {"language_specific": section}
+    other = Elements(rendered(replace(given, knowledge=known))).text
+    assert "for a text stands its middle token" in other
+    assert "on half of the lines of the given files" in other
 
 
 def test_the_least_p_of_few_scripts_stands_beside_their_p() -> None:

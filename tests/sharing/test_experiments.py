@@ -125,7 +125,7 @@ def test_a_grid_runs_in_a_queue(lab: Path, ledger: Ledger) -> None:
     assert verdicts | {"report.title", "report.top_neurons"} <= named
     summary = json.loads((lab / "metrics" / "summary.json").read_text(encoding="utf-8"))
     assert verdicts == set(summary["verdicts"])
-    assert len(verdicts) == 12
+    assert len(verdicts) == 13
 
 
 def failed(status: str) -> str:

@@ -1,5 +1,7 @@
 """The claims on knowledge neurons, on tables whose truth is known."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,6 +13,7 @@ from neuron_atlas.verdicts.knowledge_verdicts import (
     degenerate_neurons_exist,
     language_independent_neurons_exist,
 )
+from neuron_atlas.verdicts.language_verdicts import language_specific_neurons_exist
 from simulated_knowledge import FEW, KNOWLEDGE, Case, Spread
 
 RIVALS = ("two", "three")
@@ -97,3 +100,54 @@ def test_a_claim_against_several_rivals_needs_all_of_them() -> None:
     assert "hardest rival is three" in found.because
     alone = amig_beats_baselines(effects, "one", ("two",), measured="M.", negligible=0.05)
     assert alone.verdict == "supported"
+
+
+def measured(rows: dict[str, tuple[float, float]], *, languages: int = 6) -> pd.DataFrame:
+    """Four texts per language; by kind its push and its effect, with a little noise."""
+    rng = np.random.default_rng(0)
+    parts = [
+        pd.DataFrame(
+            {
+                "measured": np.repeat([f"x{i}" for i in range(languages)], 4),
+                "fact": [f"x{i}:{j}" for i in range(languages) for j in range(4)],
+                "kind": kind,
+                "push": push,
+                "effect": effect + 0.01 * push * rng.normal(size=4 * languages),
+            }
+        )
+        for kind, (push, effect) in rows.items()
+    ]
+    table = pd.concat(parts, ignore_index=True)
+    return table.assign(language=table["measured"])
+
+
+def test_a_language_s_neurons_must_be_needed_by_it_more_than_by_others() -> None:
+    """Other languages' neurons push half as hard; what they do is carried over to the whole."""
+    own = {"set": (2.0, -0.4), "push_matched": (2.0, -0.1), "own_scaled": (1.0, -0.2)}
+    special = language_specific_neurons_exist(
+        measured(own | {"other_set": (1.0, -0.05)}), negligible=0.01
+    )
+    assert special.verdict == "supported"
+    assert special.effect.mean == pytest.approx(-0.3, abs=0.02)
+    assert re.search(r"those of other languages by -0\.(09|10|11)", special.because)
+    alike = language_specific_neurons_exist(
+        measured(own | {"other_set": (1.0, -0.2)}), negligible=0.01
+    )  # harm to text of any language
+    assert alike.verdict in ("not supported", "undecided")
+    pushy = language_specific_neurons_exist(
+        measured(own | {"push_matched": (2.0, -0.4), "other_set": (1.0, 0.0)}), negligible=0.01
+    )  # harm by anything that pushes as hard
+    assert pushy.verdict in ("not supported", "undecided")
+
+
+def test_two_languages_are_untestable_and_so_are_neurons_that_move_no_other_text() -> None:
+    rows = {"set": (2.0, -0.4), "push_matched": (2.0, -0.1), "own_scaled": (1.0, -0.2)}
+    rows |= {"other_set": (1.0, 0.0)}
+    two = language_specific_neurons_exist(measured(rows, languages=2), negligible=0.01)
+    assert (two.verdict, "has them of 2" in (two.reason or "")) == ("untestable", True)
+    still = {**rows, "own_scaled": (0.0, 0.0), "other_set": (0.0, 0.0)}
+    none = language_specific_neurons_exist(measured(still), negligible=0.01)
+    assert (none.verdict, "has them of 0" in (none.reason or "")) == ("untestable", True)
+    alone = measured(rows)
+    bare = language_specific_neurons_exist(alone[alone["kind"] == "set"], negligible=0.01)
+    assert bare.verdict == "untestable"

@@ -7,6 +7,7 @@ from typing import Any
 from neuron_atlas.builtin_facts import relations
 from neuron_atlas.checks import against_model, rules, sections
 from neuron_atlas.fact_sets.settings import Facts
+from neuron_atlas.language_specific.settings import require_texts
 from neuron_atlas.model import preview
 from neuron_atlas.model.settings import ModelChoice, chosen, parse_source, require_sha256
 from neuron_atlas.pipeline import params
@@ -36,6 +37,7 @@ def check(path: Path = PARAMS) -> None:
     require_files(source)
     if source.source in ("jsonl", "csv"):
         require_two_relations(source.path)
+    require_texts(values["language_specific"]["texts"], languages)
     rules.replaced(
         "interference",
         value=values["interference"]["value"],

@@ -13,6 +13,7 @@ from neuron_atlas.fact_sets.settings import Facts
 from neuron_atlas.findings.settings import Conclusions, Effects
 from neuron_atlas.interventions.settings import Selection
 from neuron_atlas.language_neurons.settings import SharingRule
+from neuron_atlas.language_specific.settings import LanguageSpecific
 from neuron_atlas.model.settings import ModelChoice
 from neuron_atlas.pipeline import params
 from neuron_atlas.pipeline.params import PARAMS, Section
@@ -33,6 +34,7 @@ SECTIONS: Mapping[str, type[Section]] = {
     "attributions": AttributionPlan,
     "selection": Selection,
     "language_neurons": SharingRule,
+    "language_specific": LanguageSpecific,
     "degenerate_neurons": DegenerateNeurons,
     "editing": EditingPlan,
     "knowledge": Conclusions,

@@ -7,8 +7,16 @@ from typing import Any
 
 import pandas as pd
 
-from neuron_atlas.findings import degenerate, editing, fact_checking, languages, selection
+from neuron_atlas.findings import (
+    degenerate,
+    editing,
+    fact_checking,
+    languages,
+    selection,
+    specific,
+)
 from neuron_atlas.findings.settings import Conclusions
+from neuron_atlas.findings.specific_overlap import OtherSets
 from neuron_atlas.neurons.knowledge_sets import META, PROMPTS
 from neuron_atlas.pipeline import store
 from neuron_atlas.verdicts.verdict import Finding
@@ -23,6 +31,14 @@ class Measured:
     language_neurons: Path
     degenerate_neurons: Mapping[str, Path]
     editing: Path
+    language_specific: Path
+    relation_neurons: Mapping[str, Path]
+
+    @property
+    def other_sets(self) -> OtherSets:
+        """The sets with which language-specific neurons may overlap."""
+        independent = self.language_neurons / "sets.parquet"
+        return OtherSets(self.relation_neurons, self.attributions, independent)
 
 
 def write_summary(measured: Measured, out: Path, how: Conclusions, *, seed: int) -> None:
@@ -33,6 +49,9 @@ def write_summary(measured: Measured, out: Path, how: Conclusions, *, seed: int)
         attribution(measured.attributions),
         selection.summarise(measured.selection, negligible=limits.nats, **again),
         languages.summarise(measured.language_neurons, negligible=limits.neurons),
+        specific.summarise(
+            measured.language_specific, measured.other_sets, negligible=limits.nats_per_token
+        ),
         editing.summarise(measured.editing, negligible=limits.nats, **again),
         degenerate.summarise_degenerate(
             folders, negligible=limits.nats, negligible_rate=limits.rate

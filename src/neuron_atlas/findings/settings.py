@@ -26,6 +26,9 @@ class Negligible(Section):
     """Largest difference in the share of pairs that does not matter."""
     auroc: Annotated[float, Field(gt=0, lt=0.05)]
     """Largest difference in the area under the curve that does not matter."""
+    nats_per_token: Annotated[float, Field(gt=0, lt=0.1)]
+    """Largest change of the log-probability of text that does not matter, nats per token; 0.01 is
+    a hundredth of its perplexity."""
 
 
 class Conclusions(Section):

@@ -52,6 +52,13 @@ CLAIMS = {
         "two facts with one answer.",
         unit="neurons a fact",
     ),
+    "language_specific_neurons_exist": Claim(
+        "Language-specific neurons exist",
+        "Text of a language loses more without the neurons that are active in that language alone "
+        "than without random neurons, and than without other languages’ neurons, that push the "
+        "model equally hard.",
+        unit="nats per token",
+    ),
     "cross_lingual_editing": Claim(
         "Cross-lingual editing",
         "Editing language-independent neurons carries over to languages that had no part in "
@@ -66,6 +73,16 @@ CLAIMS = {
         "Degenerate neurons help to check facts",
         "Added to the claim’s probability, they tell true claims from false ones better.",
         unit="area under the curve",
+    ),
+}
+
+# Where the page says beside a verdict what its paper says.
+PAPER_SAYS = {
+    "language_specific_neurons_exist": (
+        "The paper (Tang et al. 2024, arXiv 2402.16438) finds such neurons in much larger models, "
+        "mostly in the first and the last layers, and says that a language depends on them: "
+        "without its own neurons the model is worse at this language, and the language in which "
+        "it answers can be changed. It does not compare sets that push equally hard."
     ),
 }
 

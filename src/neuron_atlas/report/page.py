@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from neuron_atlas.findings.recall import ALL, by_popularity, with_demonstrations
 from neuron_atlas.pipeline.store import records
-from neuron_atlas.report.claims import CLAIMS, VERDICT_SENTENCES, Claim
+from neuron_atlas.report.claims import CLAIMS, PAPER_SAYS, VERDICT_SENTENCES, Claim
 from neuron_atlas.report.inputs import Results
 from neuron_atlas.report.plot_data import CONTROL_NAMES, PART_NAMES, PLACES, SIGNIFICANT
 
@@ -62,6 +62,7 @@ def render(
         claims=_claims(results.verdicts),
         knowledge=results.knowledge,
         edit_places=PLACES,
+        paper_says=PAPER_SAYS,
         tables={name: records(table) for name, table in results.tables.items()},
         images={name: Markup(image) for name, image in images.items()},
         n_massive=int(results.sets["massive"].sum()),
@@ -146,6 +147,8 @@ def _environment() -> jinja2.Environment:
         "small": _small,
         "count": _count,
         "link": _link,
+        "share": _share,
+        "with": _with,
     }
     return environment
 
@@ -175,6 +178,18 @@ def _small(value: float | int | None) -> str:
         return "–"
     digits = 2 if abs(value) >= 0.05 or value == 0 else 4
     return f"{value:+.{digits}f}".replace("-", MINUS)
+
+
+def _share(value: float | None) -> str:
+    """Return a share in percent, or a dash if there is none."""
+    if value is None or pd.isna(value):
+        return "–"
+    return f"{100 * value:.0f}\N{NARROW NO-BREAK SPACE}%"
+
+
+def _with(rows: Sequence[Mapping[str, Any]], **wanted: Any) -> list[Mapping[str, Any]]:
+    """Return the rows that have these values."""
+    return [row for row in rows if all(row[key] == value for key, value in wanted.items())]
 
 
 def _p(value: float | int | None) -> str:

@@ -1,0 +1,116 @@
+"""How often each neuron is active in each language, and how large its values are."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float64, Int64
+from torch import Tensor
+
+from neuron_atlas.language_specific.passes import passes, run
+from neuron_atlas.language_specific.tables import COUNTS
+from neuron_atlas.language_specific.texts import Text
+from neuron_atlas.model import hooks
+from neuron_atlas.model.language_model import LanguageModel, site_modules
+
+# Families whose gate and up projections are one module: its path, and the half that is activated.
+FUSED: dict[str, tuple[str, Callable[[Tensor], Tensor]]] = {
+    "modernbert": ("mlp.Wi", lambda x: x.chunk(2, dim=-1)[0])
+}
+
+
+@dataclass(frozen=True)
+class Activity:
+    """What the neurons do on one language's texts.
+
+    Attributes:
+        n_tokens: Tokens, without the special ones around a text.
+        active: At how many of them each neuron is active.
+        size: Mean |value| of the hidden units.
+    """
+
+    n_tokens: int
+    active: Int64[np.ndarray, "layer neuron"]
+    size: Float64[np.ndarray, "layer neuron"]
+
+    @property
+    def probability(self) -> Float64[np.ndarray, "layer neuron"]:
+        """The activation probability: the share of tokens at which a neuron is active."""
+        return np.asarray(self.active / self.n_tokens)
+
+    def table(self, language: str) -> pd.DataFrame:
+        """Return one row per neuron, with the columns of `tables.COUNTS`."""
+        columns = {
+            "language": language,
+            "neuron": np.arange(self.active.size),
+            "n_tokens": self.n_tokens,
+            "active": self.active.ravel(),
+            "size": self.size.ravel(),
+        }
+        return pd.DataFrame(columns).astype(COUNTS)
+
+
+def of_table(rows: pd.DataFrame, shape: tuple[int, int]) -> Activity:
+    """Undo `Activity.table`.
+
+    Args:
+        rows: Those of one language.
+        shape: Layers, and neurons per layer.
+    """
+    ordered = rows.sort_values("neuron")
+    active, size = ordered["active"].to_numpy(np.int64), ordered["size"].to_numpy(np.float64)
+    return Activity(int(rows["n_tokens"].iloc[0]), active.reshape(shape), size.reshape(shape))
+
+
+@torch.no_grad()
+def measure(lm: LanguageModel, texts: Sequence[Text]) -> Activity:
+    """Count at how many tokens of some texts each neuron is active.
+
+    After Tang et al. 2024 (arXiv 2402.16438, section 2.2): a neuron is active where its gate, after
+    the activation function, is above 0; of SiLU and GELU that is where the gate's projection is. In
+    an MLP without a gate it is active where the hidden unit is above 0. Special tokens around a
+    text are not counted.
+
+    Raises:
+        ValueError: there is no text.
+    """
+    if not texts:
+        raise ValueError("expected at least one text to measure activity on, got none")
+    gates, part = gate_outputs(lm)
+    shape, n_tokens = (lm.n_layers, lm.n_neurons), 0
+    active, size = np.zeros(shape, dtype=np.int64), np.zeros(shape)
+    for one in passes(lm, texts):
+        at = one.at.to(lm.device)
+
+        def count(x: Tensor, at: Tensor = at) -> Tensor:
+            return (part(x).flatten(0, 1)[at] > 0).sum(0)
+
+        def add(x: Tensor, at: Tensor = at) -> Tensor:
+            return x.flatten(0, 1)[at].float().abs().sum(0, dtype=torch.float64)
+
+        with (
+            hooks.record(gates, count) as counted,
+            hooks.record(site_modules(lm, "hidden"), add) as added,
+        ):
+            run(lm, one)
+        active += _stacked(counted, lm.n_layers)
+        size += _stacked(added, lm.n_layers)
+        n_tokens += len(at)
+    return Activity(n_tokens, active, size / n_tokens)
+
+
+def _stacked(found: dict[int, Tensor], n_layers: int) -> np.ndarray:
+    return np.stack([found[layer].cpu().numpy() for layer in range(n_layers)])
+
+
+def gate_outputs(lm: LanguageModel) -> tuple[hooks.Modules, hooks.Change]:
+    """Return where a neuron's sign is read in each layer, and which part of it: see `measure`."""
+    family = lm.network.config.model_type
+    if lm.architecture.gate is not None:
+        return site_modules(lm, "gate"), lambda x: x
+    if family in FUSED:
+        path, part = FUSED[family]
+        return [(block.get_submodule(path), False) for block in lm.blocks], part
+    return site_modules(lm, "hidden"), lambda x: x

@@ -1,0 +1,92 @@
+"""Run texts through the body of a model, and know where their own tokens stand in each batch."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from neuron_atlas.language_specific.texts import Text
+from neuron_atlas.model import hooks
+from neuron_atlas.model.language_model import LanguageModel, site_modules
+from neuron_atlas.model.tokens import Prompt
+from neuron_atlas.scoring.packing import (
+    UNEDITED,
+    Packed,
+    Segment,
+    batches,
+    pack,
+    prompt_places,
+    share_prefixes,
+)
+from neuron_atlas.scoring.trees import AnswerTree, Query, answer_trees
+
+N_TOKENS = 4096  # of a padded batch; a matter of memory
+SEQUENCE = 192  # tokens of a sequence in which texts share their beginning; a matter of speed
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A batch of texts.
+
+    Attributes:
+        texts: Which texts are in it, as their places in the list.
+        packed: The batch.
+        at: Flat positions of the texts' own tokens, one text after another; a beginning that texts
+            share counts for each of them.
+        owner: Of each of these positions the place of its text.
+    """
+
+    texts: tuple[int, ...]
+    packed: Packed
+    at: Int[Tensor, " token"]
+    owner: Int[np.ndarray, " token"]
+
+
+def passes(lm: LanguageModel, texts: Sequence[Text]) -> Iterator[Pass]:
+    """Lay texts out in batches."""
+    encoder = lm.architecture.encoder
+    parts = [Segment(i, _block(lm, text), (0,), (UNEDITED,)) for i, text in enumerate(texts)]
+    rows = share_prefixes(parts, shareable=not encoder, everywhere=False, target=SEQUENCE)
+    for batch in batches(list(rows), n_tokens=N_TOKENS):
+        packed = pack(batch, encoder=encoder)
+        width, places, at = packed.ids.shape[1], [], []
+        for i, row in enumerate(batch):
+            for part, where in prompt_places(row):
+                text = texts[part.owner]
+                places.append(part.owner)
+                at.append(i * width + where[text.before : len(text.ids) - text.after])
+        owner = np.repeat(places, [len(own) for own in at])
+        yield Pass(tuple(places), packed, torch.from_numpy(np.concatenate(at)), owner)
+
+
+def _block(lm: LanguageModel, text: Text) -> AnswerTree:
+    """Lay a text out as a prompt of which nothing is asked."""
+    return answer_trees(lm, Query(Prompt(text.ids, ()), ((),)))[0]
+
+
+def run(lm: LanguageModel, one: Pass) -> None:
+    """Run a batch through the body; the head over the vocabulary never runs."""
+    packed = one.packed
+    lm.hidden(*(x.to(lm.device) for x in (packed.ids, packed.positions, packed.visible)))
+
+
+@torch.no_grad()
+def token_values(
+    lm: LanguageModel, texts: Sequence[Text]
+) -> tuple[Float[Tensor, "token layer neuron"], Int[np.ndarray, " token"]]:
+    """Return the hidden units at all own tokens, and of each token the place of its text."""
+    values, owners = [], []
+    for one in passes(lm, texts):
+        at = one.at.to(lm.device)
+
+        def read(x: Tensor, at: Tensor = at) -> Tensor:
+            return x.flatten(0, 1)[at]
+
+        with hooks.record(site_modules(lm, "hidden"), read, stop=True) as found:
+            run(lm, one)
+        values.append(torch.stack([found[i] for i in range(lm.n_layers)], 1).float().cpu())
+        owners.append(one.owner)
+    return torch.cat(values), np.concatenate(owners)
