@@ -13,6 +13,7 @@ Params = Conclusions
 
 def main(
     attributions: Path,
+    attribution_methods: Path,
     selection: Path,
     language_neurons: Path,
     degenerate_neurons: Path,
@@ -26,6 +27,7 @@ def main(
     params, languages = load("knowledge", Params), load_languages()
     measured = knowledge.Measured(
         attributions=store.by_language(attributions, languages),
+        attribution_methods=store.by_language(attribution_methods, languages),
         selection=store.by_language(selection, languages, suffix=".parquet"),
         language_neurons=language_neurons,
         degenerate_neurons=store.by_language(degenerate_neurons, languages),

@@ -32,6 +32,7 @@ SMALL: dict[str, dict[str, Any]] = {
         **{"n_draws": 4, "n_across_draws": 2, "n_dose_draws": 2},
         **{"doses": [0.5], "pushes": [0.5]},
     },
+    "attribution_methods": {"top": 5, "per_layer": 1, "mean_prompts": 2, "largest": 8},
     "selection": {"n_unrelated": 2, "n_draws": 2},
     "language_neurons": {"k": 10, "min_languages": 2, "n_permutations": 19, "n_draws": 2},
     "language_specific": {

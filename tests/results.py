@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from neuron_atlas.attribution_methods.measures import RANKED
+from neuron_atlas.findings.attribution_methods import WITH_INTERVAL
 from neuron_atlas.pipeline import store
 from neuron_atlas.report.inputs import Folders, Results
 
@@ -409,6 +411,14 @@ def knowledge() -> dict[str, Any]:
                 "n_checked": 12,
             },
             **{"completeness_median": 0.004, "completeness_p95": 0.017},
+            **{"tolerance": 0.01, "misses_tolerance": ["zh"]},
+        },
+        "attribution_methods": {
+            **{"target": "candidates", "baseline": "occlusion", "top": 20, "n_facts": 9},
+            **{"n_prompts": 12, "n_relations": 3, "n_faithful": 11, "neurons_per_prompt": 130.5},
+            "absent": {"relp": "no rules of relevance propagation for 'bert'"},
+            "methods": {m: {"spearman_own": 0.5} for m in ATTRIBUTION},
+            "amig_minus": {m: {"spearman_own_mean": 0.25} for m in ATTRIBUTION[1:]},
         },
         "selection": {m: {p: _estimate(0.5) for p in places} for m in METHODS},
         "language_neurons": {
@@ -450,6 +460,7 @@ def knowledge() -> dict[str, Any]:
     }
 
 
+ATTRIBUTION = ("amig", "zero_ig", "random")
 METHODS = ("amig", "zero_ig", "gradient_activation", "activation", "random")
 ARMS = ("independent", "monolingual", "joint", "sequential", "random")
 DETECTORS = (
@@ -474,6 +485,11 @@ def tables(languages: Sequence[str] = LANGUAGES) -> dict[str, pd.DataFrame]:
     shares |= {"null_published_rate": 0.0, "confirmed": 0.25, "elsewhere": 0.5}
     area = {"auroc": 0.75, "auroc_low": 0.6, "auroc_high": 0.9, "average_precision": 0.7}
     found = {
+        "attribution_methods": [
+            {"method": m, **_around(WITH_INTERVAL), "error": 0.01, "forward": 9.0, "backward": 4.0}
+            for m in ATTRIBUTION
+        ],
+        "attribution_methods_minus": [{"rival": m, **_compared()} for m in ATTRIBUTION[1:]],
         "selection": [
             {"method": m, "operation": o, "where": w, **around, "p_value": 0.01, "q_value": 0.02}
             | {"published_sr": 3.5}
@@ -532,6 +548,17 @@ def tables(languages: Sequence[str] = LANGUAGES) -> dict[str, pd.DataFrame]:
         ],
     }
     return {name: pd.DataFrame(rows) for name, rows in found.items() if rows}
+
+
+def _around(measures: Sequence[str]) -> dict[str, float]:
+    ends = {"": 0.5, "_low": 0.25, "_high": 0.75}
+    return {f"{name}{end}": value for name in measures for end, value in ends.items()}
+
+
+def _compared() -> dict[str, float]:
+    numbers = {"mean": 0.25, "low": 0.125, "high": 0.375, "p_value": 0.01, "mde": 0.2}
+    numbers |= {"p_holm": 0.02}
+    return {f"{name}_{key}": value for name in RANKED for key, value in numbers.items()}
 
 
 SOURCE = {

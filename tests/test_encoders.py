@@ -29,6 +29,7 @@ PARTS: dict[str, set[str]] = {  # of metrics/summary.json that each stage measur
     "transfer": {"transfer"},
     "effects": set(),
     "attributions": {"attribution"},
+    "attribution_methods": {"attribution_methods"},
     "selection": {"selection"},
     "language_neurons": {"language_neurons"},
     "language_specific": {"language_specific"},

@@ -77,7 +77,7 @@ def test_the_summary_keeps_the_contract() -> None:
         *("schema", "model", "facts", "relation_neurons"),
         *("interference", "contrasts", "flips", "cumulativity", "transfer", "normaliser"),
         "verdicts",
-        *("attribution", "selection", "language_neurons", "editing"),
+        *("attribution", "attribution_methods", "selection", "language_neurons", "editing"),
         "language_specific",
         *("degenerate", "fact_checking"),
     }

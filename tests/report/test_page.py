@@ -276,6 +276,39 @@ def test_each_verdict_on_knowledge_neurons_stands_in_its_section(whole: str) -> 
     assert "area under the curve" in found
 
 
+def test_it_is_said_which_languages_miss_the_tolerance() -> None:
+    given = results.everything()
+
+    def text(missed: list[str]) -> str:
+        about = given.knowledge["attribution"] | {"misses_tolerance": missed}
+        return Elements(
+            rendered(replace(given, knowledge=given.knowledge | {"attribution": about}))
+        ).text
+
+    assert "By itself zh misses the tolerance of 1.00 %" in text(["zh"])
+    assert "By themselves en, zh miss the tolerance" in text(["en", "zh"])
+    assert "Each language by itself meets the tolerance of 1.00" in text([])
+
+
+def test_attribution_methods_stand_beside_exact_ablation(whole: str) -> None:
+    found = " ".join(Elements(whole).text.split())
+    assert "12 prompts of 9 known facts of 3 relations" in found
+    assert "that measure favours these two; the tables here do not" in found
+    assert "Without relp: no rules of relevance propagation for 'bert'." in found
+    for name in results.ATTRIBUTION[1:]:
+        assert found.count(f"{name}zero+0.25 [+0.12, +0.38]0.020.20") == 1
+
+
+def test_attribution_methods_that_were_not_compared_say_why() -> None:
+    given = results.everything()
+    section = {"absent": {}, "reason": f"needs known facts {HOSTILE}"}
+    known = given.knowledge | {"attribution_methods": section}
+    tables = {n: t for n, t in given.tables.items() if not n.startswith("attribution_methods")}
+    found = Elements(rendered(replace(given, knowledge=known, tables=tables)))
+    assert f"Not measured: needs known facts {HOSTILE}." in found.text
+    assert not found.names() & {"script", "img"}
+
+
 WORDS = get_args(Word)
 
 
@@ -316,6 +349,8 @@ def test_every_class_of_the_style_is_used() -> None:
     ("table", "column"),
     [
         ("selection", "method"),
+        ("attribution_methods", "method"),
+        ("attribution_methods_minus", "rival"),
         ("language_map", "language"),
         ("editing", "arm"),
         ("edit_success", "arm"),

@@ -6,6 +6,7 @@ from typing import Any
 
 from neuron_atlas.activations.settings import Recording
 from neuron_atlas.arms.settings import Interference
+from neuron_atlas.attribution_methods.settings import MethodComparison
 from neuron_atlas.attributions.settings import AttributionPlan
 from neuron_atlas.degenerate_neurons.settings import DegenerateNeurons
 from neuron_atlas.editing.settings import EditingPlan
@@ -32,6 +33,7 @@ SECTIONS: Mapping[str, type[Section]] = {
     "interference": Interference,
     "effects": Effects,
     "attributions": AttributionPlan,
+    "attribution_methods": MethodComparison,
     "selection": Selection,
     "language_neurons": SharingRule,
     "language_specific": LanguageSpecific,

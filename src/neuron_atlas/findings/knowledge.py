@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from neuron_atlas.findings import (
+    attribution_methods,
     degenerate,
     editing,
     fact_checking,
@@ -27,6 +28,7 @@ class Measured:
     """Where the stages wrote the results to sum up, by language or for all languages together."""
 
     attributions: Mapping[str, Path]
+    attribution_methods: Mapping[str, Path]
     selection: Mapping[str, Path]
     language_neurons: Path
     degenerate_neurons: Mapping[str, Path]
@@ -47,6 +49,7 @@ def write_summary(measured: Measured, out: Path, how: Conclusions, *, seed: int)
     limits, folders = how.negligible, measured.degenerate_neurons
     parts = [
         attribution(measured.attributions),
+        attribution_methods.summarise(measured.attribution_methods),
         selection.summarise(measured.selection, negligible=limits.nats, **again),
         languages.summarise(measured.language_neurons, negligible=limits.neurons),
         specific.summarise(
@@ -72,7 +75,11 @@ def gathered(parts: Sequence[Finding]) -> dict[str, Any]:
 
 
 def attribution(folders: Mapping[str, Path]) -> Finding:
-    """Say how facts were attributed, and how complete the attributions of all prompts are."""
+    """Say how facts were attributed, and how complete the attributions of all prompts are.
+
+    `misses_tolerance` names the languages whose own median error is above the tolerance by which
+    the evaluations were chosen, on fewer prompts.
+    """
     every = {code: store.read_json(folder / META) for code, folder in folders.items()}
     known = {code: one for code, one in every.items() if one["n_facts"]}
     if not known:
@@ -91,6 +98,12 @@ def attribution(folders: Mapping[str, Path]) -> Finding:
             "n_checked": int(error.notna().sum()),
             "completeness_median": float(error.median()),
             "completeness_p95": float(error.quantile(0.95)),
+            "tolerance": about[0]["tolerance"],
+            "misses_tolerance": [
+                code
+                for code, one in known.items()
+                if one["completeness"]["median"] > one["tolerance"]
+            ],
             "by_language": {
                 code: {"n_facts": one["n_facts"], "steps": one["steps"], **one["completeness"]}
                 for code, one in known.items()

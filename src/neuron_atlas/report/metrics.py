@@ -45,6 +45,7 @@ SECTIONS = (
 COMPARED = ("verdict", "effect", "low", "high", "mde")  # of a claim, between two runs
 KNOWLEDGE_SECTIONS = (
     "attribution",
+    "attribution_methods",
     "selection",
     "language_neurons",
     "language_specific",
@@ -53,6 +54,8 @@ KNOWLEDGE_SECTIONS = (
     "fact_checking",
 )
 ROW_KEYS = {  # table: the columns whose values name a row
+    "attribution_methods": ("method",),
+    "attribution_methods_minus": ("rival",),
     "selection": ("method", "operation", "where"),
     "language_map": ("language", "compared_with"),
     "language_layers": ("kind", "layer"),

@@ -1,0 +1,1 @@
+"""Stage `attribution_methods`: how well attribution methods agree with exact ablation."""
