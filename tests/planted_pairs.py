@@ -29,6 +29,7 @@ import torch
 from transformers import LlamaForCausalLM
 
 from neuron_atlas.facts import fact_table
+from neuron_atlas.facts.answer_sides import SIDES, Side
 from neuron_atlas.model.architectures import architecture
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.neurons.relation_sets import RelationSets
@@ -37,6 +38,7 @@ from neuron_atlas.recall import answers
 from planted import NORM_EPS, blank, word_level
 
 RELATION, N_NEURONS, N_PARAPHRASES = "rel", 40, 3
+SOLVED = "dev"  # the subject of the development fact, whose answer no other fact has
 ANSWER = {"both": 0, "only_a": 0, "only_b": 0, "spare": 0, "sum": 2, "three": 0, "idle": 3}
 FIRES = {
     "a": ("both", "only_a"),
@@ -63,6 +65,7 @@ WORDS = [
     "w1",
     "w2",
     *ANSWER,
+    SOLVED,
     *(f"x{i}" for i in range(4)),
 ]
 
@@ -111,8 +114,8 @@ def _pourers(mlp: torch.nn.Module) -> None:
     mlp.down_proj.weight[PLACE["answer:0"], 1] = -FULL
 
 
-def recalled(lm: LanguageModel) -> pd.DataFrame:
-    """Return the recall table of all facts in all paraphrases."""
+def facts() -> pd.DataFrame:
+    """Return the fact table: the answer 0 finds, other answers test, one fact is shown."""
     rows = [
         fact_table.Fact(
             relation=RELATION,
@@ -122,13 +125,24 @@ def recalled(lm: LanguageModel) -> pd.DataFrame:
             object_labels=(f"x{i}",),
             candidates=tuple("0123"),
             candidate_labels=tuple(f"x{j}" for j in range(4)),
-            split="held_out",
-            answer_split="held_out",
+            split="development" if subject == SOLVED else half,
+            answer_split=half,
         )
-        for subject, i in ANSWER.items()
+        for subject, i, half in [*_halves(), (SOLVED, 1, SIDES[0])]
     ]
     wordings = {RELATION: [f"w{p} {SUBJECT}" for p in range(N_PARAPHRASES)]}
-    return answers.with_known(answers.score(lm, fact_table.build(rows, wordings, separator=" ")))
+    return fact_table.build(rows, wordings, separator=" ")
+
+
+def _halves() -> list[tuple[str, int, Side]]:
+    return [(subject, i, SIDES[int(i > 0)]) for subject, i in ANSWER.items()]
+
+
+def recalled(lm: LanguageModel) -> pd.DataFrame:
+    """Return the recall table of all facts in all paraphrases."""
+    table = facts()
+    asked = table[table["split"] != "development"].reset_index(drop=True)
+    return answers.with_known(answers.score(lm, asked))
 
 
 def graded(size: int = 5) -> pd.DataFrame:

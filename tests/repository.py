@@ -40,7 +40,7 @@ SMALL: dict[str, dict[str, Any]] = {
         **{"n_texts": 3, "n_facts": 3},
     },
     "degenerate_neurons": {
-        "search": {"candidates": 4},
+        "search": {"candidates": 4, "random": 3},
         "use": {"n_facts": 2, "n_draws": 3},
         "checking": {"n_draws": 2},
     },

@@ -12,6 +12,7 @@ from neuron_atlas.attribution_methods.measures import RANKED
 from neuron_atlas.findings.attribution_methods import WITH_INTERVAL
 from neuron_atlas.pipeline import store
 from neuron_atlas.report.inputs import Folders, Results
+from neuron_atlas.verdicts import questions
 
 RELATIONS = ("capital", "continent", "currency")
 LANGUAGES = ("en", "zh")
@@ -443,18 +444,24 @@ def knowledge() -> dict[str, Any]:
         "editing": {arm: {w: _estimate(0.25) for w in where} for arm in ARMS},
         "degenerate": {
             **{"n_facts": 12, "n_pairs_tested": 336, "n_degenerate": 3, "rate": 0.009},
+            **{"n_compared": 150, "n_opposite": 2, "weak_null_rate": 0.0, "mismatch": 0.04},
             **{"null_rate": 0.001, "p_value": 0.2, "published_rule_rate": 0.08, "agreement": 0.1},
             **{"found_rate": 0.02, "opposite_rate": 0.01},
         },
         "fact_checking": {
             "covered": {"cells": 2, "of": 20, "claims": 0.1},
             "auroc": {d: _estimate(0.75) for d in DETECTORS},
-            "f1": dict.fromkeys(DETECTORS, 0.5),
+            "f1": {d: _estimate(0.5) for d in DETECTORS},
+            "ece": {d: _estimate(0.125) for d in DETECTORS},
+            "probe": {
+                **{"n_languages": 2, "n_training_claims": 480, "mean_neurons": 40.0},
+                "minus_claim_probability": _estimate(0.0625),
+            },
             "combined": _estimate(0.8125),
             "degenerate_minus_claim_probability": _estimate(-0.375),
         },
         "verdicts": {
-            claim: _verdict(word, 0.125, 0.01, f"Measured: {claim}.")
+            claim: _verdict(word, 0.125, 0.01, f"Measured: {claim}.") | questions.of_claim(claim)
             for claim, word in zip(claims, said, strict=True)
         },
     }
@@ -467,6 +474,7 @@ DETECTORS = (
     "degenerate",
     "knowledge",
     "random",
+    "probe",
     "claim_probability",
     "candidate_log_odds",
     "always_true",
@@ -483,7 +491,10 @@ def tables(languages: Sequence[str] = LANGUAGES) -> dict[str, pd.DataFrame]:
     pairs = [(a, b) for a, b in product(languages, languages) if a != b]
     shares = {"rate": 0.01, "null_rate": 0.0, "published_rule_rate": 0.08}
     shares |= {"null_published_rate": 0.0, "confirmed": 0.25, "elsewhere": 0.5}
+    shares |= {"n_compared": 150, "n_opposite": 2, "weak_null_rate": 0.0, "mismatch": 0.04}
     area = {"auroc": 0.75, "auroc_low": 0.6, "auroc_high": 0.9, "average_precision": 0.7}
+    area |= {"f1": 0.7, "f1_low": 0.6, "f1_high": 0.8}
+    area |= {"ece": 0.1, "ece_low": 0.05, "ece_high": 0.2}
     found = {
         "attribution_methods": [
             {"method": m, **_around(WITH_INTERVAL), "error": 0.01, "forward": 9.0, "backward": 4.0}
@@ -535,15 +546,16 @@ def tables(languages: Sequence[str] = LANGUAGES) -> dict[str, pd.DataFrame]:
         ],
         "degenerate": [
             {"language": code, "n_facts": 12, "n_pairs_tested": 336, "n_degenerate": 3, "larger": 1}
-            | shares
+            | {"null_larger": 0, **shares}
             for code in languages
         ],
         "interactions": [
             {"kind": kind, "interaction": x, "share": 0.25}
-            for kind, x in product(("pair", "random pair"), (-0.5, 0.0, 0.5))
+            for kind, x in product(("pair", "control", "random pair"), (-0.5, 0.0, 0.5))
         ],
         "detectors": [
-            {"detector": d, **area, "f1": 0.7, "threshold": 0.1, "n_claims": 48, "n_facts": 12}
+            {"detector": d, "where": where, **area, "threshold": 0.1, "n_claims": 48, "n_facts": 12}
+            for where in ("all claims", "claims with a detector")
             for d in DETECTORS
         ],
     }

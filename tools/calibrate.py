@@ -27,7 +27,17 @@ from neuron_atlas.verdicts.relation_verdicts import (
 from neuron_atlas.verdicts.selector_verdict import average_precision_beats_other_selectors
 from neuron_atlas.verdicts.sharing_verdicts import interference, versatility_relations
 from neuron_atlas.verdicts.verdict import Verdict
-from simulated_knowledge import FEW, KNOWLEDGE, QUIET_SPREAD, USUAL, simulated
+from simulated_knowledge import (
+    CHECKING,
+    DEGENERATE,
+    FEW,
+    KNOWLEDGE,
+    NOISE,
+    PERFECT,
+    QUIET_SPREAD,
+    USUAL,
+    simulated,
+)
 from simulated_tables import Noise, Shape, Simulation, Truth
 
 NEGLIGIBLE = 0.05
@@ -77,7 +87,9 @@ whose random sets differ by 0.07 and 0.05 in one language:
 
 The same, {n} runs each. *interest*: the effect at which power is given, and the unit of *mde*. Four
 rivals, where there are rivals; facts and pairs as many as in the default run, but claims for fact
-checking in {covered:.0f} % of the cells, where the committed run has none.
+checking in {covered:.0f} % of the cells, where the committed run has none. By chance
+{noise_pairs:.1f} % of the pairs are degenerate, of a fact's as of its controls, and as many are
+opposite.
 
 {knowledge}
 
@@ -87,6 +99,16 @@ with which `not supported` and `untestable` were looked for:
     {usual}
     {knowledge_quiet}
     {knowledge_few}
+
+With perfect detectors in half of the cells `degenerate_neurons_help_fact_checking` says `supported`
+in {perfect} of the runs.
+
+## How many pairs see a rate of 0.5 %
+
+`degenerate_neurons_exist` at the effect of interest, {half} runs each, by the facts with
+attributions of a relation in a language and by the strongest neurons of each that are combined.
+
+{pairs}
 
 ## What size sees 0.08 nats by relation
 
@@ -114,6 +136,7 @@ table it is there.
 EXIST = "relation_neurons_exist"
 RULES = ("old", "new")
 ASKED = (4, 16, 24)
+PAIRED = ((2, 6), (2, 10), (2, 20), (2, 30), (4, 14), (4, 20))  # facts, and candidates of each
 STANDARD = ("null", "interest", "wrong", "quiet", "small")
 DEFAULT, WHOLE = Noise(), Shape()
 SMALL = Shape(relations=4, languages=2, facts=8, asked=6, known=())
@@ -269,14 +292,19 @@ def repeat(
 
 
 def job(name: str, case: str, n: int) -> Runs:
-    """Simulate one claim in one case; `case` is a key of `CASES`, or one of the standard ones."""
+    """Simulate one claim in one case.
+
+    `case` is a key of `CASES`, one of the standard ones, or a size: facts asked, or for
+    `DEGENERATE` facts and candidates.
+    """
     if case in CASES:
         rules = OLD if name == "old" else CLAIMS
         judged, _, truth = CASES[case]
         return repeat(rules[judged], truth, n // 4)
     few = max(n // 10, 10)
     if name in KNOWLEDGE:
-        return repeat_knowledge(name, case, n if case in ("null", "interest") else few)
+        whole = {"null": n, "interest": n, PERFECT: few}
+        return repeat_knowledge(name, case, whole.get(case, few if case in STANDARD else n // 2))
     claim = CLAIMS[name]
     if case == "null":
         return repeat(claim, Truth(), n)
@@ -344,12 +372,23 @@ def page(runs: Mapping[tuple[str, str], Runs], methods: pd.DataFrame, n: int) ->
         knowledge=_table(KNOWLEDGE_HEAD, knowledge),
         covered=100 * USUAL.covered,
         usual=USUAL,
+        noise_pairs=100 * NOISE,
+        perfect=_percent(runs[CHECKING, PERFECT].share("supported")),
+        pairs=_table(("facts", "candidates", "power", "mde"), _paired(runs)),
         knowledge_quiet=QUIET_SPREAD,
         knowledge_few=FEW,
         cases=_table(("truth", "verdict", "word", "old rule", "new rule"), cases),
         sizes=_table(("facts asked per relation and language", "power", "mde"), sizes),
         methods=_table(METHOD_HEAD, compared),
     )
+
+
+def _paired(runs: Mapping[tuple[str, str], Runs]) -> list[tuple[str, ...]]:
+    rows = [(size, runs[DEGENERATE, f"{size[0]}x{size[1]}"]) for size in PAIRED]
+    return [
+        (*map(str, size), _percent(found.share("supported")), f"{100 * found.mde:.2f} %")
+        for size, found in rows
+    ]
 
 
 def _claim_row(name: str, runs: Mapping[tuple[str, str], Runs], n: int) -> tuple[str, ...]:
@@ -401,6 +440,8 @@ def main() -> None:
     standard = [(name, case) for name in (*KNOWLEDGE, *CLAIMS) for case in STANDARD]
     special = [(rules, case) for case in CASES for rules in RULES]
     sized = [(EXIST, str(asked)) for asked in ASKED]
+    sized += [(DEGENERATE, f"{facts}x{candidates}") for facts, candidates in PAIRED]
+    sized += [(CHECKING, PERFECT)]
     with ProcessPoolExecutor(given.workers) as pool:
         methods = pool.submit(compare, given.runs)
         jobs = {key: pool.submit(job, *key, given.runs) for key in [*special, *sized, *standard]}

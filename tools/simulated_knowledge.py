@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy.stats import norm
 
 from neuron_atlas.degenerate_neurons.claims import CLAIMS as CLAIMS_FILE
@@ -32,8 +32,10 @@ from neuron_atlas.verdicts.verdict import Verdict
 
 RIVALS = ("two", "three", "four", "five")
 PLAIN = 1.0  # of claim probability's scores, standard deviations between true and false claims
-PAIRS = 9  # of a fact's neurons in a language, and as many random ones
-RATE = 0.0005  # of random pairs
+CANDIDATES = 20  # strongest neurons of a fact, combined in pairs
+COMPARED = 0.48  # share of the pairs both of whose neurons do little alone
+NOISE = 0.003  # share of pairs, of facts and of controls, that are degenerate by chance; as many
+# are opposite
 N_TEXTS, N_DRAWS = 24, 5  # texts per language, and random sets
 PUSHED = -0.2  # nats per token that anything costs which pushes as hard
 
@@ -48,6 +50,10 @@ class Spread:
         editing: Of an arm's transfer less a rival's, nats.
         relations: Asked.
         covered: Share of the relations in a language that have degenerate neurons.
+        facts: With attributions, of a relation in a language.
+        candidates: Strongest neurons of a fact, combined in pairs.
+        uneven: How unequal relations' and facts' shares of degenerate pairs are: the coefficient of
+            variation of each.
         languages: Whose texts are measured.
         text: Standard deviation of languages' means, nats per token, of own neurons less others;
             no committed run has it yet, so that it is a guess.
@@ -58,6 +64,9 @@ class Spread:
     editing: float = 2.7
     relations: int = 12
     covered: float = 0.5
+    facts: int = 2
+    candidates: int = CANDIDATES
+    uneven: float = 0.5
     languages: int = 6
     text: float = 0.05
 
@@ -86,6 +95,14 @@ class Case:
     def _by(self, labels: pd.Series) -> Float[np.ndarray, " item"]:
         codes = pd.factorize(labels)[0]
         return np.asarray(self.rng.normal(size=codes.max() + 1)[codes])
+
+    def uneven(self, fact: pd.Series) -> Float[np.ndarray, " item"]:
+        """Return factors of relations and of facts in a language, of mean 1."""
+        relation = fact.str.partition(":")[0]
+        shape = 1 / self.spread.uneven**2
+        codes = [pd.factorize(labels)[0] for labels in (relation, pd.Series(range(len(fact))))]
+        drawn = [self.rng.gamma(shape, 1 / shape, size=c.max() + 1)[c] for c in codes]
+        return np.asarray(drawn[0] * drawn[1])
 
     def rivals(self, size: float, *, items: int) -> pd.DataFrame:
         """Return the numbers of what is claimed to be best, and of its rivals."""
@@ -119,17 +136,30 @@ def sharing(case: Case) -> Verdict:
 
 
 def degenerate(case: Case) -> Verdict:
-    """Degenerate pairs of a fact's neurons, and of random ones."""
-    table = case.facts(each=4, items=6)
-    own, null = (
-        case.rng.binomial(PAIRS, rate, size=len(table)) / PAIRS for rate in (RATE + case.mean, RATE)
-    )
-    rates = table.assign(rate=own, null_rate=null, n=PAIRS, null_n=PAIRS)
+    """Degenerate and opposite pairs of a fact's neurons, and of their controls."""
+    table = case.facts(each=3 * case.spread.facts, items=2)  # a fact is known in some languages
+    shape = pairs_of(table, case.spread)
+    counts = {
+        name: case.rng.binomial(shape, np.clip(case.uneven(table["fact"]) * rate, 0, 1))
+        for name, rate in (
+            ("up", NOISE + max(case.mean, 0)),
+            ("down", NOISE + max(-case.mean, 0)),
+            ("null_up", NOISE),
+            ("null_down", NOISE),
+        )
+    }
+    rates = table.assign(n=shape, **counts)
     return degenerate_neurons_exist(rates, measured="Simulated.", negligible=0.002)
 
 
+def pairs_of(table: pd.DataFrame, spread: Spread) -> Int[np.ndarray, " item"]:
+    """Return how many pairs of each item are compared."""
+    every = spread.candidates * (spread.candidates - 1) / 2
+    return np.full(len(table), max(round(COMPARED * every), 1), dtype=np.int64)
+
+
 def fact_checking(case: Case) -> Verdict:
-    """One true and three false claims per fact; half of the facts validate."""
+    """One true and three false claims per fact; two of six facts validate."""
     gain = norm.ppf(norm.cdf(PLAIN / np.sqrt(2)) + case.mean) * np.sqrt(2)
     more = np.sign(case.mean) * np.sqrt(max(gain**2 - PLAIN**2, 0.0))
     with tempfile.TemporaryDirectory() as root:
@@ -141,7 +171,7 @@ def fact_checking(case: Case) -> Verdict:
 
 
 def _write_claims(case: Case, folder: Path, more: float) -> None:
-    table = case.facts(each=4, items=4)
+    table = case.facts(each=6, items=4)
     number = table["fact"].str.partition(":")[2].astype(int)
     label = np.arange(len(table)) % 4 == 0
     scores = {name: case.rng.normal(size=len(table)) for name in DETECTORS}
@@ -151,10 +181,11 @@ def _write_claims(case: Case, folder: Path, more: float) -> None:
     names = sorted(set(relation))
     n_bare = round((1 - case.spread.covered) * len(names))
     bare = [str(r) for r in case.rng.choice(names, size=n_bare, replace=False)]
-    split = np.where(number % 2 == 0, "validation", "test")
+    split = np.where(number < 2, "validation", "test")
     columns = {"relation": relation, "subject": number.astype(str), "split": split, "label": label}
     store.write_table(folder / CLAIMS_FILE, table.assign(**columns, **scores))
-    store.write_json(folder / META, {"relations_without": bare})
+    probe = {"n_claims": 0, "n_neurons": 0}
+    store.write_json(folder / META, {"relations_without": bare, "probe": probe})
 
 
 def language_specific(case: Case) -> Verdict:
@@ -191,7 +222,7 @@ class KnowledgeClaim:
         judge: Simulates and judges one run.
         interest: The effect of interest, in its unit.
         unit: Of the effect.
-        falls: Whether there is an opposite; a rate has none below 0.
+        falls: Whether there is an opposite.
     """
 
     judge: Callable[[Case], Verdict]
@@ -209,27 +240,39 @@ KNOWLEDGE: Mapping[str, KnowledgeClaim] = {
         language_specific, -interest.LANGUAGE_SPECIFIC, "nats per token"
     ),
     "cross_lingual_editing": KnowledgeClaim(editing, interest.EDITING, "nats"),
-    "degenerate_neurons_exist": KnowledgeClaim(
-        degenerate, interest.DEGENERATE, "share of pairs", falls=False
-    ),
+    "degenerate_neurons_exist": KnowledgeClaim(degenerate, interest.DEGENERATE, "share of pairs"),
     "degenerate_neurons_help_fact_checking": KnowledgeClaim(
         fact_checking, interest.FACT_CHECKING, "AUROC", falls=False
     ),
 }
+DEGENERATE, CHECKING = "degenerate_neurons_exist", "degenerate_neurons_help_fact_checking"
+PERFECT = "perfect detectors"
+BEST = 0.23  # AUROC that a detector which never errs adds to claim probability's, nearly
 USUAL = Spread()
-QUIET_SPREAD = Spread(attribution=0.02, sharing=0.1, editing=0.03, text=0.005)
+QUIET_SPREAD = Spread(attribution=0.02, sharing=0.1, editing=0.03, candidates=60, text=0.005)
 FEW = replace(USUAL, relations=2, covered=0.0, languages=2)
 
 
 def simulated(name: str, case: str, seed: int) -> Verdict | None:
-    """Judge one run of a claim: `null`, `interest`, `wrong` (the opposite), `quiet` or `small`.
+    """Judge one run of a claim.
 
-    None where a claim has no opposite.
+    Args:
+        name: The claim.
+        case: `null`, `interest`, `wrong` (the opposite), `quiet`, `small`, `PERFECT` detectors, or
+            facts and candidates at the effect of interest, such as "2x10".
+        seed: Of the run.
+
+    Returns:
+        The verdict; None where a claim has no opposite.
     """
     claim = KNOWLEDGE[name]
     if case == "wrong" and not claim.falls:
         return None
-    mean = {"interest": claim.interest, "wrong": -3 * claim.interest}.get(case, 0.0)
-    spread = {"quiet": QUIET_SPREAD, "small": FEW}.get(case, USUAL)
+    facts, sized, candidates = case.partition("x")
+    means = {"interest": claim.interest, "wrong": -3 * claim.interest, PERFECT: BEST}
+    spreads = {"quiet": QUIET_SPREAD, "small": FEW}
+    if sized and facts.isdigit():
+        means[case] = claim.interest
+        spreads[case] = replace(USUAL, facts=int(facts), candidates=int(candidates))
     rng = np.random.default_rng([seed, sum(name.encode()), sum(case.encode())])
-    return claim.judge(Case(rng, mean, spread))
+    return claim.judge(Case(rng, means.get(case, 0.0), spreads.get(case, USUAL)))

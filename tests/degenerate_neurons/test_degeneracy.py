@@ -9,11 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neuron_atlas.degenerate_neurons import degeneracy
-from neuron_atlas.degenerate_neurons.degeneracy import DegeneracyRule, Drops, Members
+from neuron_atlas.degenerate_neurons.degeneracy import MATCHED, OWN, RANDOM, Drops, Members
+from neuron_atlas.degenerate_neurons.settings import DegeneracyRule
 
 RULE = DegeneracyRule(
-    small=0.22, negligible=0.05, null_quantile=0.99, published_low=0.2, published_high=0.25
+    small=0.22,
+    negligible=0.05,
+    null_quantile=0.99,
+    shots=1,
+    published_low=0.2,
+    published_high=0.25,
 )
+RARE = -30.0  # log-probability of an answer so rare that log-odds and log-probability are alike
 VALUES = st.floats(-3, 3)
 
 
@@ -41,14 +48,14 @@ def test_interaction_is_symmetric_and_bounds_the_surplus(a: float, b: float, bot
 
 @given(st.lists(VALUES, min_size=3, max_size=4))
 def test_no_additive_set_of_any_size_has_a_surplus(values: list[float]) -> None:
-    table = degeneracy.describe(measured(dict(enumerate(values))))
-    assert (table["surplus"] <= 1e-9).all()
+    table = degeneracy.describe(RARE, measured(dict(enumerate(values))))
+    np.testing.assert_allclose(table["surplus"], 0, atol=1e-6)  # p is at most e^-18
 
 
 def test_sets_in_which_one_suffices_have_all_of_their_drop_as_surplus() -> None:
     drops = measured({1: 0, 2: 0, 3: 0}, lambda v: 2.0 * (len(v) == 3))
-    table = degeneracy.describe(drops).set_index("members")
-    assert table.loc[[(1, 2, 3)], "surplus"].item() == 2
+    table = degeneracy.describe(RARE, drops).set_index("members")
+    assert table.loc[[(1, 2, 3)], "surplus"].item() == pytest.approx(2)
     assert table.loc[[(1, 2, 3)], "largest"].item() == 0
     assert table.loc[[(1, 2)], "surplus"].item() == 0
 
@@ -58,6 +65,47 @@ def test_a_pair_whose_members_help_when_gone_is_not_degenerate() -> None:
     drops: Drops = {(0,): -1.0, (1,): -1.0, (0, 1): 0.0}
     assert degeneracy.interaction(drops, 0, 1) == 2
     assert degeneracy.surplus(drops, (0, 1)) == 0
+
+
+@given(VALUES, VALUES, VALUES)
+def test_interactions_of_either_sign_are_as_easily_found(a: float, b: float, both: float) -> None:
+    """What adds up, turned about it, has the same surplus the other way."""
+    drops: Drops = {(3,): a, (7,): b, (3, 7): a + b + both}
+    turned: Drops = {(3,): a, (7,): b, (3, 7): a + b - both}
+    found = degeneracy.signed_surplus(drops, (3, 7))
+    assert found == pytest.approx(-degeneracy.signed_surplus(turned, (3, 7)), abs=1e-9)
+    assert min(degeneracy.surplus(drops, (3, 7)), degeneracy.shortfall(drops, (3, 7))) <= 0
+    assert abs(found) <= abs(both) + 1e-9
+
+
+def test_the_opposite_needs_a_set_that_does_less_than_its_parts() -> None:
+    one_suffices: Drops = {(0,): 0.2, (1,): 0.2, (0, 1): 0.2}
+    assert degeneracy.signed_surplus(one_suffices, (0, 1)) == pytest.approx(-0.2)
+    both_help: Drops = {(0,): -1.0, (1,): -1.0, (0, 1): -2.0}
+    assert degeneracy.signed_surplus(both_help, (0, 1)) == 0  # they add up
+
+
+def logits(*values: float) -> tuple[float, dict[Members, float]]:
+    """Return the clean log-probability and the drops, of the answer's logits: clean, A, B, AB."""
+    clean, a, b, both = (-float(np.log1p(np.exp(-x))) for x in values)
+    return clean, {(0,): clean - a, (1,): clean - b, (0, 1): clean - both}
+
+
+def test_a_pair_that_only_saturates_the_softmax_is_not_found_and_a_redundant_one_is() -> None:
+    """In log-probability both have as large a surplus; in log-odds one adds up."""
+    saturated, redundant = logits(4, 2.8, 2.8, 1.6), logits(0, -0.05, -0.05, -1.0)
+    tables = [degeneracy.describe(*one) for one in (saturated, redundant, logits(0, 0, 0, 0))]
+    assert all(degeneracy.surplus(drops, (0, 1)) > 0.05 for _, drops in (saturated, redundant))
+    assert all((table["largest"] <= RULE.small).all() for table in tables)
+    facts, kinds = ["s", "r", "c"], [OWN, OWN, MATCHED]
+    one_half = pd.concat(tables, ignore_index=True).assign(fact=facts, kind=kinds)
+    both_halves = pd.concat([one_half, one_half.assign(fact=["s2", "r2", "c2"])])
+    controls = both_halves[both_halves["kind"] == MATCHED]
+    more = [controls.assign(fact=name) for name in ("s", "r", "s2", "r2")]
+    judged = degeneracy.judge(pd.concat([both_halves, *more], ignore_index=True), RULE, seed=0)
+    own = judged[judged["kind"] == OWN].set_index("fact")["found"]
+    assert own.to_dict() == {"s": False, "r": True, "s2": False, "r2": True}
+    assert not judged["opposed"].any()
 
 
 def test_additive_logits_add_up_in_log_odds_and_saturate_in_log_probability() -> None:
@@ -74,8 +122,8 @@ def test_the_published_rule_takes_independent_neurons_and_ours_does_not(single: 
     """Each drops the probability by a share in 13.4 to 20 %; together 1 - (1 - share)^2 > 25 %."""
     drop = -np.log1p(-single)
     drops = measured({0: drop, 1: drop})
-    table = pd.concat([degeneracy.describe(drops)] * 4, ignore_index=True)
-    sets = table.assign(fact=list("aabb"), random=[False, True] * 2)
+    table = pd.concat([degeneracy.describe(RARE, drops)] * 4, ignore_index=True)
+    sets = table.assign(fact=list("aabb"), kind=[OWN, MATCHED] * 2)
     judged = degeneracy.judge(sets, RULE, seed=0)
     assert judged["published"].all()
     assert not judged["found"].any()
@@ -97,23 +145,27 @@ def test_the_published_rule_s_borders() -> None:
 def sets(
     rng: np.random.Generator, *, n_facts: int = 40, n_pairs: int = 60, real: float = 0.0
 ) -> pd.DataFrame:
-    """Real and random pairs whose surplus is normal; the real ones' is moved by `real`."""
+    """A fact's pairs and controls whose surplus is normal; the former's is moved by `real`."""
     rows = n_facts * n_pairs * 2
     random = np.arange(rows) % 2 == 1
     surplus = rng.normal(size=rows) + np.where(random, 0.0, real)
     facts = np.repeat([f"f{i:02d}" for i in range(n_facts)], n_pairs * 2)
     return pd.DataFrame(
-        {"fact": facts, "random": random, "size": 2, "largest": 0.0, "drop": surplus}
+        {
+            **{"fact": facts, "kind": np.where(random, MATCHED, OWN)},
+            **{"size": 2, "largest": 0.0, "drop": surplus},
+        }
     ).assign(surplus=surplus)
 
 
 def test_without_a_difference_real_and_random_pairs_are_found_as_often() -> None:
     judged = degeneracy.judge(sets(np.random.default_rng(0)), RULE, seed=0)
-    rates = judged.groupby("random")["found"].mean()
-    assert rates[False] == pytest.approx(0.01, abs=0.006)
-    assert rates[True] == pytest.approx(0.01, abs=0.006)
+    for name in ("found", "opposed"):
+        rates = judged.groupby("kind")[name].mean()
+        assert rates[OWN] == pytest.approx(0.005, abs=0.005)
+        assert rates[MATCHED] == pytest.approx(0.005, abs=0.005)
     moved = degeneracy.judge(sets(np.random.default_rng(0), real=2.0), RULE, seed=0)
-    assert moved[~moved["random"]]["found"].mean() > 0.3  # positive control
+    assert moved.loc[moved["kind"] == OWN, "found"].mean() > 0.2  # positive control
 
 
 def test_a_threshold_comes_from_the_other_half_of_the_facts() -> None:
@@ -129,7 +181,7 @@ def test_a_threshold_comes_from_the_other_half_of_the_facts() -> None:
 
 def test_random_sets_that_break_the_rule_otherwise_set_no_threshold() -> None:
     table = sets(np.random.default_rng(1))
-    wild = table["random"] & (np.arange(len(table)) % 10 == 1)
+    wild = (table["kind"] == MATCHED) & (np.arange(len(table)) % 10 == 1)
     with_wild = table.assign(
         largest=np.where(wild, 5.0, 0.0), surplus=table["surplus"].mask(wild, 100.0)
     )
@@ -140,14 +192,16 @@ def test_random_sets_that_break_the_rule_otherwise_set_no_threshold() -> None:
 
 def test_where_there_is_no_null_nothing_is_found() -> None:
     table = sets(np.random.default_rng(1), real=5.0)
-    larger = table[~table["random"]].assign(size=3)
+    larger = table[table["kind"] == OWN].assign(size=3)
     judged = degeneracy.judge(pd.concat([table, larger], ignore_index=True), RULE, seed=0)
     assert np.isinf(judged.loc[judged["size"] == 3, "threshold"]).all()
     assert not judged.loc[judged["size"] == 3, "found"].any()
     assert judged.loc[judged["size"] == 2, "found"].any()
-    alone = degeneracy.judge(table[table["fact"] == "f00"], RULE, seed=0)
-    assert len(alone)
-    assert not alone["found"].any()
+    one = degeneracy.judge(table[table["fact"] == "f00"], RULE, seed=0)
+    assert len(one)
+    assert not one["found"].any()  # no other half
+    weak = table.assign(kind=table["kind"].replace(MATCHED, RANDOM))
+    assert not degeneracy.judge(weak, RULE, seed=0)["found"].any()
 
 
 @given(st.integers(0, 1000))
@@ -156,20 +210,21 @@ def test_growth_with_a_wide_beam_tries_every_set_whose_parts_stay_small(seed: in
     rising = [2, 3, 5, 7, 11]
     drops = {s: float(rng.choice([0.0, 0.1, 1.0], p=[0.5, 0.3, 0.2]))
              for k in (1, 2) for s in combinations(rising, k)}  # fmt: skip
-    found = degeneracy.sets_to_measure(drops, rising, size=3, small=0.22, beam=1000)
+    found = degeneracy.sets_to_measure(RARE, drops, rising, size=3, small=0.22, beam=1000)
     every = [
         s
         for s in combinations(rising, 3)
         if all(drops[p] <= 0.22 for k in (1, 2) for p in combinations(s, k))
     ]
     assert found == every
-    assert set(degeneracy.sets_to_measure(drops, rising, size=3, small=0.22, beam=1)) <= set(every)
+    narrow = degeneracy.sets_to_measure(RARE, drops, rising, size=3, small=0.22, beam=1)
+    assert set(narrow) <= set(every)
 
 
 def test_growth_asks_for_parts_that_were_not_measured() -> None:
     drops: dict[Members, float] = {s: 0.0 for k in (1, 2) for s in combinations(range(4), k)}
     drops[0, 1, 2] = 0.01
-    wanted = degeneracy.sets_to_measure(drops, range(4), size=4, small=0.22, beam=1)
+    wanted = degeneracy.sets_to_measure(RARE, drops, range(4), size=4, small=0.22, beam=1)
     assert wanted == [(0, 1, 3), (0, 2, 3), (1, 2, 3), (0, 1, 2, 3)]
 
 

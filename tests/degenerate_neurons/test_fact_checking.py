@@ -7,14 +7,15 @@ import pandas as pd
 import pytest
 import torch
 from scipy.special import logsumexp
-from test_search import SETTINGS
+from test_search import PLAN, SETTINGS
 
 import planted_pairs
 from neuron_atlas.attributions import gradients
 from neuron_atlas.attributions.quadrature import gauss_legendre
 from neuron_atlas.attributions.questions import Question
 from neuron_atlas.degenerate_neurons import claims, fact_checking
-from neuron_atlas.degenerate_neurons.claims import DETECTORS, NEURONS, ClaimPlan
+from neuron_atlas.degenerate_neurons.claims import DETECTORS, NEURONS, PROBE, Splits
+from neuron_atlas.degenerate_neurons.degeneracy import OWN, RANDOM
 from neuron_atlas.degenerate_neurons.settings import Checking
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.neurons.relation_sets import RelationSets
@@ -30,7 +31,6 @@ HOW = Checking(
     nodes=2,
     target="candidates",
 )
-PLAN = ClaimPlan(n_facts=99, n_negatives=3, train=1.0, validation=0.5)
 TRAINED = ["rel:both", "rel:only_a"]
 
 
@@ -63,9 +63,16 @@ def scores(facts: list[str], neurons: list[int]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def found(*sets: tuple[str, tuple[int, ...]], random: bool = False) -> pd.DataFrame:
+def found(*sets: tuple[str, tuple[int, ...]], kind: str = OWN) -> pd.DataFrame:
     table = pd.DataFrame(sets, columns=["fact", "members"])
-    return table.assign(degenerate=True, random=random)
+    return table.assign(degenerate=True, kind=kind)
+
+
+def all_tested(recalled: pd.DataFrame, **changes: int) -> pd.DataFrame:
+    """Make claims with every candidate about every fact, as if all subjects tested."""
+    answers = {("rel", name): "test" for name in "0123"}
+    splits = Splits(dict.fromkeys(recalled["subject"], "test"), answers)  # type: ignore[arg-type]
+    return claims.make_claims(recalled, splits, PLAN.model_copy(update=changes), seed=0)
 
 
 def test_a_relation_s_neurons_occur_in_more_than_the_share_of_the_largest_count() -> None:
@@ -82,7 +89,7 @@ def test_random_sets_and_unconfirmed_ones_are_no_degenerate_neurons() -> None:
     table = pd.concat(
         [
             found(("r:1", (1, 2)), ("r:1", (2, 5, 9))),
-            found(("r:1", (70, 71)), random=True),
+            found(("r:1", (70, 71)), kind=RANDOM),
             found(("r:1", (50, 51))).assign(degenerate=False),
         ]
     )
@@ -114,28 +121,41 @@ def check(lm: LanguageModel, recalled: pd.DataFrame, sets: pd.DataFrame) -> fact
         lm,
         recalled,
         sets,
-        scores(TRAINED, [UNIT["a"]]),
+        scores([*TRAINED, "rel:sum"], [UNIT["a"]]),
         planted_pairs.source(),
-        SETTINGS.model_copy(update={"claims": PLAN, "checking": HOW}),
+        SETTINGS.model_copy(update={"checking": HOW}),
         seed=0,
-        key="claims-test",
+    )
+
+
+def detectors(sets: pd.DataFrame) -> dict[str, fact_checking.Sets]:
+    return fact_checking.detectors(
+        fact_checking.degenerate_members(sets),
+        scores(TRAINED, [UNIT["a"]]),
+        dict.fromkeys(TRAINED, "rel"),
+        planted_pairs.source(),
+        HOW,
+        seed=0,
     )
 
 
 def test_every_detector_scores_every_claim(lm: LanguageModel, recalled: pd.DataFrame) -> None:
     result = check(lm, recalled, found(("rel:both", (UNIT["a"], UNIT["b"]))))
     assert np.isfinite(result.claims[list(DETECTORS)].to_numpy(np.float64)).all()
-    assert not set(result.claims["subject"]) & {"both", "only_a"}  # all training subjects
+    assert set(result.claims["subject"]) == {"sum", "idle"}  # whose answers are held out
     assert result.meta["relations_without"] == []
-    assert result.meta["n_training_facts"] == 2
-    assert (result.claims.groupby("fact").size() == 1 + PLAN.n_negatives).all()
+    assert result.meta["n_training_facts"] == 2  # the third's answer is held out
+    assert result.meta["n_subjects"]["test"] == 2
+    assert result.meta["probe"]["n_neurons"] == 0  # one answer trains: no false claim
+    assert (result.claims[PROBE] == 0.5).all()
 
 
 def test_degenerate_neurons_tell_true_claims_where_they_carry_the_answer(
     lm: LanguageModel, recalled: pd.DataFrame
 ) -> None:
     """`only_b` is told by b, found on `both`; b fires for no other subject."""
-    made = check(lm, recalled, found(("rel:both", (UNIT["a"], UNIT["b"])))).claims
+    sets = detectors(found(("rel:both", (UNIT["a"], UNIT["b"]))))
+    made, _ = fact_checking.score(lm, all_tested(recalled), recalled, sets, HOW)
     own = made[made["fact"] == "rel:only_b"]
     true, false = own[own["label"]]["degenerate"], own[~own["label"]]["degenerate"]
     assert true.item() > false.max() + 0.1
@@ -159,9 +179,10 @@ def test_a_relation_without_degenerate_neurons_scores_nothing_and_is_counted(
 def test_the_score_is_the_mean_attribution_of_the_claimed_answer(
     lm: LanguageModel, recalled: pd.DataFrame
 ) -> None:
-    made = claims.make_claims(recalled, dict.fromkeys(recalled["subject"], "test"), PLAN, seed=0)
+    made = all_tested(recalled)
     sets = {"degenerate": {"rel": ints(0, 1)}, "knowledge": {"rel": ints(80 - 1)}, "random": {}}
-    table = fact_checking.score_by_neurons(lm, made, recalled, sets, HOW)
+    by_neuron = fact_checking.contributions(lm, made, recalled, HOW)
+    table = fact_checking.score_by_neurons(made, by_neuron, sets)
     tokens = CandidateTokens(lm)
     texts = tokens.answers("w0 x", " ", ["x0", "x1", "x2", "x3"])
     row = made.iloc[5]
@@ -176,13 +197,23 @@ def test_the_score_is_the_mean_attribution_of_the_claimed_answer(
     flat = one.scores.flatten()
     assert table.loc[5, "degenerate"] == pytest.approx(float(flat[:2].mean()), abs=1e-6)
     assert table.loc[5, "knowledge"] == pytest.approx(float(flat[79]), abs=1e-6)
+    np.testing.assert_allclose(by_neuron[5], flat.numpy(), atol=1e-6)
     assert torch.isfinite(flat).all()
+
+
+def test_one_radau_node_is_value_times_gradient(lm: LanguageModel, recalled: pd.DataFrame) -> None:
+    made = all_tested(recalled)
+    how = HOW.model_copy(update={"rule": "radau", "nodes": 1})
+    found = fact_checking.contributions(lm, made, recalled, how)
+    questions = fact_checking._questions(lm, made, recalled)
+    for batch in gradients.gradient_activation(lm, questions, target="candidates"):
+        np.testing.assert_allclose(found[batch.places], batch.scores.flatten(1), atol=1e-6)
 
 
 def test_probabilities_are_those_of_the_recall_table(
     lm: LanguageModel, recalled: pd.DataFrame
 ) -> None:
-    made = claims.make_claims(recalled, dict.fromkeys(recalled["subject"], "test"), PLAN, seed=0)
+    made = all_tested(recalled)
     backwards = made.iloc[::-1].reset_index(drop=True)
     table = fact_checking.score_by_probability(lm, backwards, recalled)
     for row in table.itertuples():
@@ -197,13 +228,9 @@ def test_probabilities_are_those_of_the_recall_table(
 
 
 def test_the_choice_of_false_answers_does_not_look_at_the_model(recalled: pd.DataFrame) -> None:
-    splits = dict.fromkeys(recalled["subject"], "test")
-    plan = PLAN.model_copy(update={"n_negatives": 1})
     moved = recalled.assign(log_probabilities=[v[::-1] for v in recalled["log_probabilities"]])
-    pd.testing.assert_frame_equal(
-        claims.make_claims(recalled, splits, plan, seed=0),
-        claims.make_claims(moved, splits, plan, seed=0),
-    )
+    first, again = (all_tested(table, n_negatives=1) for table in (recalled, moved))
+    pd.testing.assert_frame_equal(first, again)
 
 
 def test_barred_neurons_are_no_controls() -> None:

@@ -12,11 +12,12 @@ from test_degeneracy import RULE
 
 import planted_pairs
 import tiny
-from neuron_atlas.degenerate_neurons import search, suppression
-from neuron_atlas.degenerate_neurons.claims import ClaimPlan
+from neuron_atlas.degenerate_neurons import contexts, families, search, suppression
+from neuron_atlas.degenerate_neurons.degeneracy import MATCHED, OWN, RANDOM
 from neuron_atlas.degenerate_neurons.search import FoundSets
 from neuron_atlas.degenerate_neurons.settings import (
     Checking,
+    ClaimPlan,
     DegenerateNeurons,
     OtherFacts,
     Search,
@@ -28,12 +29,13 @@ from planted_pairs import UNIT
 from references import overwritten, plain
 from rounding import rounding
 
-SEARCH = Search(candidates=5, n_draws=2, max_size=3, beam=100)
+SEARCH = Search(candidates=5, pool=5, tried=4, random=5, n_draws=2, max_size=3, beam=100)
+PLAN = ClaimPlan(n_train=99, n_validation=99, n_test=99, n_negatives=3, validation=0.5)
 SETTINGS = DegenerateNeurons(
     search=SEARCH,
     rule=RULE,
     use=OtherFacts(n_facts=6, n_draws=9),
-    claims=ClaimPlan(n_facts=99, n_negatives=3, train=1.0, validation=0.5),
+    claims=PLAN,
     checking=Checking(
         share=0.7, tau=0.2, refine=0.7, n_draws=3, rule="graded", nodes=2, target="candidates"
     ),
@@ -51,11 +53,31 @@ def recalled(lm: LanguageModel) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def found(lm: LanguageModel, recalled: pd.DataFrame) -> FoundSets:
-    prompts, source = FactPrompts(lm, recalled), planted_pairs.source()
-    rows = search.families(recalled, planted_pairs.graded(), source, SETTINGS, seed=0)
-    measured = search.measure_families(prompts, rows)
-    return search.judge_families(prompts, rows, measured, source, SETTINGS, seed=0)
+def prompts(lm: LanguageModel, recalled: pd.DataFrame) -> FactPrompts:
+    return FactPrompts(lm, recalled, shown(recalled))
+
+
+def shown(recalled: pd.DataFrame) -> pd.DataFrame:
+    return contexts.after_demonstrations(recalled, planted_pairs.facts(), shots=1, seed=0)
+
+
+def chosen(prompts: FactPrompts, recalled: pd.DataFrame) -> pd.DataFrame:
+    source = planted_pairs.source()
+    return families.choose(prompts, recalled, planted_pairs.graded(), source, SETTINGS, seed=0)
+
+
+def judged(asked: FactPrompts, rows: pd.DataFrame, measured: pd.DataFrame) -> FoundSets:
+    return search.judge_families(asked, rows, measured, planted_pairs.source(), SETTINGS, seed=0)
+
+
+def measured_by(prompts: FactPrompts, rows: pd.DataFrame) -> pd.DataFrame:
+    return families.measure(prompts, rows, small=RULE.small, width=planted_pairs.N_NEURONS)
+
+
+@pytest.fixture(scope="module")
+def found(prompts: FactPrompts, recalled: pd.DataFrame) -> FoundSets:
+    rows = chosen(prompts, recalled)
+    return judged(prompts, rows, measured_by(prompts, rows))
 
 
 def test_where_no_fact_is_known_the_tables_are_empty_and_of_the_same_types(
@@ -87,8 +109,8 @@ def members(sets: pd.DataFrame) -> set[tuple[str, str]]:
 
 def pair(pairs: pd.DataFrame, fact: str, names: str) -> pd.Series:
     a, b = (UNIT[n] for n in names)
-    chosen = (pairs["fact"] == f"rel:{fact}") & (pairs["a"] == a) & (pairs["b"] == b)
-    return pairs[chosen & ~pairs["random"]].iloc[0]
+    own = (pairs["fact"] == f"rel:{fact}") & (pairs["a"] == a) & (pairs["b"] == b)
+    return pairs[own & (pairs["kind"] == OWN)].iloc[0]
 
 
 def test_the_planted_facts_are_known_and_the_units_do_what_is_said(
@@ -107,7 +129,7 @@ def test_the_redundant_pair_is_found_and_the_additive_one_is_not(found: FoundSet
     both, additive = pair(found.pairs, "both", "ab"), pair(found.pairs, "sum", "ef")
     assert both["interaction"] == pytest.approx(planted_pairs.FULL, abs=5e-3)
     assert both["log_odds_interaction"] == pytest.approx(planted_pairs.FULL, abs=5e-3)
-    assert both[["found", "confirmed", "degenerate"]].all()
+    assert both[["found", "confirmed", "shown_confirmed", "testable", "degenerate"]].all()
     assert additive["interaction"] == pytest.approx(0, abs=1e-3)
     assert not additive["found"]
     for drop in (additive["drop_a"], additive["drop_b"]):
@@ -120,10 +142,13 @@ def test_the_published_rule_is_fooled_by_the_additive_pair(found: FoundSets) -> 
 
 
 def test_exactly_the_planted_sets_come_out_and_no_random_one(found: FoundSets) -> None:
-    assert not found.pairs.loc[found.pairs["random"], ["found", "published"]].any(axis=None)
+    others = found.pairs["kind"] != OWN
+    assert not found.pairs.loc[others, ["found", "opposed", "published"]].any(axis=None)
     assert members(found.sets) == {("both", "ab"), ("spare", "cd"), ("three", "tuv")}
     assert found.sets["confirmed"].all()
-    assert len(found.pairs) == 7 * (1 + SEARCH.n_draws) * 10
+    n = 5 * 10 + 2 * 6  # pairs of five neurons, and of four where one is needed alone
+    counts = {OWN: n, MATCHED: n, RANDOM: 2 * 7 * 10}
+    assert found.pairs["kind"].value_counts().to_dict() == counts
 
 
 def test_only_neurons_that_other_facts_need_are_degenerate_not_redundant(found: FoundSets) -> None:
@@ -131,17 +156,37 @@ def test_only_neurons_that_other_facts_need_are_degenerate_not_redundant(found: 
     assert not pair(found.pairs, "spare", "cd")["elsewhere"]
 
 
-def test_what_holds_in_one_wording_alone_is_not_confirmed(
-    lm: LanguageModel, recalled: pd.DataFrame
+def test_controls_are_strong_elsewhere_of_the_same_layer_and_of_the_nearest_drop(
+    found: FoundSets,
 ) -> None:
-    prompts, source = FactPrompts(lm, recalled), planted_pairs.source()
-    rows = search.families(recalled, planted_pairs.graded(), source, SETTINGS, seed=0)
-    measured = search.measure_families(prompts, rows)
-    held_out = rows.loc[rows["fact"] == "rel:both", "held_out"].iloc[0]
-    other = _Barred(prompts, ("rel:both", int(held_out)))
-    again = search.judge_families(other, rows, measured, source, SETTINGS, seed=0)
+    control = found.pairs[found.pairs["kind"] == MATCHED]
+    own = found.pairs[found.pairs["kind"] == OWN].set_index(["fact", "a", "b"])
+    graded = planted_pairs.graded()
+    for row in control.itertuples():
+        pair_of = own.loc[(row.fact, row.own_a, row.own_b)]
+        drops = [[one["drop_a"], one["drop_b"]] for one in (row._asdict(), pair_of)]
+        ways = [np.abs(np.subtract(*way)).mean() for way in (drops, [drops[0][::-1], drops[1]])]
+        assert min(abs(row.mismatch - away) for away in ways) < 1e-9
+        elsewhere = graded[graded["fact"] != row.fact]["neuron"]
+        assert {row.a, row.b} <= set(elsewhere)
+        assert not {row.a, row.b} & set(graded[graded["fact"] == row.fact]["neuron"])
+    additive = control[control["fact"] == "rel:sum"]
+    assert additive["mismatch"].max() == pytest.approx(planted_pairs.STEP, abs=1e-2)
+    assert control.loc[control["fact"] == "rel:both", "mismatch"].max() < 1e-3
+
+
+@pytest.mark.parametrize("place", ["held_out", "shown"])
+def test_what_holds_in_one_wording_alone_is_not_confirmed(
+    prompts: FactPrompts, recalled: pd.DataFrame, place: str
+) -> None:
+    rows = chosen(prompts, recalled)
+    measured = measured_by(prompts, rows)
+    there = rows.loc[rows["fact"] == "rel:both", place].iloc[0]
+    again = judged(_Barred(prompts, ("rel:both", int(there))), rows, measured)
     row = pair(again.pairs, "both", "ab")
-    assert row[["found", "confirmed", "degenerate"]].tolist() == [True, False, False]
+    assert row["found"]
+    assert not row["degenerate"]
+    assert row["confirmed"] == (place == "shown")
     assert pair(again.pairs, "spare", "cd")["degenerate"]
 
 
@@ -161,25 +206,39 @@ def test_a_language_of_one_paraphrase_confirms_nothing_and_still_finds(
     lm: LanguageModel, recalled: pd.DataFrame
 ) -> None:
     one = recalled[recalled["template"] == 0]
-    prompts, source = FactPrompts(lm, one), planted_pairs.source()
-    rows = search.families(one, planted_pairs.graded(), source, SETTINGS, seed=0)
-    assert (rows["held_out"] == search.ABSENT).all()
-    measured = search.measure_families(prompts, rows)
-    result = search.judge_families(prompts, rows, measured, source, SETTINGS, seed=0)
+    prompts = FactPrompts(lm, one)
+    rows = chosen(prompts, one)
+    assert (rows[["held_out", "shown"]] == families.ABSENT).all(axis=None)
+    measured = measured_by(prompts, rows)
+    result = judged(prompts, rows, measured)
     row = pair(result.pairs, "both", "ab")
-    assert row[["found", "confirmed", "degenerate"]].tolist() == [True, False, True]
+    names = ["found", "confirmed", "degenerate", "testable"]
+    assert row[names].tolist() == [True, False, True, False]
 
 
-def test_families_rotate_over_paraphrases_and_controls_match(recalled: pd.DataFrame) -> None:
-    source = planted_pairs.source()
-    rows = search.families(recalled, planted_pairs.graded(), source, SETTINGS, seed=0)
+def test_families_rotate_over_paraphrases_and_controls_match(
+    prompts: FactPrompts, recalled: pd.DataFrame
+) -> None:
+    rows = chosen(prompts, recalled)
     assert set(rows["template"]) == {0, 1}  # the third tests
     assert (rows["template"] != rows["held_out"]).all()
-    own = rows[~rows["random"]].set_index("fact")["members"]
-    for fact, drawn in rows[rows["random"]].groupby("fact")["members"]:
-        assert not {n for s in drawn for n in s} & set(own[fact])
-    again = search.families(recalled, planted_pairs.graded(), source, SETTINGS, seed=0)
-    pd.testing.assert_frame_equal(rows, again)
+    for own, pool, random in zip(rows["own"], rows["pool"], rows["random"], strict=True):
+        assert not set(own) & {n for draw in random for n in draw}
+        assert not set(own) & set(pool)
+    pd.testing.assert_frame_equal(rows, chosen(prompts, recalled))
+
+
+def test_a_language_without_facts_gives_typed_empty_tables(
+    prompts: FactPrompts, recalled: pd.DataFrame, found: FoundSets
+) -> None:
+    none = planted_pairs.graded().iloc[:0].assign(template=0, method="attribution")
+    source = planted_pairs.source()
+    empty = search.find_sets(prompts, recalled.iloc[:0], none, source, SETTINGS, seed=0, key="none")
+    for table, like in ((empty.pairs, found.pairs), (empty.sets, found.sets)):
+        assert set(table.columns) == set(like.columns)
+        assert not len(table)
+        same = table.dtypes[like.columns] == like.dtypes
+        assert same.drop(["fact", "relation", "kind"]).all()
 
 
 @contextmanager

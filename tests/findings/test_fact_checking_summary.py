@@ -9,7 +9,7 @@ import pytest
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
 from neuron_atlas.degenerate_neurons.claims import CLAIMS, DETECTORS, META
-from neuron_atlas.findings.fact_checking import summarise_fact_checking
+from neuron_atlas.findings.fact_checking import ALL, COVERED, NEED_ONE, summarise_fact_checking
 from neuron_atlas.pipeline import store
 from neuron_atlas.verdicts.verdict import Finding
 
@@ -27,15 +27,20 @@ def claims(seed: int, *, plain: float, degenerate: float) -> pd.DataFrame:
     scores["claim_probability"] += plain * label - 10
     scores["degenerate"] = scores["degenerate"] * 1e-3 + degenerate * 1e-3 * label
     scores["always_true"] = np.ones(len(fact))
+    scores["probe"] = 1 / (1 + np.exp(-(scores["probe"] + 2 * label - 2)))
     split = np.where(fact % 5 < 2, "validation", "test")
     return table.assign(subject=table["fact"].str[2:], split=split, **scores)
+
+
+def about(without: list[str]) -> dict[str, object]:
+    return {"relations_without": without, "probe": {"n_claims": 40, "n_neurons": 6}}
 
 
 def folders(root: Path, *, plain: float = 1.0, degenerate: float = 1.0) -> dict[str, Path]:
     result = {}
     for i, language in enumerate(("xa", "xb")):
         store.write_table(root / language / CLAIMS, claims(i, plain=plain, degenerate=degenerate))
-        store.write_json(root / language / META, {"relations_without": ["q"] * i})
+        store.write_json(root / language / META, about(["q"] * i))
         result[language] = root / language
     return result
 
@@ -47,7 +52,7 @@ def without_detector(where: dict[str, Path], names: list[str]) -> None:
         bare = table["relation"].isin(names)
         table = table.assign(degenerate=table["degenerate"].where(~bare, 0.0))
         store.write_table(folder / CLAIMS, table)
-        store.write_json(folder / META, {"relations_without": names})
+        store.write_json(folder / META, about(names))
 
 
 def summed(where: dict[str, Path]) -> Finding:
@@ -62,22 +67,48 @@ def test_the_metrics_are_scikit_learn_s_on_the_test_claims(tmp_path: Path) -> No
     where = folders(tmp_path)
     part, table = summed(where), everything(where)
     test = table[table["split"] == "test"]
-    rows = part.tables["detectors"].set_index("detector")
-    assert rows.index.tolist() == list(DETECTORS)
+    shown = part.tables["detectors"].set_index(["where", "detector"])
+    assert shown.loc[COVERED].index.tolist() == list(DETECTORS)
+    assert shown.loc[ALL].index.tolist() == [name for name in DETECTORS if name not in NEED_ONE]
+    rows = shown.loc[COVERED]
     for name in DETECTORS:
         row = rows.loc[name]
         assert row["auroc"] == pytest.approx(roc_auc_score(test["label"], test[name]))
-        assert row["auroc_low"] <= row["auroc"] <= row["auroc_high"]
+        for measure in ("auroc", "f1"):
+            assert row[f"{measure}_low"] <= row[measure] <= row[f"{measure}_high"]
+        assert 0 <= row["ece_low"] <= row["ece_high"] <= 1
         expected = average_precision_score(test["label"], test[name])
         assert row["average_precision"] == pytest.approx(expected)
         called = test[name] >= row["threshold"]
         assert row["f1"] == pytest.approx(f1_score(test["label"], called))
         assert part.summary["auroc"][name]["mean"] == row["auroc"]
+        assert part.summary["on_covered"]["f1"][name]["mean"] == row["f1"]
     assert (rows["n_claims"] == len(test)).all()
     assert (rows["n_facts"] == test["fact"].nunique()).all()
     assert rows.loc["always_true", "auroc"] == 0.5
-    assert part.summary["f1"]["always_true"] == pytest.approx(2 * 0.25 / 1.25)
+    assert part.summary["f1"]["always_true"]["mean"] == pytest.approx(2 * 0.25 / 1.25)
     assert part.summary["n_relations_without"] == 1
+
+
+def test_calibrated_scores_have_small_errors_and_probabilities_are_taken_as_they_are(
+    tmp_path: Path,
+) -> None:
+    where = folders(tmp_path, plain=1.0, degenerate=1.5)
+    found = summed(where).summary
+    assert found["ece"]["degenerate"]["mean"] < 0.1  # its scores are a thousandth as large
+    assert found["ece"]["always_true"]["mean"] == pytest.approx(0, abs=1e-6)  # a constant's share
+    assert found["ece"]["claim_probability"]["mean"] == pytest.approx(0.25, abs=0.01)  # all near 0
+    for folder in where.values():
+        table = store.read_table(folder / CLAIMS)
+        store.write_table(folder / CLAIMS, table.assign(probe=np.where(table["label"], 0.9, 0.1)))
+    assert summed(where).summary["ece"]["probe"]["mean"] == pytest.approx(0.1, abs=1e-9)
+
+
+def test_the_probe_says_what_there_is_to_be_had(tmp_path: Path) -> None:
+    found = summed(folders(tmp_path, plain=0.5)).summary["probe"]
+    assert found["n_languages"] == 2
+    assert found["n_training_claims"] == 80
+    assert found["minus_claim_probability"]["low"] > 0
 
 
 def test_thresholds_and_weights_never_see_the_test(tmp_path: Path) -> None:
@@ -107,8 +138,8 @@ def test_neurons_that_add_information_are_said_to_help(tmp_path: Path) -> None:
 def test_neurons_that_add_nothing_are_not(tmp_path: Path) -> None:
     part = summed(folders(tmp_path, plain=2.0, degenerate=0.0))
     verdict = part.verdicts["degenerate_neurons_help_fact_checking"]
-    assert verdict.verdict in ("not supported", "undecided")
-    assert verdict.effect.mean < 0.02
+    assert verdict.verdict != "supported"
+    assert abs(verdict.effect.mean) < 0.01
     assert part.summary["degenerate_minus_claim_probability"]["high"] < 0
     assert "AUROC" in verdict.because
 
@@ -121,7 +152,7 @@ def test_where_a_split_has_too_few_facts_the_reason_stands(tmp_path: Path) -> No
     assert part.verdicts["degenerate_neurons_help_fact_checking"].verdict == "untestable"
     assert not part.tables
     assert re.search(
-        r"there are 0 and 80; raise degenerate_neurons.claims.n_facts", part.summary["reason"]
+        r"there are 0 and 80; raise degenerate_neurons.claims.n_test", part.summary["reason"]
     )
 
 
@@ -135,6 +166,9 @@ def test_no_detector_anywhere_is_untestable_and_no_null(tmp_path: Path) -> None:
     assert verdict.reason.startswith("0 of 8 relations in a language have degenerate neurons")
     assert next(iter(part.summary)) == "covered"
     assert part.summary["covered"] == {"cells": 0, "of": 8, "claims": 0}
+    assert set(part.tables["detectors"]["where"]) == {ALL}
+    assert not set(NEED_ONE) & set(part.summary["auroc"])
+    assert not {"combined", "on_covered"} & set(part.summary)
 
 
 def test_good_detectors_in_half_of_the_cells_are_found(tmp_path: Path) -> None:

@@ -164,7 +164,7 @@ def test_figures_on_knowledge_stand_under_their_names() -> None:
     assert content["language_map"]["en"]["zh"]["mismatched"] == 0.06
     assert content["specific_effects"]["en"]["zh"]["effect"] == -0.0125
     assert content["specific_overlap"]["zh"]["relation"]["count"] == 1
-    assert content["detectors"]["always_true"]["auroc"] == 0.75
+    assert content["detectors"]["all claims"]["always_true"]["auroc"] == 0.75
     for name, table in given.tables.items():
         if name in metrics.ROW_KEYS:
             assert not table.duplicated(list(metrics.ROW_KEYS[name])).any()

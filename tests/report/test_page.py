@@ -403,6 +403,14 @@ def test_a_section_gives_the_effect_its_interval_and_its_unit() -> None:
     assert "Effect: +0.12 [−0.12, +0.38] area under the curve, p = 0.01." in text
 
 
+def test_a_claim_says_what_was_tested_against_what_and_what_the_paper_says() -> None:
+    text = Elements(rendered(results.everything())).text
+    for said in ("Tested: The share of pairs", "Against: As many pairs", "The paper: Chen et al."):
+        assert said in text
+    assert "Could have been seen: an effect of 0.350 share of pairs, in 80 of 100 such runs" in text
+    assert "2 of 20 relations in a language have degenerate neurons; 10" in text
+
+
 def test_a_fact_is_told_from_its_relation_and_too_few_pairs_are_said_to_be() -> None:
     text = Elements(rendered(results.everything())).text
     assert "two languages share 4.50 of a fact and 3.00 of two facts of its relation" in text

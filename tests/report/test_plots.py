@@ -173,7 +173,7 @@ def test_a_null_stands_beside_each_count_of_languages(data: dict[str, plot_data.
 def test_estimates_keep_their_intervals_and_the_line_of_chance() -> None:
     tables = results.tables()
     detectors = plot_data.knowledge_plot("detectors", tables)
-    assert [r["label"] for r in detectors] == list(results.DETECTORS)
+    assert [r["label"] for r in detectors] == 2 * list(results.DETECTORS)
     assert {(r["low"], r["high"], r["reference"]) for r in detectors} == {(0.6, 0.9, 0.5)}
     selection = plot_data.knowledge_plot("selection", tables)
     assert len(selection) == 3 * len(results.METHODS)  # what happens to the fact alone

@@ -14,10 +14,13 @@ from neuron_atlas.verdicts.knowledge_verdicts import (
     language_independent_neurons_exist,
 )
 from neuron_atlas.verdicts.language_verdicts import language_specific_neurons_exist
+from neuron_atlas.verdicts.verdict import Verdict
 from simulated_knowledge import FEW, KNOWLEDGE, Case, Spread
 
 RIVALS = ("two", "three")
-PRECISE = Spread(attribution=0.47, sharing=1.5, editing=0.8)  # sees the effects of interest
+PRECISE = Spread(
+    attribution=0.47, sharing=1.5, editing=0.8, candidates=30
+)  # sees the effects of interest
 
 
 def case(seed: int, mean: float = 0.0, spread: Spread = PRECISE) -> Case:
@@ -50,9 +53,16 @@ def test_detectors_that_help_are_found_where_there_are_any() -> None:
     assert judge(case(0, 0.0, FEW)).verdict == "untestable"
 
 
+def test_perfect_detectors_in_half_of_the_cells_are_found() -> None:
+    """The others have none, which is no evidence against those that do."""
+    judge, half = KNOWLEDGE[CLAIM].judge, Spread(covered=0.5)
+    words = [judge(case(seed, 0.23, half)).verdict for seed in range(4)]  # of at most 0.24
+    assert words == ["supported"] * 4
+
+
 def test_few_relations_are_untestable() -> None:
     two = facts(relations=2)
-    rates = two.assign(rate=0.5, null_rate=0.0, n=9, null_n=9)
+    rates = two.assign(n=9, up=4, down=0, null_up=0, null_down=0)
     found = degenerate_neurons_exist(rates, measured="Measured.", negligible=0.002)
     assert found.verdict == "untestable"
     assert found.reason == "Needs facts of 3 relations, and has them of 2"
@@ -60,19 +70,33 @@ def test_few_relations_are_untestable() -> None:
 
 def test_no_pair_at_all_is_worth_what_was_looked_at() -> None:
     """Of 100 pairs none says little; of 10,000 it says that they are rare."""
-    table = facts(languages=1).assign(rate=0.0, null_rate=0.0)
+    table = facts(languages=1).assign(up=0, down=0, null_up=0, null_down=0)
     few, many = (
-        degenerate_neurons_exist(
-            table.assign(n=n, null_n=n), measured="Measured.", negligible=0.002
-        )
+        degenerate_neurons_exist(table.assign(n=n), measured="Measured.", negligible=0.002)
         for n in (4, 400)
     )
     assert few.verdict == "untestable"
-    assert few.mde == pytest.approx(1 - 0.2 ** (1 / 96))
+    assert few.mde == pytest.approx(11 / 96, rel=0.1)  # what 80 of 100 runs would call significant
     assert few.reason is not None
     assert "of all pairs" in few.reason
     assert many.verdict == "not supported"
     assert many.effect.high < 0.002
+
+
+def test_opposite_pairs_and_those_of_controls_are_subtracted() -> None:
+    table = facts(each=4, languages=2)
+    counts = {"up": 3, "down": 0, "null_up": 0, "null_down": 0}
+
+    def said(**changes: int) -> Verdict:
+        rates = table.assign(n=40, **counts | changes)
+        return degenerate_neurons_exist(rates, measured="Measured.", negligible=0.002)
+
+    assert said().verdict == "supported"
+    assert said().effect.mean == pytest.approx(3 / 40)
+    for other in ("down", "null_up"):
+        assert said(**{other: 3}).effect.mean == 0
+        assert said(**{other: 3}).verdict != "supported"
+    assert said(down=3, null_down=3).effect.mean == pytest.approx(3 / 40)
 
 
 def test_the_fact_is_told_from_its_answer() -> None:

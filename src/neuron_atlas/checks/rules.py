@@ -161,6 +161,7 @@ def stored(sections: Mapping[str, Any]) -> None:
         "selection.max_neurons": sections["selection"]["max_neurons"],
         "language_neurons.k": sections["language_neurons"]["k"],
         "degenerate_neurons.search.candidates": search["candidates"],
+        "degenerate_neurons.search.pool": search["pool"],
         "editing.neurons": edited["neurons"],
     }
     _above_floor(taus, sections["attributions"]["floor"])

@@ -1,4 +1,8 @@
-"""When neurons can replace one another: interactions, the rule for sets, and its null."""
+"""When neurons can replace one another: interactions, the rule for sets, and its null.
+
+Drops of the answer's log-probability say whether the answer survives; interactions are judged in
+its log-odds, in which two neurons that move the answer's logit alone add up.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +17,7 @@ from neuron_atlas.degenerate_neurons.settings import DegeneracyRule
 from neuron_atlas.pipeline.streams import stream
 
 PAIRS, SETS = "pairs.parquet", "sets.parquet"
+OWN, MATCHED, RANDOM = "own", "matched", "random"  # whose neurons: the fact's, or which control's
 Members = tuple[int, ...]  # flat neuron indices, rising
 Drops = Mapping[Members, float]
 
@@ -30,7 +35,9 @@ def log_odds(log_probability: Float[np.ndarray, "*shape"]) -> Float64[np.ndarray
     """Return log p / (1 - p) of log p, both in nats.
 
     Two neurons that each move the answer's logit and no other add up in log-odds; in
-    log-probability the saturation of the softmax alone makes them interact.
+    log-probability the saturation of the softmax alone makes them interact. For an answer of
+    several tokens it is that of the whole answer, which undoes the saturation of its least
+    probable token mostly.
     """
     clipped = np.minimum(np.asarray(log_probability, dtype=np.float64), -1e-12)
     return np.asarray(clipped - np.log(-np.expm1(clipped)))
@@ -41,6 +48,17 @@ def proper_subsets(members: Members) -> list[Members]:
     return [p for size in range(1, len(members)) for p in combinations(members, size)]
 
 
+def in_log_odds(clean: float, drops: Drops) -> dict[Members, float]:
+    """Return the drops of the answer's log-odds, nats.
+
+    Args:
+        clean: Log-probability of the answer with all neurons on, nats.
+        drops: By suppressed set, the drop of this log-probability, nats.
+    """
+    lost = log_odds(clean - np.array([0.0, *drops.values()]))
+    return dict(zip(drops, (lost[0] - lost[1:]).tolist(), strict=True))
+
+
 def surplus(drops: Drops, members: Members) -> float:
     """Return how far the whole set's drop exceeds what any two parts of it explain, nats.
 
@@ -48,19 +66,49 @@ def surplus(drops: Drops, members: Members) -> float:
     a pair it is the interaction, except that a neuron whose suppression helps explains nothing. So
     a positive surplus means that the whole set's drop is positive and larger than the sum.
     """
-    rest = {p: tuple(n for n in members if n not in p) for p in proper_subsets(members)}
-    split = max(max(drops[p], 0.0) + max(drops[q], 0.0) for p, q in rest.items())
-    return drops[members] - split
+    return min(_interacts(drops, split)[0] for split in _splits(members))
 
 
-def describe(drops: Drops) -> pd.DataFrame:
+def shortfall(drops: Drops, members: Members) -> float:
+    """Return how far the whole set's drop falls short of every two parts of it, nats.
+
+    The mirror image of `surplus`: with I the interaction of two parts and g what their suppression
+    gains, surplus is the smallest I - g and this is the smallest -I - g. Interactions of either
+    sign have to be equally large, so where they are mere noise both come out equally often.
+    """
+    return min(_interacts(drops, split)[1] for split in _splits(members))
+
+
+def signed_surplus(drops: Drops, members: Members) -> float:
+    """Return the surplus where it is positive, minus the shortfall where that is, else 0; nats."""
+    return max(surplus(drops, members), 0.0) - max(shortfall(drops, members), 0.0)
+
+
+def _splits(members: Members) -> list[tuple[Members, Members, Members]]:
+    return [(members, p, tuple(n for n in members if n not in p)) for p in proper_subsets(members)]
+
+
+def _interacts(drops: Drops, split: tuple[Members, Members, Members]) -> tuple[float, float]:
+    """Return I - g and -I - g of the whole and its two parts; see `shortfall`."""
+    whole, one, other = (drops[part] for part in split)
+    gained = max(-one, 0.0) + max(-other, 0.0)
+    return whole - one - other - gained, one + other - whole - gained
+
+
+def describe(clean: float, drops: Drops) -> pd.DataFrame:
     """Return one row per measured set of two or more: its drop, its parts' and its surplus.
 
+    Args:
+        clean: Log-probability of the answer with all neurons on, nats.
+        drops: Drops of it by suppressed set, with those of all subsets of each set, nats.
+
     Returns:
-        `members`, `size`, `drop`, `largest` (drop of a proper subset), `surplus`; nats.
+        `members`, `size`, `drop`, `largest` (drop of a proper subset), nats of log-probability, and
+        `surplus`, as `signed_surplus` in nats of log-odds.
     """
+    odds = in_log_odds(clean, drops)
     rows = [
-        (s, len(s), drops[s], max(drops[p] for p in proper_subsets(s)), surplus(drops, s))
+        (s, len(s), drops[s], max(drops[p] for p in proper_subsets(s)), signed_surplus(odds, s))
         for s in sorted(drops, key=lambda s: (len(s), s))
         if len(s) > 1
     ]
@@ -68,7 +116,7 @@ def describe(drops: Drops) -> pd.DataFrame:
 
 
 def sets_to_measure(
-    drops: Drops, neurons: Iterable[int], *, size: int, small: float, beam: int
+    clean: float, drops: Drops, neurons: Iterable[int], *, size: int, small: float, beam: int
 ) -> list[Members]:
     """Return the sets to measure when looking for degenerate sets of `size`, with missing subsets.
 
@@ -77,6 +125,7 @@ def sets_to_measure(
     the search exhaustive.
 
     Args:
+        clean: Log-probability of the answer with all neurons on, nats.
         drops: Measured drops, nats, with those of all subsets of each set.
         neurons: Neurons that may be added.
         size: Size of the sets wanted, above 2.
@@ -88,7 +137,8 @@ def sets_to_measure(
         for s in drops
         if len(s) == size - 1 and _stays_small(drops, (s, *proper_subsets(s)), small)
     ]
-    pool.sort(key=lambda s: (-surplus(drops, s), s))
+    odds = in_log_odds(clean, drops)
+    pool.sort(key=lambda s: (-surplus(odds, s), s))
     joined = {_sorted(*s, n) for s in pool[:beam] for n in neurons if n not in s}
     wanted = {s for s in joined if _stays_small(drops, proper_subsets(s), small)}
     missing = {p for s in wanted for p in (s, *proper_subsets(s)) if p not in drops}
@@ -112,30 +162,31 @@ def halves(facts: Sequence[str], *, seed: int) -> dict[str, int]:
 
 
 def judge(sets: pd.DataFrame, rule: DegeneracyRule, *, seed: int) -> pd.DataFrame:
-    """Apply the rule, and the published one, to real and random sets alike.
+    """Apply the rule on one prompt, and the published one, to a fact's sets and controls alike.
 
     A set is found if none of its proper subsets drops by more than `small` and its surplus exceeds
-    a threshold. The threshold is a quantile of the surplus of random sets of the same size whose
-    subsets stay small too, or `negligible` if that is larger. It is taken from the other half of
-    the facts, so no random set is judged by a threshold that it helped to set. If the other half
-    has no such random set, there is no threshold and nothing is found.
+    a threshold; it is opposed if its surplus is below minus the threshold. The threshold is a
+    quantile of the absolute surplus of matched controls of the same size whose subsets stay small
+    too, or `negligible` if that is larger. It is taken from the other half of the facts, so no
+    control is judged by a threshold that it helped to set. If the other half has no such control,
+    there is no threshold and nothing is found.
 
     Args:
-        sets: `fact`, `random` (whether it is a control) and the columns of `describe`.
+        sets: `fact`, `kind` (`OWN`, `MATCHED` or `RANDOM`) and the columns of `describe`.
         rule: The rule.
         seed: The seed.
 
     Returns:
-        `sets` with `small` (all proper subsets stay small), `threshold` (nats), `found` and
-        `published`.
+        `sets` with `small` (all proper subsets stay small), `threshold` (nats of log-odds),
+        `found`, `opposed` and `published`.
     """
     half = sets["fact"].map(halves(sets["fact"].tolist(), seed=seed))
     small = sets["largest"] <= rule.small
-    null = sets["random"] & small
+    null = (sets["kind"] == MATCHED) & small
     threshold = pd.Series(np.inf, index=sets.index)
     for (_, own), rows in sets.groupby(["size", half.rename("half")]):
         same = sets["size"] == rows["size"].iloc[0]
-        others = sets.loc[null & same & (half != own), "surplus"].to_numpy(np.float64)
+        others = sets.loc[null & same & (half != own), "surplus"].abs().to_numpy(np.float64)
         if len(others):
             limit = np.quantile(others, rule.null_quantile, method="higher")
             threshold[rows.index] = max(float(limit), rule.negligible)
@@ -143,6 +194,7 @@ def judge(sets: pd.DataFrame, rule: DegeneracyRule, *, seed: int) -> pd.DataFram
         small=small,
         threshold=threshold,
         found=small & (sets["surplus"] > threshold),
+        opposed=small & (sets["surplus"] < -threshold),
         published=published(
             sets["largest"].to_numpy(np.float64), sets["drop"].to_numpy(np.float64), rule
         ),

@@ -2,29 +2,31 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Float64, Int
+from jaxtyping import Float, Float32, Float64, Int
 from scipy.special import logsumexp
 
 from neuron_atlas.attributions import gradients
 from neuron_atlas.attributions.questions import Question, question_of
-from neuron_atlas.degenerate_neurons import claims
-from neuron_atlas.degenerate_neurons.claims import NEURONS
+from neuron_atlas.degenerate_neurons import claims, truth_probe
+from neuron_atlas.degenerate_neurons.claims import NEURONS, PROBE
+from neuron_atlas.degenerate_neurons.degeneracy import OWN
+from neuron_atlas.degenerate_neurons.search import METHOD
 from neuron_atlas.degenerate_neurons.settings import Checking, DegenerateNeurons
+from neuron_atlas.degenerate_neurons.truth_probe import TruthProbe
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.neurons import knowledge_sets
 from neuron_atlas.neurons.relation_sets import RelationSets
-from neuron_atlas.pipeline import checkpoints, store
+from neuron_atlas.pipeline import store
 from neuron_atlas.scoring.candidates import CandidateTokens
 from neuron_atlas.scoring.log_probability import log_probabilities
 from neuron_atlas.scoring.trees import query
 
-METHOD = "attribution"
 PROMPT = ["fact", "template"]
-PART = 16  # claims scored at a time
 Sets = Mapping[str, Int[np.ndarray, "_"]]  # by fact or relation
 
 
@@ -56,8 +58,9 @@ class Checked:
     """Claims with every detector's score, and what the detectors were made from.
 
     Attributes:
-        claims: `claims.make_claims` with one column per detector.
-        meta: Subjects and training facts, and the relations without degenerate neurons.
+        claims: `claims.make_claims` of validation and test, with one column per detector.
+        meta: Subjects, training facts and claims, the probe, and the relations without degenerate
+            neurons.
     """
 
     claims: pd.DataFrame
@@ -73,49 +76,72 @@ def check_facts(
     how: DegenerateNeurons,
     *,
     seed: int,
-    key: str,
 ) -> Checked:
-    """Make claims outside the training subjects, and score them with every detector.
+    """Make claims, collect neurons and train the probe on some, and score the others.
 
     Args:
         lm: The model.
         recalled: The recall table, all facts.
         sets: Found sets, as `search.find_sets` gives them.
-        scores: Stored attributions; only their subjects can be training subjects.
+        scores: Stored attributions; neurons are collected from their facts that train.
         source: Activation sizes, which random neurons match.
         how: Splits and claims, and how neurons are collected and attributed.
         seed: The seed.
-        key: Names the finished parts on disk; see `checkpoints.key`.
     """
-    subjects = recalled.drop_duplicates("fact").set_index("fact")["subject"]
-    attributed = scores.drop_duplicates("fact").set_index("fact")["relation"]
-    splits = claims.split_subjects(subjects, subjects[attributed.index], how.claims, seed=seed)
-    train = attributed[subjects[attributed.index].map(splits).to_numpy() == "train"]
-    degenerate, collection = degenerate_members(sets), how.checking
-    found = detectors(degenerate, scores, train.to_dict(), source, collection, seed=seed)
+    facts = recalled.drop_duplicates("fact")
+    attributed = facts[facts["fact"].isin(scores["fact"])]
+    splits = claims.split(recalled, attributed["fact"], how.claims, seed=seed)
+    train = {
+        row["fact"]: row["relation"]
+        for row in store.records(attributed[["fact", "relation", "subject", "objects"]])
+        if splits.of_fact(row) == "train"
+    }
+    found = detectors(degenerate_members(sets), scores, train, source, how.checking, seed=seed)
     made = claims.make_claims(recalled, splits, how.claims, seed=seed)
-    made = score_by_probability(lm, made, recalled)
-    scored = checkpoints.in_parts(
-        made,
-        lambda part: score_by_neurons(lm, part, recalled, found, collection),
-        key=key,
-        size=PART,
-    )
-    relations = sorted(made["relation"].unique())
+    scored, probe = score(lm, made, recalled, found, how.checking)
+    relations = sorted(scored["relation"].unique())
     meta = {
         "n_training_facts": len(train),
-        "n_subjects": {
-            split: list(splits.values()).count(split) for split in get_args(claims.ClaimSplit)
-        },
+        "n_subjects": {name: list(splits.subjects.values()).count(name) for name in claims.SPLITS},
         "relations": relations,
         "relations_without": [r for r in relations if r not in found["degenerate"]],
+        "probe": {
+            "n_claims": int((made["split"] == "train").sum()),
+            "n_neurons": probe.n_neurons if probe else 0,
+            "strength": probe.strength if probe else None,
+        },
     }
     return Checked(scored, meta)
 
 
+def score(
+    lm: LanguageModel,
+    made: pd.DataFrame,
+    recalled: pd.DataFrame,
+    found: Mapping[str, Sets],
+    how: Checking,
+) -> tuple[pd.DataFrame, TruthProbe | None]:
+    """Return the claims that validate and test, with every detector's score, and the probe.
+
+    `probe` is the probability that a claim is true; where no probe could be trained it is the share
+    of true claims that train, or a half if none do.
+    """
+    by_neuron = contributions(lm, made, recalled, how)
+    split, label = made["split"].to_numpy(str), made["label"].to_numpy(np.bool_)
+    trains, validates = split == "train", split == "validation"
+    probe = truth_probe.fit(
+        by_neuron[trains], label[trains], by_neuron[validates], label[validates]
+    )
+    kept = made[~trains].reset_index(drop=True)
+    scored = score_by_neurons(kept, by_neuron[~trains], found)
+    share = float(label[trains].mean()) if trains.any() else 0.5
+    judged = probe.probability(by_neuron[~trains]) if probe else np.full(len(kept), share)
+    return score_by_probability(lm, scored.assign(**{PROBE: judged}), recalled), probe
+
+
 def degenerate_members(sets: pd.DataFrame) -> Sets:
     """Return the neurons of each fact's degenerate sets, of all sizes."""
-    own = sets[sets["degenerate"] & ~sets["random"]]
+    own = sets[sets["degenerate"] & (sets["kind"] == OWN)]
     return {
         str(fact): np.array(sorted({int(n) for s in rows["members"] for n in s}), dtype=np.int64)
         for fact, rows in own.groupby("fact")
@@ -145,7 +171,8 @@ def detectors(
         Neurons by detector and relation. Random neurons match the degenerate ones in layer and
         size; all their draws are in one array.
     """
-    knowledge = knowledge_sets.select(scores, method=METHOD, tau=how.tau, share=how.refine)
+    select = partial(knowledge_sets.select, method=METHOD, tau=how.tau, share=how.refine)
+    knowledge = select(scores) if len(scores) else {}
     found = {
         "degenerate": collect(degenerate, facts, share=how.share),
         "knowledge": collect(knowledge, facts, share=how.share),
@@ -158,28 +185,44 @@ def detectors(
     return {**found, "random": random}
 
 
-def score_by_neurons(
-    lm: LanguageModel,
-    made: pd.DataFrame,
-    recalled: pd.DataFrame,
-    found: Mapping[str, Sets],
-    how: Checking,
-) -> pd.DataFrame:
-    """Add the mean attribution of each detector's neurons for the claimed answer.
+def contributions(
+    lm: LanguageModel, made: pd.DataFrame, recalled: pd.DataFrame, how: Checking
+) -> Float32[np.ndarray, "claim neuron"]:
+    """Return the attribution of every neuron for each claimed answer.
 
-    Attributions are integrated gradients from a baseline of 0, in the unit of `target`. A relation
-    for which a detector has no neurons gets 0 for all its claims, no evidence either way, so that
-    all detectors are compared on the same claims.
+    Attributions are integrated gradients from a baseline of 0, in the unit of `target`. With the
+    rule `radau` and one node that is value times gradient, from one backward pass.
     """
-    questions = _questions(lm, made, recalled)
-    scores = np.zeros((len(made), len(NEURONS)))
-    relations = made["relation"].tolist()
+    values = np.zeros((len(made), lm.n_layers * lm.n_neurons), dtype=np.float32)
     for batch in gradients.integrated_gradients(
-        lm, questions, baseline="zero", rule=how.quadrature, target=how.target, check=False
+        lm,
+        _questions(lm, made, recalled),
+        baseline="zero",
+        rule=how.quadrature,
+        target=how.target,
+        check=False,
     ):
-        for place, values in zip(batch.places.tolist(), batch.scores.flatten(1), strict=True):
-            scores[place] = _means(values.double().numpy(), relations[place], found)
-    return made.assign(**dict(zip(NEURONS, scores.T, strict=True)))
+        values[batch.places] = batch.scores.flatten(1).numpy()
+    return values
+
+
+def score_by_neurons(
+    made: pd.DataFrame,
+    by_neuron: Float[np.ndarray, "claim neuron"],
+    found: Mapping[str, Sets],
+) -> pd.DataFrame:
+    """Add the mean contribution of each detector's neurons to the claimed answer.
+
+    A relation for which a detector has no neurons gets 0 for all its claims, no evidence either
+    way.
+    """
+    relations = made["relation"].tolist()
+    scores = [
+        _means(values.astype(np.float64), relation, found)
+        for values, relation in zip(by_neuron, relations, strict=True)
+    ]
+    table = np.array(scores).reshape(len(made), len(NEURONS))
+    return made.assign(**dict(zip(NEURONS, table.T, strict=True)))
 
 
 def _means(
@@ -210,18 +253,23 @@ def score_by_probability(
         query(lm, r["prompt"], tokens.answers(r["prompt"], r["separator"], r["candidate_labels"]))
         for r in rows
     ]
-    values = dict(
-        zip(prompts.itertuples(index=False, name=None), log_probabilities(lm, asked), strict=True)
-    )
+    found = log_probabilities(lm, asked) if asked else []
+    values = dict(zip(prompts.itertuples(index=False, name=None), found, strict=True))
     own, odds = [], []
     for fact, template, place in made[[*PROMPT, "place"]].itertuples(index=False, name=None):
         log_p = values[fact, template][0]
         own.append(float(log_p[place]))
         odds.append(float(log_p[place] - logsumexp(np.delete(log_p, place))))
-    return made.assign(claim_probability=own, candidate_log_odds=odds, always_true=1.0)
+    return made.assign(
+        claim_probability=np.array(own, dtype=np.float64),
+        candidate_log_odds=np.array(odds, dtype=np.float64),
+        always_true=1.0,
+    )
 
 
 def _prompts(made: pd.DataFrame, recalled: pd.DataFrame) -> pd.DataFrame:
     """Return the recall table's row of each claim."""
+    if made.empty:
+        return recalled.iloc[:0]
     rows = recalled.set_index(PROMPT)
     return rows.loc[pd.MultiIndex.from_frame(made[PROMPT])].reset_index()

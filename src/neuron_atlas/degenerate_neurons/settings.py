@@ -14,8 +14,17 @@ class Search(Section):
 
     candidates: Annotated[int, Field(ge=2)]
     """Strongest neurons per fact, which are combined in pairs."""
+    pool: Count
+    """Strongest neurons of each fact of another relation, among which a fact's neurons find their
+    controls."""
+    tried: Count
+    """Neurons of this pool whose drop is measured for each of the fact's own, on its prompt; the
+    one of the nearest drop is the control."""
+    random: Annotated[int, Field(ge=2)]
+    """Strongest neurons per fact to which random ones are matched in layer and size: the weak null,
+    which is shown beside the other."""
     n_draws: Count
-    """Groups of matched random neurons for each fact."""
+    """Groups of these random neurons for each fact."""
     max_size: Annotated[int, Field(ge=2)]
     """Neurons of the largest sets tried."""
     beam: Count
@@ -26,11 +35,14 @@ class DegeneracyRule(Section):
     """What makes a set of neurons degenerate."""
 
     small: Positive
-    """Largest drop of any proper subset, nats; 0.22 nats are 20 %."""
+    """Largest drop of log-probability by any proper subset, nats; 0.22 nats are 20 %."""
     negligible: Positive
-    """Smallest surplus that counts, nats, whatever the null."""
+    """Smallest surplus that counts, nats of log-odds, whatever the null."""
     null_quantile: Share
-    """Quantile of the random sets' surplus that a set's surplus must exceed."""
+    """Quantile of the controls' surplus, of either sign, that a set's surplus must exceed."""
+    shots: Annotated[int, Field(ge=0)]
+    """Solved facts before the prompt of the second confirmation; 0 leaves that out, and with it
+    the verdict."""
     published_low: Share
     """The published rule (Chen et al. 2024, equation 9): largest relative drop of any proper
     subset."""
@@ -50,14 +62,17 @@ class OtherFacts(Section):
 class ClaimPlan(Section):
     """Which claims are made."""
 
-    n_facts: Count
-    """Largest number of facts per relation about which claims are made."""
+    n_train: Count
+    """Largest number of facts per relation whose claims train the probe."""
+    n_validation: Count
+    """The same for regularisation, thresholds and weights."""
+    n_test: Count
+    """The same for the test."""
     n_negatives: Count
     """Largest number of false claims per true one."""
-    train: ShareOrAll
-    """Share of the attributed subjects from which the detectors' neurons are collected."""
     validation: Share
-    """Share of all other subjects, for thresholds and weights; the rest are the test split."""
+    """Share of the subjects that are not held out whose claims validate; the others, and all with
+    attributions, train. Held-out subjects test."""
 
 
 class Checking(Section):
@@ -75,7 +90,7 @@ class Checking(Section):
     rule: RuleName
     """As `attributions.rule`, for the claims' attributions from a zero baseline."""
     nodes: Count
-    """Evaluations of each of these attributions."""
+    """Evaluations of each of these attributions; `radau` with 1 is value times gradient."""
     target: Target
     """What a claim's attributions explain, as `attributions.target`."""
 

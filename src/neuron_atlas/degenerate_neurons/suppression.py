@@ -19,11 +19,11 @@ from neuron_atlas.scoring.trees import Query, query
 
 GROUP = 32  # prompts whose sets are laid out together; a matter of memory
 SEQUENCE = 512  # tokens of a sequence; long ones share the prompt among more sets
-Prompt = tuple[str, int]  # fact and template
+SHOWN = -2  # in place of a template's number: the testing one, after demonstrations
 
 
 class PromptSets(NamedTuple):
-    """Sets to suppress for one prompt."""
+    """Sets to suppress for one prompt: a fact in a template, or in the context `SHOWN`."""
 
     fact: str
     template: int
@@ -56,22 +56,34 @@ class FactPrompts:
     """A model and the prompts of its facts, on which sets of neurons can be suppressed."""
 
     def __init__(
-        self, lm: LanguageModel, recalled: pd.DataFrame, *, tolerance: float = 0.0
+        self,
+        lm: LanguageModel,
+        recalled: pd.DataFrame,
+        shown: pd.DataFrame | None = None,
+        *,
+        tolerance: float = 0.0,
     ) -> None:
         """Take the rows of the recall table whose prompts may be asked.
 
         Args:
             lm: The model.
             recalled: Rows of the recall table.
+            shown: Further rows, one per fact: `contexts.after_demonstrations`.
             tolerance: As in `log_probability.ask`.
         """
         tokens, self._lm, self._tolerance = CandidateTokens(lm), lm, tolerance
+        if shown is not None and len(shown):
+            recalled = pd.concat([recalled, shown.assign(template=SHOWN)], ignore_index=True)
         self._queries = {
             (str(row["fact"]), int(row["template"])): query(
                 lm, row["prompt"], [tokens.candidate(row, asked_for(row))]
             )
             for row in store.records(recalled)
         }
+
+    def can_ask(self, fact: str, template: int) -> bool:
+        """Say whether the fact has a prompt in this template, or in the context `SHOWN`."""
+        return (fact, template) in self._queries
 
     def suppress(self, requests: Sequence[PromptSets]) -> Iterator[AnswerDrops]:
         """Yield the drops of each request's answer, in order.

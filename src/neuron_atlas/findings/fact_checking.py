@@ -8,11 +8,13 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from neuron_atlas.degenerate_neurons.claims import CLAIMS, DETECTORS, META
+from neuron_atlas.degenerate_neurons.claims import CLAIMS, DETECTORS, META, PROBE
+from neuron_atlas.findings import detectors
 from neuron_atlas.pipeline import store
 from neuron_atlas.pipeline.streams import stream
 from neuron_atlas.statistics import discrimination
 from neuron_atlas.statistics.discrimination import Resamples
+from neuron_atlas.statistics.estimates import Estimate
 from neuron_atlas.verdicts import interest as of_interest
 from neuron_atlas.verdicts.conjunction import all_of
 from neuron_atlas.verdicts.verdict import Finding, Verdict, untestable
@@ -21,6 +23,8 @@ COLUMNS = ["fact", "relation", "subject", "split", "label", *DETECTORS]
 MIN_FACTS = 2  # in the test, as resampling needs
 CLAIM = "degenerate_neurons_help_fact_checking"
 BASELINE, TESTED = "claim_probability", "degenerate"
+NEED_ONE = (TESTED, "random")  # detectors that only covered relations have
+ALL, COVERED = "all claims", "claims with a detector"
 
 
 def summarise_fact_checking(
@@ -29,10 +33,11 @@ def summarise_fact_checking(
     """Compare the detectors on the test claims of all languages together.
 
     A relation that has no degenerate neurons in a language has no such detector there: its claims
-    say nothing about the detector, and the verdict is on the others alone. Thresholds, and the
-    weights of the combination of `claim_probability` and `degenerate`, come from validation claims
-    alone: on training facts, on which the neurons were chosen, their scores would be too good.
-    Intervals resample facts, each with all its languages.
+    say nothing about the detector. So the verdict, and all that concerns degenerate neurons, is on
+    the others alone, and the first number says how many those are. Thresholds, the slopes that turn
+    scores into probabilities and the weights of the combination of `claim_probability` and
+    `degenerate` come from validation claims alone: on training facts, on which the neurons were
+    chosen, their scores would be too good. Intervals resample facts, each with all its languages.
 
     Args:
         folders: Each language's folder, as the stage `degenerate_neurons` writes it.
@@ -44,28 +49,33 @@ def summarise_fact_checking(
         The section `fact_checking`; without detectors, but with the reason, if too few facts are
         left. `covered` counts the relations in a language (`cells`) that have degenerate neurons,
         of all that have claims (`of`), and gives the share of test claims about them (`claims`).
+        `auroc`, `f1` and `ece` have each detector on all claims, or on the covered ones where only
+        they have it; `on_covered` has all detectors on the covered ones. `probe` says what there is
+        to be had from neurons.
     """
     claims = _read_claims(folders)
     test, validation = _part(claims, "test"), _part(claims, "validation")
+    covered = {"covered": _coverage(claims, test)}
     n_facts = {"validation": validation["fact"].nunique(), "test": test["fact"].nunique()}
-    if n_facts["validation"] < 1 or n_facts["test"] < MIN_FACTS:
+    if not _enough(test, validation):
         reason = _reason(n_facts)
         verdicts = {CLAIM: untestable(f"Too few facts: {reason}")}
-        return Finding("fact_checking", {"n_claims": len(test), "reason": reason}, verdicts)
-    samples = _samples(test, _Draw(n_resamples, seed))
-    rows = pd.DataFrame([_row(name, test, validation, samples) for name in DETECTORS])
-    together = _combined(test, validation)
+        summary = {**covered, "n_claims": len(test), "reason": reason}
+        return Finding("fact_checking", summary, verdicts)
+    draw = _Draw(n_resamples, seed)
+    rows = _detector_rows(test, validation, draw)
     summary = {
-        "covered": _coverage(claims, test),
+        **covered,
         **_by_detector(rows),
         "n_claims": len(test),
         "n_facts": int(test["fact"].nunique()),
         "n_validation_claims": len(validation),
         "share_true": float(test["label"].mean()),
         "n_relations_without": _without(folders),
-        **_differences(test, together, samples),
+        "probe": _probe(folders, test, draw),
+        **_differences(test, validation, draw),
     }
-    verdict = _verdict(test, validation, summary, negligible_auroc, _Draw(n_resamples, seed))
+    verdict = _verdict(test, validation, summary, negligible_auroc, draw)
     return Finding("fact_checking", summary, {CLAIM: verdict}, {"detectors": rows})
 
 
@@ -94,7 +104,7 @@ def _samples(claims: pd.DataFrame, draw: "_Draw") -> Resamples:
 
 def _coverage(claims: pd.DataFrame, test: pd.DataFrame) -> dict[str, int | float]:
     cells = claims.groupby(["language", "relation"])["covered"].first()
-    share = float(test["covered"].mean())
+    share = float(test["covered"].mean()) if len(test) else 0.0
     return {"cells": int(cells.sum()), "of": len(cells), "claims": share}
 
 
@@ -105,7 +115,7 @@ def _part(claims: pd.DataFrame, split: str) -> pd.DataFrame:
 def _reason(n_facts: Mapping[str, int]) -> str:
     return (
         f"claims need a fact for validation and {MIN_FACTS} for the test, and there are "
-        f"{n_facts['validation']} and {n_facts['test']}; raise degenerate_neurons.claims.n_facts "
+        f"{n_facts['validation']} and {n_facts['test']}; raise degenerate_neurons.claims.n_test "
         "or facts.max_per_relation"
     )
 
@@ -120,37 +130,52 @@ def _scores(claims: pd.DataFrame) -> Float[np.ndarray, "claim score"]:
     return claims[[BASELINE, TESTED]].to_numpy(np.float64)
 
 
-def _row(
-    name: str, test: pd.DataFrame, validation: pd.DataFrame, samples: Resamples
-) -> dict[str, Any]:
-    labels, scores = test["label"].to_numpy(np.bool_), test[name].to_numpy(np.float64)
-    threshold = discrimination.best_threshold(
-        validation["label"].to_numpy(np.bool_), validation[name].to_numpy(np.float64)
-    )
-    area = discrimination.interval(
-        discrimination.auroc(labels, scores), samples.auroc(labels, scores)
-    )
-    return {
-        "detector": name,
-        "auroc": area.mean,
-        "auroc_low": area.low,
-        "auroc_high": area.high,
-        "average_precision": discrimination.average_precision(labels, scores),
-        "f1": discrimination.f1(labels, scores, threshold),
-        "threshold": threshold,
-        "n_claims": len(test),
-        "n_facts": int(test["fact"].nunique()),
-    }
+def _enough(test: pd.DataFrame, validation: pd.DataFrame) -> bool:
+    """Say whether a comparison can be made on these claims."""
+    labels = [part["label"].nunique() for part in (test, validation)]
+    return test["fact"].nunique() >= MIN_FACTS and min(labels) == 2
+
+
+def _with_detector(*tables: pd.DataFrame) -> list[pd.DataFrame]:
+    return [table[table["covered"]].reset_index(drop=True) for table in tables]
+
+
+def _detector_rows(test: pd.DataFrame, validation: pd.DataFrame, draw: "_Draw") -> pd.DataFrame:
+    """Return the detectors that all claims have, and all detectors on the covered claims."""
+    everywhere = [name for name in DETECTORS if name not in NEED_ONE]
+    rows = [detectors.table(everywhere, test, validation, _samples(test, draw), where=ALL)]
+    some, thresholds = _with_detector(test, validation)
+    if _enough(some, thresholds):
+        samples = _samples(some, draw)
+        rows.append(detectors.table(DETECTORS, some, thresholds, samples, where=COVERED))
+    return pd.concat(rows, ignore_index=True)
 
 
 def _by_detector(rows: pd.DataFrame) -> dict[str, Any]:
-    found = rows.set_index("detector")
-    areas = {
-        str(name): {"mean": row["auroc"], "low": row["auroc_low"], "high": row["auroc_high"]}
-        for name, row in found.iterrows()
+    whole = rows[(rows["where"] == ALL) | rows["detector"].isin(NEED_ONE)]
+    covered = rows[rows["where"] == COVERED]
+    more = {"on_covered": detectors.by_detector(covered)} if len(covered) else {}
+    return {**detectors.by_detector(whole), **more}
+
+
+def _probe(folders: Mapping[str, Path], test: pd.DataFrame, draw: "_Draw") -> dict[str, Any]:
+    """Say how the probes were trained, and how much more they tell than the claim's probability."""
+    about = [store.read_json(folder / META)["probe"] for folder in folders.values()]
+    return {
+        "n_languages": sum(one["n_neurons"] > 0 for one in about),
+        "n_training_claims": sum(one["n_claims"] for one in about),
+        "mean_neurons": float(np.mean([one["n_neurons"] for one in about])),
+        "minus_claim_probability": _difference(test, PROBE, draw).as_dict(),
     }
-    single = {name: found[name].to_dict() for name in ("average_precision", "f1", "threshold")}
-    return {"auroc": areas, **single}
+
+
+def _difference(test: pd.DataFrame, name: str, draw: "_Draw") -> Estimate:
+    """Return a detector's area under the curve less that of the claim's probability."""
+    samples, labels = _samples(test, draw), test["label"].to_numpy(np.bool_)
+    baseline, tested = (test[key].to_numpy(np.float64) for key in (BASELINE, name))
+    value = discrimination.auroc(labels, tested) - discrimination.auroc(labels, baseline)
+    drawn = samples.auroc(labels, tested) - samples.auroc(labels, baseline)
+    return discrimination.interval(value, drawn)
 
 
 def _without(folders: Mapping[str, Path]) -> int:
@@ -159,17 +184,18 @@ def _without(folders: Mapping[str, Path]) -> int:
 
 
 def _differences(
-    test: pd.DataFrame, together: Float[np.ndarray, " claim"], samples: Resamples
-) -> dict[str, Any]:
-    """Return the figures beside the verdict: the combination, and the single detectors compared."""
-    labels = test["label"].to_numpy(np.bool_)
-    area = discrimination.auroc(labels, together)
-    baseline, tested = (test[name].to_numpy(np.float64) for name in (BASELINE, TESTED))
-    drawn = samples.auroc(labels, tested) - samples.auroc(labels, baseline)
-    value = discrimination.auroc(labels, tested) - discrimination.auroc(labels, baseline)
+    test: pd.DataFrame, validation: pd.DataFrame, draw: "_Draw"
+) -> dict[str, dict[str, float]]:
+    """Return what degenerate neurons reach on the covered claims, together and alone."""
+    test, validation = _with_detector(test, validation)
+    if not _enough(test, validation):
+        return {}
+    labels, together = test["label"].to_numpy(np.bool_), _combined(test, validation)
+    area, drawn = discrimination.auroc(labels, together), _samples(test, draw)
+    combined = discrimination.interval(area, drawn.auroc(labels, together))
     return {
-        "combined": discrimination.interval(area, samples.auroc(labels, together)).as_dict(),
-        "degenerate_minus_claim_probability": discrimination.interval(value, drawn).as_dict(),
+        "combined": combined.as_dict(),
+        "degenerate_minus_claim_probability": _difference(test, TESTED, draw).as_dict(),
     }
 
 
@@ -181,10 +207,10 @@ def _verdict(
     draw: _Draw,
 ) -> Verdict:
     """Judge the claims that have a degenerate detector; see `summarise_fact_checking`."""
-    test, validation = test[test["covered"]], validation[validation["covered"]]
+    test, validation = _with_detector(test, validation)
     covered = summary["covered"]
     cells = f"{covered['cells']} of {covered['of']} relations in a language"
-    if test["fact"].nunique() < MIN_FACTS or validation["label"].nunique() < 2:
+    if not _enough(test, validation):
         return untestable(
             f"{cells} have degenerate neurons, with {test['fact'].nunique()} facts to test and "
             f"{validation['fact'].nunique()} to validate"
@@ -199,7 +225,7 @@ def _verdict(
     found = discrimination.tested(areas["with"] - areas["without"], drawn)
     alone = ", ".join(
         f"{name.replace('_', ' ')} {discrimination.auroc(labels, test[name].to_numpy()):.3f}"
-        for name in (TESTED, "knowledge", "random", "candidate_log_odds")
+        for name in (TESTED, "knowledge", "random", PROBE, "candidate_log_odds")
     )
     because = (
         f"{cells} have degenerate neurons. AUROC on their {len(test)} claims about "

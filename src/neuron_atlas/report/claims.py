@@ -66,7 +66,8 @@ CLAIMS = {
     ),
     "degenerate_neurons_exist": Claim(
         "Degenerate neurons exist",
-        "More pairs of a fact’s neurons stand in for each other than of matched random neurons.",
+        "More pairs of a fact’s neurons stand in for each other than of neurons that do as much "
+        "here and are strong for other facts.",
         unit="share of pairs",
     ),
     "degenerate_neurons_help_fact_checking": Claim(

@@ -67,7 +67,7 @@ ROW_KEYS = {  # table: the columns whose values name a row
     "editing": ("operation", "arm", "where"),
     "edit_success": ("arm", "where"),
     "degenerate": ("language",),
-    "detectors": ("detector",),
+    "detectors": ("where", "detector"),
 }
 
 

@@ -31,8 +31,7 @@ def _editing(table: pd.DataFrame) -> Records:
 
 def _detectors(table: pd.DataFrame) -> Records:
     rows = table.rename(columns={"auroc_low": "low", "auroc_high": "high"})
-    named = rows.assign(series="test claims", reference=0.5)
-    return _estimates(named, label="detector", series="series", value="auroc")
+    return _estimates(rows.assign(reference=0.5), label="detector", series="where", value="auroc")
 
 
 def _language_counts(table: pd.DataFrame) -> Records:

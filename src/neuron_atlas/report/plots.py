@@ -145,8 +145,8 @@ PLOTS = {
         "distribution",
         x="interaction",
         y="share",
-        title="Interaction of two neurons of a fact, against matched random pairs",
-        x_label="interaction, nats",
+        title="Interaction of two neurons of a fact, and of controls",
+        x_label="interaction in log-odds, nats",
         y_label="share of pairs",
     ),
     "detectors": Plot(

@@ -75,6 +75,23 @@ class Resamples:
     member: Int[np.ndarray, " claim"]
     counts: Int[np.ndarray, "sample fact"]
 
+    @property
+    def weights(self) -> Float64[np.ndarray, "sample claim"]:
+        """How often each sample contains each claim."""
+        return self.counts[:, self.member].astype(np.float64)
+
+    def f1(
+        self,
+        labels: Bool[np.ndarray, " claim"],
+        scores: Float[np.ndarray, " claim"],
+        threshold: float,
+    ) -> Float64[np.ndarray, " sample"]:
+        """Return F1 of calling `score >= threshold` true in each sample; 0 with no true claim."""
+        called = scores >= threshold
+        right, wrong = (self.weights @ part for part in (called & labels, called ^ labels))
+        total = 2 * right + wrong
+        return np.asarray(2 * right / np.where(total > 0, total, 1.0), dtype=np.float64)
+
     def auroc(
         self, labels: Bool[np.ndarray, " claim"], scores: Float[np.ndarray, " claim"]
     ) -> Float64[np.ndarray, " sample"]:
@@ -102,7 +119,7 @@ def resamples(
     if len(names) < 2:
         raise ValueError(
             f"expected claims about at least 2 facts, got {len(names)}; "
-            "raise degenerate_neurons.claims.n_facts"
+            "raise degenerate_neurons.claims.n_test"
         )
     chances = np.full(len(names), 1 / len(names))
     return Resamples(member, rng.multinomial(len(names), chances, size=n))

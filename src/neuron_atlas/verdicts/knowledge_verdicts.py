@@ -8,8 +8,8 @@ relations like these, and interval and p come from one statistic.
 import numpy as np
 import pandas as pd
 
-from neuron_atlas.statistics.estimates import Estimate
 from neuron_atlas.statistics.random_effects import MeanTest, over_relations
+from neuron_atlas.statistics.rare_events import rate_difference
 from neuron_atlas.verdicts import interest as of_interest
 from neuron_atlas.verdicts.arms import MIN_RELATIONS
 from neuron_atlas.verdicts.conjunction import against_rivals, all_of
@@ -175,30 +175,32 @@ def degenerate_neurons_exist(
     negligible: float,
     interest: float = of_interest.DEGENERATE,
 ) -> Verdict:
-    """Judge whether more pairs of a fact's neurons stand in for each other than random pairs do.
+    """Judge whether more pairs of a fact's neurons stand in for each other than controls do.
+
+    What the verdict is about is the difference of two rates: the share of degenerate pairs less
+    that of opposite ones, of a fact's pairs less that of their controls. Were labels of a pair and
+    its control exchangeable, it would be 0 however neurons interact.
 
     Args:
-        rates: One row per fact and language, with `fact`, `rate` and `null_rate` (shares of the
-            fact's pairs and of random pairs), `n` and `null_n` (how many pairs).
+        rates: One row per fact and language, with `fact`, `n` (pairs, each with a control), `up`
+            and `down` (how many pairs are degenerate, and how many opposite), `null_up` and
+            `null_down` (how many controls).
         measured: What was measured, in words.
         negligible: Difference of rates that is too small to matter.
         interest: Difference of rates that one would want to find.
     """
     if verdict := too_few(rates["fact"]):
         return verdict
-    found = over_items(rates["rate"] - rates["null_rate"], rates["fact"])
-    if not (rates["rate"].any() or rates["null_rate"].any()):
-        found = _none_found(int(rates["n"].sum()), int(rates["null_n"].sum()))
+    net = rates["up"] - rates["down"] - rates["null_up"] + rates["null_down"]
+    found = rate_difference(
+        (net / rates["n"]).to_numpy(np.float64),
+        rates["n"].to_numpy(np.int64),
+        rates["fact"].to_numpy(str),
+        relations(rates["fact"]).to_numpy(str),
+        events=(
+            int((rates["up"] + rates["down"]).sum()),
+            int((rates["null_up"] + rates["null_down"]).sum()),
+        ),
+    )
     joint = all_of({"rate": found}, "gain", negligible=negligible, interest=interest)
     return joint.verdict(measured, interest, "of all pairs")
-
-
-def _none_found(n: int, null_n: int) -> MeanTest:
-    """Return what no degenerate pair among so many says, where nothing varies.
-
-    The interval is that of two binomials, from 1 - 0.025^(1 / n); a rate of `mde` shows at least
-    one pair in 80 of 100 runs.
-    """
-    low, high = (1 - 0.025 ** (1 / k) for k in (null_n, n))
-    effect = Estimate(0.0, -low, high)
-    return MeanTest(effect, 1.0, high / 1.96, np.inf, 1 - 0.2 ** (1 / n))
