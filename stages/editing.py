@@ -3,7 +3,9 @@
 from pathlib import Path
 
 from neuron_atlas.editing import experiment
+from neuron_atlas.editing.inputs import Experiment, Inputs
 from neuron_atlas.editing.settings import EditingPlan
+from neuron_atlas.language_neurons.settings import SharingRule
 from neuron_atlas.model import language_model
 from neuron_atlas.pipeline import checkpoints, store
 from neuron_atlas.pipeline.command import run
@@ -13,23 +15,28 @@ from neuron_atlas.scoring.settings import Scoring
 Params = EditingPlan
 
 
-def main(model_folder: Path, recall: Path, scores: Path, relations: Path, out: Path, /) -> None:
+def main(
+    model_folder: Path, facts: Path, recall: Path, scores: Path, relations: Path, out: Path, /
+) -> None:
     """Write the effects of suppressing, enhancing and editing each arm's neurons."""
     params, languages = load("editing", Params), load_languages()
+    rule = load("language_neurons", SharingRule)
     scoring, seed = load("scoring", Scoring), load_seed()
-    given = experiment.Inputs(
+    given = Inputs(
+        reports=store.by_language(facts, languages, suffix=".json"),
         recall=store.by_language(recall, languages, suffix=".parquet"),
         attributions=store.by_language(scores, languages),
         sizes={language: relations / language for language in languages},
     )
-    inputs = [Path(__file__), model_folder, *given.recall.values()]
+    inputs = [Path(__file__), model_folder, *given.reports.values(), *given.recall.values()]
     for folder in (*given.attributions.values(), *given.sizes.values()):
         inputs += sorted(folder.iterdir())
-    key = checkpoints.key(
-        "editing", inputs, {**params.model_dump(), **scoring.model_dump(), "seed": seed}
-    )
+    sections = {"editing": params, "language_neurons": rule, "scoring": scoring}
+    settings = {name: section.model_dump() for name, section in sections.items()} | {"seed": seed}
+    key = checkpoints.key("editing", inputs, settings)
     lm = language_model.load(model_folder)
-    experiment.run(lm, given, out, params, seed=seed, tolerance=scoring.tolerance, key=key)
+    one = Experiment(lm, params, rule, seed=seed, tolerance=scoring.tolerance, key=key)
+    experiment.run(one, given, out)
 
 
 if __name__ == "__main__":

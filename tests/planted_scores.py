@@ -85,7 +85,7 @@ def source() -> RelationSets:
 
 
 def write(folder: Path, lm: LanguageModel) -> Path:
-    """Write `recall`, `attributions` and `relation_neurons` of all languages to `folder`."""
+    """Write `recall`, `attributions`, `relation_neurons` and `facts_report` of all languages."""
     for language in planted.LANGUAGES:
         table = recalled(lm, language)
         store.write_table(folder / f"recall/{language}.parquet", table)
@@ -93,6 +93,7 @@ def write(folder: Path, lm: LanguageModel) -> Path:
         store.write_table(folder / f"attributions/{language}/scores.parquet", stored)
         meta = {"target": "log_probability"}
         store.write_json(folder / f"attributions/{language}/meta.json", meta)
+        store.write_json(folder / f"facts_report/{language}.json", {"relations": {}})
         sets = folder / f"relation_neurons/{language}"
         columns = ["relation", "rank", "neuron"]
         store.write_table(sets / SETS, pd.DataFrame(columns=columns))

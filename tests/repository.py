@@ -44,7 +44,10 @@ SMALL: dict[str, dict[str, Any]] = {
         "use": {"n_facts": 2, "n_draws": 3},
         "checking": {"n_draws": 2},
     },
-    "editing": {"max_facts": 1, "neurons": 4, "descent": {"steps": 3}},
+    "editing": {
+        **{"max_facts": 1, "neurons": 4, "n_draws": 2, "descent": {"steps": 3}},
+        "baselines": {"layers": 2, "n_facts": 1, "n_tokens": 64},
+    },
     "knowledge": {"n_resamples": 100},
 }
 

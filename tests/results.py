@@ -391,7 +391,7 @@ def effects() -> dict[str, Any]:
 def knowledge() -> dict[str, Any]:
     """Return data/knowledge/summary.json, with one claim of each verdict."""
     places = ("related", "unrelated", "specific")
-    where = ("same_language", "other_languages", "unrelated")
+    where = ("reliability", "portability", "locality")
     said = ("supported", "supported", "undecided", "undecided", "not supported", "not supported")
     claims = (
         "amig_beats_baselines",
@@ -441,7 +441,10 @@ def knowledge() -> dict[str, Any]:
             **{"answer": -0.5, "answer_random": -0.25, "n_labelled": 8},
             **{"switched": 0.25, "switched_random": 0.0},
         },
-        "editing": {arm: {w: _estimate(0.25) for w in where} for arm in ARMS},
+        "editing": {arm: {w: _estimate(0.25) for w in where} for arm in ARMS}
+        | {"n_facts": 12, "n_sources": 2, "n_draws": 10, "n_development": 4, "n_independent": 9}
+        | {"n_too_few_independent": 3, "n_given": 0, "neurons": 4, "steps": 6, "n_tokens": 4096}
+        | {"layers": {"ft_l": 1, "rome": 2}, "languages": list(LANGUAGES)},
         "degenerate": {
             **{"n_facts": 12, "n_pairs_tested": 336, "n_degenerate": 3, "rate": 0.009},
             **{"n_compared": 150, "n_opposite": 2, "weak_null_rate": 0.0, "mismatch": 0.04},
@@ -469,7 +472,10 @@ def knowledge() -> dict[str, Any]:
 
 ATTRIBUTION = ("amig", "zero_ig", "random")
 METHODS = ("amig", "zero_ig", "gradient_activation", "activation", "random")
-ARMS = ("independent", "monolingual", "joint", "sequential", "random")
+ARMS = (
+    *("independent", "monolingual_neurons", "monolingual", "joint", "sequential", "random"),
+    *("ft_l", "rome"),
+)
 DETECTORS = (
     "degenerate",
     "knowledge",
@@ -487,7 +493,7 @@ def tables(languages: Sequence[str] = LANGUAGES) -> dict[str, pd.DataFrame]:
     selected = product(
         METHODS, ("suppress", "enhance", "both"), ("related", "unrelated", "specific")
     )
-    edited = product(ARMS, ("same_language", "other_languages", "unrelated", "paraphrase"))
+    edited = product(ARMS, ("reliability", "generality", "portability", "locality", "text"))
     pairs = [(a, b) for a, b in product(languages, languages) if a != b]
     shares = {"rate": 0.01, "null_rate": 0.0, "published_rule_rate": 0.08}
     shares |= {"null_published_rate": 0.0, "confirmed": 0.25, "elsewhere": 0.5}
@@ -542,7 +548,11 @@ def tables(languages: Sequence[str] = LANGUAGES) -> dict[str, pd.DataFrame]:
         ],
         "editing": [{"operation": "edit", "arm": a, "where": w, **around} for a, w in edited],
         "edit_success": [
-            {"arm": arm, "where": "same_language", "share": 0.5, "n_facts": 12} for arm in ARMS
+            {"arm": arm, "where": "reliability", "share": 0.5, "n_facts": 12} for arm in ARMS
+        ],
+        "edit_layers": [
+            {"layer": layer, "arm": arm, "generality": 2.0, "locality": 0.5, "chosen": layer == 1}
+            for layer, arm in product((1, 2), ("ft_l", "rome"))
         ],
         "degenerate": [
             {"language": code, "n_facts": 12, "n_pairs_tested": 336, "n_degenerate": 3, "larger": 1}

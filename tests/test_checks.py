@@ -81,7 +81,7 @@ MISTAKES = [
     ),
     ("    validation: 0.35", "    validation: 1.5", "degenerate_neurons.claims.validation: Input"),
     ("  pool: 20", "  pool: 101", "degenerate_neurons.search.pool is 101, but attributions.keep"),
-    ("  neurons: 10\n", "  neurons: 1\n", "editing.neurons: Input should be greater than or equal"),
+    ("  neurons: 4\n", "  neurons: 1\n", "editing.neurons: Input should be greater than or equal"),
     ("  n_sources: 2\n", "  n_sources: 11\n", "too few for a part of each of 11 sources"),
     ("  n_sources: 2", "  n_sources: 1", "editing.n_sources: Input should be greater than"),
     ("  rate: 0.002", "  rate: 0.0", "knowledge.negligible.rate"),
@@ -92,7 +92,7 @@ MISTAKES = [
     ),
     ("  candidates: 20", "  candidates: 101", "degenerate_neurons.search.candidates is 101, but"),
     ("  beam: 1", "  beams: 1", "degenerate_neurons.search.beam: Field required"),
-    ("  rate: 0.2\n", "  rate: 0.0\n", "editing.descent.rate: Input should be greater than 0"),
+    ("  rate: 0.3\n", "  rate: 0.0\n", "editing.descent.rate: Input should be greater than 0"),
 ]
 
 

@@ -428,7 +428,7 @@ def test_a_selection_parameter_starts_no_stage_that_extracts(pipeline: Path) -> 
 
 
 def test_a_threshold_of_knowledge_neurons_attributes_nothing_again(pipeline: Path) -> None:
-    expected = {"check", "language_neurons", "knowledge", "report"}
+    expected = {"check", "editing", "language_neurons", "knowledge", "report"}
     assert planned(pipeline, "language_neurons.k=7") == expected
     set_param(pipeline, "language_neurons", "k", 7)
     assert repro(pipeline) == expected

@@ -47,7 +47,8 @@ class Spread:
     Attributes:
         attribution: Of a method's effect less a rival's, nats.
         sharing: Of shared neurons of a fact less those of other facts.
-        editing: Of an arm's transfer less a rival's, nats.
+        editing: Of an arm's transfer less a rival's, nats; from a run with one fact per relation,
+            for three of each.
         relations: Asked.
         covered: Share of the relations in a language that have degenerate neurons.
         facts: With attributions, of a relation in a language.
@@ -61,7 +62,7 @@ class Spread:
 
     attribution: float = 0.26
     sharing: float = 2.2
-    editing: float = 2.7
+    editing: float = 2.2
     relations: int = 12
     covered: float = 0.5
     facts: int = 2
@@ -104,9 +105,9 @@ class Case:
         drawn = [self.rng.gamma(shape, 1 / shape, size=c.max() + 1)[c] for c in codes]
         return np.asarray(drawn[0] * drawn[1])
 
-    def rivals(self, size: float, *, items: int) -> pd.DataFrame:
+    def rivals(self, size: float, *, each: int, items: int) -> pd.DataFrame:
         """Return the numbers of what is claimed to be best, and of its rivals."""
-        table = self.facts(each=2, items=items)
+        table = self.facts(each=each, items=items)
         own = size / np.sqrt(2)  # of one of two that are compared
         columns = {name: self.noise(table["fact"], own) for name in ("one", *RIVALS)}
         return table.assign(**columns | {"one": columns["one"] + self.mean})
@@ -114,13 +115,13 @@ class Case:
 
 def attribution(case: Case) -> Verdict:
     """AMIG's sets against those of its rivals."""
-    table = case.rivals(case.spread.attribution, items=6)
+    table = case.rivals(case.spread.attribution, each=2, items=6)
     return amig_beats_baselines(table, "one", RIVALS, measured="Simulated.", negligible=0.05)
 
 
 def editing(case: Case) -> Verdict:
-    """Edits of language-independent neurons against those of its rivals."""
-    table = case.rivals(case.spread.editing, items=4)
+    """Edits of language-independent neurons against those of its rivals, of which one decides."""
+    table = case.rivals(case.spread.editing, each=3, items=2)
     return cross_lingual_editing(table, "one", RIVALS, measured="Simulated.", negligible=0.05)
 
 

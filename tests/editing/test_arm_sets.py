@@ -1,6 +1,7 @@
 """Arms of an editing experiment: equal sizes, the same facts, and a true second step."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,33 +11,42 @@ from torch import Tensor
 
 import planted
 import planted_scores
+from editing_plans import HOW, RULE
 from neuron_atlas.editing import arm_sets, plan
+from neuron_atlas.editing.asked import asked
+from neuron_atlas.editing.independent import independent_neurons
 from neuron_atlas.editing.plan import Case, Tables
-from neuron_atlas.editing.settings import Descent, EditingPlan
-from neuron_atlas.editing.tables import ARMS, INDEPENDENT, JOINT, MONOLINGUAL, SEQUENTIAL
+from neuron_atlas.editing.tables import (
+    ARMS,
+    BASELINES,
+    GENERALITY,
+    IN_ALL_ARMS,
+    INDEPENDENT,
+    JOINT,
+    LOCALITY,
+    MONOLINGUAL,
+    MONOLINGUAL_NEURONS,
+    MORE_PARAPHRASES,
+    NEIGHBOUR,
+    OF_THE_FACT,
+    OTHER_SOURCES,
+    PORTABILITY,
+    PORTABILITY_MORE,
+    RELIABILITY,
+    SEQUENTIAL,
+    TEXT,
+)
 from neuron_atlas.interventions import neuron_sets, suppress_enhance
 from neuron_atlas.interventions.neuron_sets import RANDOM, NeuronSet
+from neuron_atlas.language_neurons import build
 from neuron_atlas.model.language_model import LanguageModel, site_modules
+from neuron_atlas.pipeline import store
 from neuron_atlas.scoring import trees
 from neuron_atlas.scoring.candidates import CandidateTokens
 from planted_scores import unit
 from references import letters
 
-HOW = EditingPlan(
-    n_sources=2,
-    max_facts=9,
-    neurons=2,
-    n_unrelated=2,
-    n_draws=3,
-    descent=Descent(steps=12, rate=0.4, margin=3.0, max_norm=3.0),
-)
-
-
-def test_shared_ranks_by_hand() -> None:
-    """Ranks (1, 3), (2, 2), (3, absent: 4), (absent: 4, 1): products 3, 4, 12, 4."""
-    first, second = np.array([10, 20, 30]), np.array([40, 20, 10])
-    assert arm_sets.by_shared_rank([first, second]).tolist() == [10, 20, 40, 30]
-    assert arm_sets.by_shared_rank([first, first]).tolist() == first.tolist()
+SETS = tuple(arm for arm in ARMS if arm not in BASELINES)
 
 
 def test_parts_are_equal_and_hold_nobody_twice() -> None:
@@ -51,18 +61,36 @@ def test_parts_are_equal_and_hold_nobody_twice() -> None:
 def tables(planted_model: LanguageModel) -> tuple[Tables, dict[str, pd.DataFrame]]:
     recalled = {name: planted_scores.recalled(planted_model, name) for name in planted.LANGUAGES}
     scores = {name: planted_scores.scores(table, name) for name, table in recalled.items()}
-    return plan.read_tables(recalled, scores), scores
+    return plan.read_tables(recalled), scores
 
 
-def cases(lm: LanguageModel, tables: Tables, *, max_facts: int = 9) -> list[Case]:
-    return plan.cases(tables, CandidateTokens(lm), n_sources=2, max_facts=max_facts, seed=0)
+def chosen_cases(
+    lm: LanguageModel,
+    tables: Tables,
+    *,
+    max_facts: int = planted_scores.N_SUBJECTS,
+    stored: Mapping[str, Collection[str]] | None = None,
+) -> plan.Cases:
+    """Choose facts; without `stored`, those are the ones that have scores."""
+    if stored is None:
+        names = {
+            str(f) for table in tables.prompts.values() for f in planted_scores.facts(table)["fact"]
+        }
+        stored = dict.fromkeys(tables.prompts, names)
+    how = HOW.model_copy(update={"max_facts": max_facts})
+    return plan.choose_cases(tables, CandidateTokens(lm), how, stored=stored, seed=0)
+
+
+def cases(lm: LanguageModel, tables: Tables, *, max_facts: int = 2) -> list[Case]:
+    return chosen_cases(lm, tables, max_facts=max_facts).edited
 
 
 def choose(
-    lm: LanguageModel, tables: Tables, scores: dict[str, pd.DataFrame], m: int
+    lm: LanguageModel, tables: Tables, scores: dict[str, pd.DataFrame], m: int, *, k: int = 30
 ) -> list[NeuronSet]:
     sizes = dict.fromkeys(planted.LANGUAGES, planted_scores.source())
-    stored = arm_sets.SetInputs(tables, scores, sizes, target="log_probability")
+    rule = RULE.model_copy(update={"k": k})
+    stored = arm_sets.SetInputs(tables, scores, sizes, target="log_probability", rule=rule)
     how = HOW.model_copy(update={"neurons": m})
     return arm_sets.choose_sets(lm, stored, cases(lm, tables), how, seed=0)
 
@@ -72,7 +100,7 @@ def test_every_arm_has_the_same_facts_and_as_many_neurons(
 ) -> None:
     found = choose(planted_model, *tables, 3)
     table = neuron_sets.describe(found)
-    assert set(table["method"]) == set(ARMS)
+    assert set(table["method"]) == set(SETS)
     assert (table["k"] == 3).all()
     facts = table.groupby("method")["fact"].agg(lambda f: tuple(sorted(set(f))))
     assert facts.nunique() == 1
@@ -89,11 +117,38 @@ def test_planted_neurons_are_found_where_they_were_planted(
         fact, language = unit(f"fact:{own.fact}")[0], unit("language:xa:1", "language:xb:1")
         if own.method == INDEPENDENT:
             assert own.neurons[0] == fact
-        elif own.method == MONOLINGUAL:
+        elif own.method in (MONOLINGUAL, MONOLINGUAL_NEURONS):
             assert own.neurons[0] == language[0]
             assert fact not in own.neurons
         elif own.method == JOINT:
             np.testing.assert_array_equal(own.neurons, language)
+
+
+def test_a_fact_with_too_few_shared_neurons_has_no_such_arm_and_no_random_one(
+    planted_model: LanguageModel, tables: tuple[Tables, dict[str, pd.DataFrame]]
+) -> None:
+    """Of the three best of each language only the fact's own is in both."""
+    found = neuron_sets.describe(choose(planted_model, *tables, 2, k=3))
+    assert set(found["method"]) == set(SETS) - {INDEPENDENT, RANDOM}
+    assert found["fact"].nunique() == 10
+
+
+def test_independent_neurons_are_the_stage_s_where_all_languages_are_sources(
+    planted_model: LanguageModel, tables: tuple[Tables, dict[str, pd.DataFrame]], tmp_path: Path
+) -> None:
+    """And they see no other language: its scores may be anything."""
+    _, scores = tables
+    own = chosen_cases(planted_model, tables[0]).edited
+    rule = RULE.model_copy(update={"k": 6})
+    two = {code: scores[code] for code in ("xa", "xb")}
+    recalled = {code: tables[0].prompts[code] for code in two}
+    source = dict.fromkeys(two, planted_scores.source())
+    build.build(build.Inputs(two, recalled, source), tmp_path / "stage", rule, seed=0)
+    table = store.read_table(tmp_path / "stage" / "sets.parquet")
+    expected = {f: rows["neuron"].tolist() for f, rows in table.groupby("fact")}
+    found = independent_neurons({**two, "xc": scores["xc"].iloc[:0]}, own, rule)
+    assert {fact: neurons.tolist() for fact, neurons in found.items()} == expected
+    assert all(len(neurons) == 4 for neurons in found.values())  # its own and three decoys
 
 
 def test_too_few_stored_neurons_are_an_error(
@@ -140,9 +195,10 @@ def test_the_second_step_sees_the_first_one_in_force(decoder: LanguageModel) -> 
     table = letters(2).rename(columns={"measured": "fact"}).assign(correct=True)
     table = table.assign(fact="f", template=[0, 1], subject_start=0)
     held = table.iloc[:1].assign(template=99)
+    table = table.assign(template_role="select")
     both = Tables({"xx": table, "yy": table}, {"xx": held, "yy": held})
     case = Case("f", "r", ("xx", "yy"), (), "o")
-    stored = arm_sets.SetInputs(both, scores={}, sizes={}, target="log_probability")
+    stored = arm_sets.SetInputs(both, scores={}, sizes={}, target="log_probability", rule=RULE)
 
     def order(taken: np.ndarray) -> np.ndarray:
         return arm_sets._rescored(decoder, stored, [case], 1, {"f": taken})["f"]
@@ -186,9 +242,14 @@ def test_facts_known_in_too_few_languages_are_left_out(
     planted_model: LanguageModel, tables: tuple[Tables, dict[str, pd.DataFrame]]
 ) -> None:
     whole = tables[0]
-    lost = {**whole.held, "xc": whole.held["xc"].iloc[1:]}
+    before = {case.fact for case in cases(planted_model, whole)}
+    gone = min(before)
+    there = whole.held["xc"]
+    lost = {**whole.held, "xc": there[there["fact"] != gone]}
     found = cases(planted_model, Tables(whole.prompts, lost))
-    assert len(found) == len(cases(planted_model, whole)) - 1
+    assert {case.fact for case in found} >= before - {gone}
+    assert gone not in {case.fact for case in found}
+    assert len(found) == len(before)  # another one takes its place
 
 
 def test_a_new_object_begins_with_another_token(decoder: LanguageModel) -> None:
@@ -196,31 +257,82 @@ def test_a_new_object_begins_with_another_token(decoder: LanguageModel) -> None:
     table["candidates"] = [["o", "x", "y"]]
     table["candidate_labels"] = [["k l", "k m", "n"]]
     tables = {name: table.assign(language=name) for name in ("xx", "yy", "zz")}
-    found = plan.cases(
-        Tables(tables, tables), CandidateTokens(decoder), n_sources=2, max_facts=1, seed=0
-    )
-    assert [case.new for case in found] == ["y"]  # x shares its first token with the right answer
+    stored = {name: set[str]() for name in tables}
+    for given in ({}, {"f": "y"}, {"f": "x"}, {"f": "elsewhere"}):
+        both = Tables(tables, tables, {str(table["fact"].iloc[0]): one for one in given.values()})
+        found = plan.choose_cases(both, CandidateTokens(decoder), HOW, stored=stored, seed=0)
+        (case,) = found.edited
+        assert case.new == "y"  # x shares its first token with the right answer
+        assert case.given == (given == {"f": "y"})
+
+
+def test_facts_whose_scores_are_stored_come_first(
+    planted_model: LanguageModel, tables: tuple[Tables, dict[str, pd.DataFrame]]
+) -> None:
+    none = {code: set[str]() for code in planted.LANGUAGES}
+    plain = chosen_cases(planted_model, tables[0], max_facts=1, stored=none)
+    held = tables[0].held["xa"]
+    some = {str(held[held["relation"] == r]["fact"].iloc[-1]) for r in ("alpha", "beta")}
+    assert not some & {case.fact for case in plain.edited}
+    stored = dict.fromkeys(planted.LANGUAGES, some)
+    found = chosen_cases(planted_model, tables[0], max_facts=1, stored=stored)
+    assert {c.fact for c in found.edited[:2]} == some
+    assert found.edited[2:] == plain.edited[2:]
+    assert not {c.fact for c in found.edited} & {c.fact for c in found.development}
+    assert len({c.relation for c in found.development}) == HOW.baselines.n_facts
+
+
+def test_a_language_without_facts_gives_no_rows_and_no_error(
+    planted_model: LanguageModel, tables: tuple[Tables, dict[str, pd.DataFrame]]
+) -> None:
+    recalled = {code: tables[0].prompts[code].drop(columns="language") for code in ("xa", "xb")}
+    unknown = recalled["xa"].assign(known=False, correct=False)
+    whole = plan.read_tables({**recalled, "xe": unknown})
+    assert whole.prompts["xe"].empty
+    assert whole.held["xe"].empty
+    stored = {code: set[str]() for code in whole.prompts}
+    none = chosen_cases(planted_model, whole, stored=stored)
+    assert none.edited == []
+    assert none.development
+    third = plan.read_tables({**recalled, "xe": unknown, "xc": tables[0].prompts["xc"]})
+    found = chosen_cases(planted_model, third, stored=stored | {"xc": set()}).edited
+    assert {(case.sources, case.others) for case in found} == {(("xa", "xb"), ("xc",))}
 
 
 def test_prompts_that_fit_are_not_those_that_measure(
     planted_model: LanguageModel, tables: tuple[Tables, dict[str, pd.DataFrame]]
 ) -> None:
     chosen = cases(planted_model, tables[0])
-    asked = plan.asked(tables[0], chosen, n_unrelated=3, seed=0)
-    assert not asked.duplicated(["fact", "language", "measured", "template"]).any()
-    relation = asked["fact"].str.split(":").str[0]
-    far = asked["where"] == "unrelated"
-    assert (asked.loc[far, "relation"] != relation[far]).all()
-    assert (asked.loc[~far, "measured"] == asked.loc[~far, "fact"]).all()
-    assert set(asked.loc[far, "language"]) == {"xa", "xc"}
+    rows = asked(tables[0], chosen, n_unrelated=3, seed=0)
+    inside = rows[rows["where"] != TEXT]
+    assert not inside.duplicated(["fact", "language", "measured", "template"]).any()
+    relation = rows["fact"].str.split(":").str[0]
+    far, near = rows["where"] == LOCALITY, rows["where"] == NEIGHBOUR
+    assert (rows.loc[far, "relation"] != relation[far]).all()
+    assert (rows.loc[near, "relation"] == relation[near]).all()
+    assert (rows.loc[near, "measured"] != rows.loc[near, "fact"]).all()
+    own = rows["where"].isin(OF_THE_FACT)
+    assert (rows.loc[own, "measured"] == rows.loc[own, "fact"]).all()
+    assert set(rows.loc[far, "language"]) == {"xa", "xc"}
+    assert (rows.loc[rows["where"] == TEXT, "text"].str.split().str.len() == 4).all()
     for case in chosen:
         fitted = plan.fitted(tables[0], case)
-        mine = asked[asked["fact"] == case.fact].set_index("where")
         seen = set(zip(fitted["language"], fitted["template"], strict=True))
         assert len(seen) == 4
-        assert (mine.at["same_language", "language"], mine.at["same_language", "template"]) in seen
-        assert (mine.at["paraphrase", "language"], mine.at["paraphrase", "template"]) not in seen
-        assert mine.at["other_languages", "language"] == "xc"
+        mine = rows[rows["fact"] == case.fact]
+        places = {
+            where: set(zip(part["language"], part["template"], strict=True))
+            for where, part in mine[mine["where"].isin(OF_THE_FACT)].groupby("where")
+        }
+        assert places[RELIABILITY] == {one for one in seen if one[0] == "xa"}
+        assert places[MORE_PARAPHRASES] == {("xa", planted.N_PARAPHRASES - 1)}
+        assert not places[GENERALITY] & seen
+        assert {code for code, _ in places[OTHER_SOURCES]} == {"xb"}
+        assert len(places[OTHER_SOURCES]) == planted.N_PARAPHRASES
+        assert {code for code, _ in places[PORTABILITY] | places[PORTABILITY_MORE]} == {"xc"}
+        assert len(places[PORTABILITY]) == 1
+        assert len(places[PORTABILITY_MORE]) == planted.N_PARAPHRASES - 1
+        assert set(IN_ALL_ARMS) <= set(mine["where"])
 
 
 def test_operations_count_every_set(planted_model: LanguageModel) -> None:

@@ -287,7 +287,7 @@ def counterfact_like(root: Path) -> dict[str, Any]:
                     "prompt": row["relation"] + " of {} is",
                     "relation_id": row["relation"],
                     "target_true": {"str": row["object_label"], "id": row["object"]},
-                    "target_new": {"str": "Oslo", "id": "Q585"},
+                    "target_new": {"str": row["object_label"], "id": row["object"]},
                     "subject": row["subject_label"],
                 },
             }
@@ -312,6 +312,20 @@ def test_sources_of_the_field_give_the_facts_of_mlama(
     report = reports(tmp_path)["de"]["source"]
     assert any(name.startswith("de") for name in report["files"])
     assert report["reference"]
+
+
+def test_new_objects_come_with_the_report_by_the_ids_of_the_reference(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here what an edit shall say is what is true, so that its id is known; others give none."""
+    tables = made(tmp_path, monkeypatch, **counterfact_like(tmp_path))
+    for code, report in reports(tmp_path).items():
+        first = tables[code].drop_duplicates("fact")
+        expected = {fact: own[0] for fact, own in zip(first["fact"], first["objects"], strict=True)}
+        assert report["new_objects"] == expected
+    (tmp_path / "k").mkdir()
+    made(tmp_path / "k", monkeypatch, **klar_like(tmp_path / "k"))
+    assert not any("new_objects" in report for report in reports(tmp_path / "k").values())
 
 
 def test_the_popularity_of_subjects_comes_with_the_report(

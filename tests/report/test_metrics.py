@@ -82,7 +82,7 @@ def test_the_summary_keeps_the_contract() -> None:
         *("degenerate", "fact_checking"),
     }
     assert set(content["selection"]["amig"]["related"]) == estimate
-    assert set(content["editing"]["independent"]["other_languages"]) == estimate
+    assert set(content["editing"]["independent"]["portability"]) == estimate
     assert set(content["fact_checking"]["auroc"]["always_true"]) == estimate
     assert content["attribution"]["completeness_median"] == 0.004
     assert len(content["verdicts"]) == 12
@@ -160,7 +160,7 @@ def test_figures_on_knowledge_stand_under_their_names() -> None:
     content = metrics.metrics(given)["knowledge"]
     assert set(content) == set(metrics.ROW_KEYS)
     assert content["selection"]["zero_ig"]["both"]["specific"]["q_value"] == 0.02
-    assert content["editing"]["edit"]["random"]["unrelated"]["n_facts"] == 12
+    assert content["editing"]["edit"]["random"]["locality"]["n_facts"] == 12
     assert content["language_map"]["en"]["zh"]["mismatched"] == 0.06
     assert content["specific_effects"]["en"]["zh"]["effect"] == -0.0125
     assert content["specific_overlap"]["zh"]["relation"]["count"] == 1

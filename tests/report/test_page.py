@@ -382,11 +382,11 @@ def test_figures_of_one_interval_have_as_many_digits() -> None:
 def test_a_place_that_was_not_measured_is_a_dash() -> None:
     given = results.everything()
     table = given.tables["editing"]
-    kept = table[(table["arm"] == "joint") & (table["where"] == "same_language")]
+    kept = table[(table["arm"] == "joint") & (table["where"] == "reliability")]
     text = rendered(replace(given, tables={**given.tables, "editing": kept}))
     row = re.search(r"<code>joint</code></th><td>edit</td>(.*?)</tr>", text, re.DOTALL)
     assert row is not None
-    assert row[1].count('<td class="n">–</td>') == 3
+    assert row[1].count('<td class="n">–</td>') == 8
 
 
 def test_a_section_gives_the_effect_its_interval_and_its_unit() -> None:

@@ -192,6 +192,7 @@ def test_counterfact_in_one_file_or_in_several_languages(tmp_path: Path) -> None
     both = [counterfact.read(tmp_path / "m", code, None) for code in ("en", "de")]
     assert rows(alone) == rows(both[0])
     assert rows(both[1])[-1] == ["P36", "France", "Frankreich", "Paris", "Paris"]
+    assert set(both[1].table["new_object"]) == {"Oslo"}
     assert alone.templates == {"P36": ("The capital of {subject} is {object}",)}
     assert both[1].templates == {"P36": ("Die Hauptstadt von {subject} ist {object}",)}
     assert "new answers" in alone.notices[0]

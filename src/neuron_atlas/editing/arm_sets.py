@@ -11,14 +11,15 @@ from jaxtyping import Int
 from neuron_atlas.attributions import gradients
 from neuron_atlas.attributions.questions import question_of
 from neuron_atlas.attributions.settings import Target
-from neuron_atlas.editing import plan
+from neuron_atlas.editing import plan, tables
+from neuron_atlas.editing.independent import independent_neurons
 from neuron_atlas.editing.plan import Case, Tables
 from neuron_atlas.editing.settings import EditingPlan
-from neuron_atlas.editing.tables import INDEPENDENT, JOINT, MONOLINGUAL, SEQUENTIAL
 from neuron_atlas.interventions import neuron_sets
 from neuron_atlas.interventions.neuron_sets import NeuronSet, matched
+from neuron_atlas.language_neurons.settings import SharingRule
 from neuron_atlas.model.language_model import LanguageModel
-from neuron_atlas.neurons.knowledge_sets import geometric_rank, neurons_by_grade
+from neuron_atlas.neurons.knowledge_sets import neurons_by_grade
 from neuron_atlas.neurons.relation_sets import RelationSets
 from neuron_atlas.pipeline import progress, store
 from neuron_atlas.scoring import prompt_choice
@@ -34,15 +35,17 @@ class SetInputs:
 
     Attributes:
         tables: Prompts of each language.
-        scores: Stored scores of each language.
+        scores: Scores of each source.
         sizes: Activation sizes of each language, which random sets match.
         target: What the scores explain, also when they are computed anew.
+        rule: What makes a neuron language-independent: the section `language_neurons`.
     """
 
     tables: Tables
     scores: Mapping[str, pd.DataFrame]
     sizes: Mapping[str, RelationSets]
     target: Target
+    rule: SharingRule
 
 
 def choose_sets(
@@ -50,12 +53,13 @@ def choose_sets(
 ) -> list[NeuronSet]:
     """Return every arm's set of every case, chosen on prompts that are not measured afterwards.
 
-    `independent` neurons are the best by the geometric mean of their ranks over the sources,
-    `monolingual` ones the first source's best, and `joint` ones the best of each source, in equal
-    parts. `sequential` ones come in equal parts too: each source's part is chosen by value x
-    gradient with all earlier parts suppressed (Chen et al. 2024, arXiv 2308.13198, section 4.3,
-    whose code undoes the first edit before the second). `random` ones match the independent ones in
-    layer and size.
+    `independent` neurons are the best of those that `independent.independent_neurons` finds in the
+    sources; a fact with fewer than `how.neurons` has no such set, and no `random` ones, which match
+    the independent ones in layer and size. `monolingual_neurons` and `monolingual` are both the
+    first source's best: they differ in what they are fitted to. `joint` ones are the best of each
+    source, in equal parts. `sequential` ones come in equal parts too: each source's part is chosen
+    by value x gradient with all earlier parts suppressed (Chen et al. 2024, arXiv 2308.13198,
+    section 4.3, whose code undoes the first edit before the second).
 
     Args:
         lm: The model.
@@ -67,36 +71,45 @@ def choose_sets(
     Raises:
         ValueError: a fact has fewer than `how.neurons` stored neurons.
     """
-    m, orders = how.neurons, _orders(stored, cases)
+    m, scores = how.neurons, _not_measured(stored, cases)
+    orders = _orders(scores)
     _require_enough(orders, cases, m)
+    shared = independent_neurons(scores, cases, stored.rule)
     sequential = _sequential(lm, stored, orders, cases, m=m)
     found = []
     for case in cases:
         own = [orders[language][case.fact] for language in case.sources]
         arms = {
-            INDEPENDENT: by_shared_rank(own)[:m],
-            MONOLINGUAL: own[0][:m],
-            JOINT: in_parts(own, m),
-            SEQUENTIAL: sequential[case.fact],
+            tables.MONOLINGUAL_NEURONS: own[0][:m],
+            tables.MONOLINGUAL: own[0][:m],
+            tables.JOINT: in_parts(own, m),
+            tables.SEQUENTIAL: sequential[case.fact],
         }
-        sets = [NeuronSet(case.fact, case.relation, arm, n) for arm, n in arms.items()]
-        sizes = stored.sizes[case.sources[0]]
-        random = matched(sets[0], sizes, stage="editing", seed=seed, n_draws=how.n_draws)
-        found += [*sets, *random]
+        found += [NeuronSet(case.fact, case.relation, arm, n) for arm, n in arms.items()]
+        if len(shared[case.fact]) >= m:
+            best = shared[case.fact][:m]
+            first = NeuronSet(case.fact, case.relation, tables.INDEPENDENT, best)
+            sizes = stored.sizes[case.sources[0]]
+            random = matched(first, sizes, stage="editing", seed=seed, n_draws=how.n_draws)
+            found += [first, *random]
     return found
 
 
-def _orders(stored: SetInputs, cases: Sequence[Case]) -> Orders:
-    method = neuron_sets.METHODS[neuron_sets.AMIG]
-    languages = sorted({language for case in cases for language in case.sources})
+def _not_measured(stored: SetInputs, cases: Sequence[Case]) -> dict[str, pd.DataFrame]:
+    """Return the sources' scores of the cases, of the paraphrases that are not measured."""
     facts = {case.fact for case in cases}
-    found = {}
-    for language in languages:
-        scores = stored.scores[language]
-        table = scores[scores["fact"].isin(facts)]
-        shown = prompt_choice.other_paraphrases(table, stored.tables.held[language])
-        found[language] = neurons_by_grade(shown, method=method)
-    return found
+    return {
+        language: prompt_choice.other_paraphrases(
+            table[table["fact"].isin(facts)], stored.tables.held[language]
+        )
+        for language, table in stored.scores.items()
+        if any(language in case.sources for case in cases)
+    }
+
+
+def _orders(scores: Mapping[str, pd.DataFrame]) -> Orders:
+    method = neuron_sets.METHODS[neuron_sets.AMIG]
+    return {language: neurons_by_grade(table, method=method) for language, table in scores.items()}
 
 
 def _require_enough(orders: Orders, cases: Sequence[Case], m: int) -> None:
@@ -108,12 +121,6 @@ def _require_enough(orders: Orders, cases: Sequence[Case], m: int) -> None:
                     f"editing.neurons is {m}, but only {n} neurons of fact {case.fact!r} are "
                     f"stored for {language}; lower editing.neurons or raise attributions.keep"
                 )
-
-
-def by_shared_rank(orders: Sequence[Order]) -> Order:
-    """Return all neurons by the geometric mean of their ranks, best first; ties by index."""
-    every = np.unique(np.concatenate(orders))
-    return every[np.lexsort((every, geometric_rank(orders, every).round(9)))]
 
 
 def in_parts(orders: Sequence[Order], m: int) -> Order:

@@ -1,10 +1,12 @@
 """Choose the facts to edit, the languages of their neurons, and the new answers."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import pandas as pd
 
+from neuron_atlas.editing.settings import EditingPlan
 from neuron_atlas.facts import roles
 from neuron_atlas.pipeline import store
 from neuron_atlas.pipeline.streams import stream
@@ -17,12 +19,14 @@ class Tables:
     """Each language's prompts, in the order of the parameters.
 
     Attributes:
-        prompts: Attributed facts in all selecting templates: recall rows and `language`.
+        prompts: Known facts in all templates: recall rows and `language`.
         held: For each fact, the correctly answered paraphrase that nothing is fitted to.
+        given: By fact, the new object that its source gives, where there is one.
     """
 
     prompts: Mapping[str, pd.DataFrame]
     held: Mapping[str, pd.DataFrame]
+    given: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,7 @@ class Case:
         sources: Languages in which its neurons are looked for; the first is the edited one.
         others: All other languages that know it; they only serve to measure transfer.
         new: The object that is to become the answer.
+        given: Whether the fact's source gives it; else it is drawn.
     """
 
     fact: str
@@ -40,62 +45,130 @@ class Case:
     sources: tuple[str, ...]
     others: tuple[str, ...]
     new: str
+    given: bool = False
 
 
-def read_tables(recalled: Mapping[str, pd.DataFrame], scores: Mapping[str, pd.DataFrame]) -> Tables:
-    """Collect the prompts of the facts that were attributed in each language."""
+@dataclass(frozen=True)
+class Cases:
+    """The facts to be edited, and those on which the baselines' layers are chosen."""
+
+    edited: list[Case]
+    development: list[Case]
+
+
+def read_tables(
+    recalled: Mapping[str, pd.DataFrame], given: Mapping[str, str] | None = None
+) -> Tables:
+    """Collect the prompts of the facts that are known in each language; there may be none.
+
+    Args:
+        recalled: Recall tables.
+        given: As in `Tables`.
+    """
     prompts = {
-        language: table[
-            roles.selecting_templates(table) & table["fact"].isin(scores[language]["fact"].unique())
-        ].assign(language=language)
+        language: table[table["known"]].assign(language=language)
         for language, table in recalled.items()
     }
-    held = {
-        language: prompt_choice.attributed_prompts(table, scores[language], language=language)
-        for language, table in prompts.items()
-    }
-    return Tables(prompts, held)
+    held = {language: _measured(table) for language, table in prompts.items()}
+    return Tables(prompts, held, given or {})
 
 
-def cases(
-    tables: Tables, tokens: CandidateTokens, *, n_sources: int, max_facts: int, seed: int
-) -> list[Case]:
+def _measured(known: pd.DataFrame) -> pd.DataFrame:
+    if known.empty:
+        return known
+    order = prompt_choice.first_known(known, max_facts=None)["fact"].drop_duplicates()
+    return prompt_choice.measured_prompts(known, order.tolist())
+
+
+def choose_cases(
+    tables: Tables,
+    tokens: CandidateTokens,
+    how: EditingPlan,
+    *,
+    stored: Mapping[str, Collection[str]],
+    seed: int,
+) -> Cases:
     """Choose the facts: known in `n_sources` languages and one more, the most prominent first.
 
     The sources are the first `n_sources` languages, in the order of the parameters, that know the
-    fact. In all arms, the other languages that know it only serve to measure transfer.
+    fact. In all arms, the other languages that know it only serve to measure transfer. Facts whose
+    scores are stored in all their sources come before others, whose scores have to be computed.
+
+    The development facts are other facts that the sources know, of each relation in turn; they need
+    no further language.
 
     Args:
         tables: Prompts of each language.
         tokens: Tokenised answers.
-        n_sources: Languages in which each fact's neurons are looked for.
-        max_facts: Largest number of facts per relation.
+        how: How many facts and sources.
+        stored: Of each language, the facts that were attributed.
         seed: The seed.
     """
+    known = _known(tables, how.n_sources)
+    wanted = [fact for fact in known if len(known[fact]) > how.n_sources]
+    n = how.n_sources
+    first = sorted(wanted, key=lambda f: any(f not in stored[c] for c in known[f][:n]))
+    edited = list(_made(tables, tokens, {f: known[f] for f in first}, how, seed, how.max_facts))
+    taken = {case.fact for case in edited}
+    rest = {fact: languages for fact, languages in known.items() if fact not in taken}
+    others = _in_turn(_made(tables, tokens, rest, how, seed, how.baselines.n_facts))
+    return Cases(
+        sorted(edited, key=lambda c: (c.relation, c.fact)), others[: how.baselines.n_facts]
+    )
+
+
+def _in_turn(cases: Iterable[Case]) -> list[Case]:
+    """Return the first fact of each relation, then the second of each, and so on."""
+    count = Counter[str]()
+    placed: list[tuple[int, Case]] = []
+    for case in cases:
+        placed.append((count[case.relation], case))
+        count[case.relation] += 1
+    return [case for _, case in sorted(placed, key=lambda one: one[0])]
+
+
+def _known(tables: Tables, at_least: int) -> dict[str, list[str]]:
+    """Return the languages that know each fact, of those that enough languages know."""
     known: dict[str, list[str]] = {}
-    relation: dict[str, str] = {}
     for language, held in tables.held.items():
-        for row in held.itertuples():
-            known.setdefault(str(row.fact), []).append(language)
-            relation[str(row.fact)] = str(row.relation)
-    count: dict[str, int] = {}
-    found = []
+        for fact in held["fact"]:
+            known.setdefault(str(fact), []).append(language)
+    return {fact: languages for fact, languages in known.items() if len(languages) >= at_least}
+
+
+def _made(
+    tables: Tables,
+    tokens: CandidateTokens,
+    known: Mapping[str, Sequence[str]],
+    how: EditingPlan,
+    seed: int,
+    most: int,
+) -> Iterator[Case]:
+    """Yield the first `most` facts of each relation that have a new object."""
+    relation = {
+        str(fact): str(name)
+        for held in tables.held.values()
+        for fact, name in zip(held["fact"], held["relation"], strict=True)
+    }
+    count = Counter[str]()
     for fact, languages in known.items():
-        full = count.get(relation[fact], 0) >= max_facts
-        if full or len(languages) <= n_sources:
+        name = relation[fact]
+        if count[name] >= most:
             continue
-        new = _new_object(tables, tokens, fact, languages, seed)
-        if new is not None:
-            parts = tuple(languages[:n_sources]), tuple(languages[n_sources:])
-            found.append(Case(fact, relation[fact], *parts, new))
-            count[relation[fact]] = count.get(relation[fact], 0) + 1
-    return sorted(found, key=lambda c: (c.relation, c.fact))
+        allowed = _new_objects(tables, tokens, fact, languages)
+        if allowed:
+            given = tables.given.get(fact)
+            new = given if given in allowed else _drawn(allowed, fact, seed)
+            n = how.n_sources
+            parts = tuple(languages[:n]), tuple(languages[n:])
+            yield Case(fact, name, *parts, str(new), given in allowed)
+            count[name] += 1
 
 
-def _new_object(
-    tables: Tables, tokens: CandidateTokens, fact: str, languages: Sequence[str], seed: int
-) -> str | None:
-    """Draw a wrong object whose first token is never that of a right one in the fact's prompts."""
+def _new_objects(
+    tables: Tables, tokens: CandidateTokens, fact: str, languages: Sequence[str]
+) -> list[str]:
+    """Return the wrong objects whose first token is that of no right one in the fact's prompts."""
     allowed: set[str] | None = None
     for language in languages:
         table = tables.prompts[language]
@@ -106,9 +179,12 @@ def _new_object(
             here = {c for c in row["candidates"] if c not in row["objects"]}
             here = {c for c in here if begin[c] not in right}
             allowed = here if allowed is None else allowed & here
-    free = sorted(allowed or ())
+    return sorted(allowed or ())
+
+
+def _drawn(allowed: Sequence[str], fact: str, seed: int) -> str:
     rng = stream(seed, "editing", "new object", fact)
-    return free[int(rng.integers(len(free)))] if free else None
+    return allowed[int(rng.integers(len(allowed)))]
 
 
 def fitted(tables: Tables, case: Case) -> pd.DataFrame:
@@ -117,51 +193,14 @@ def fitted(tables: Tables, case: Case) -> pd.DataFrame:
 
 
 def shown(tables: Tables, fact: str, language: str) -> pd.DataFrame:
-    """Return the fact's paraphrases except the held one, or its only one."""
-    table = tables.prompts[language]
-    rows = table[table["fact"] == fact]
-    held = tables.held[language].set_index("fact")["template"]
-    free = rows[rows["template"] != held[fact]]
+    """Return the fact's selecting paraphrases except the held one, or its only one."""
+    rows = of_fact(tables.prompts[language], fact)
+    rows = rows[roles.selecting_templates(rows)]
+    held = of_fact(tables.held[language], fact)["template"].iloc[0]
+    free = rows[rows["template"] != held]
     return free if len(free) else rows
 
 
-def asked(tables: Tables, chosen: Sequence[Case], *, n_unrelated: int, seed: int) -> pd.DataFrame:
-    """List the prompts on which each fact's edits are measured.
-
-    `same_language` is a prompt of the first source to which edits are fitted, `paraphrase` is its
-    held one, `other_languages` are the held ones of languages that are not sources, and `unrelated`
-    are prompts of other facts, taken from the first source and the other languages in turn.
-
-    Returns:
-        Rows of the recall table, with `language`, `measured` (the fact that is asked), `where`, and
-        `fact` (whose edits are measured).
-    """
-    parts = []
-    for case in chosen:
-        first = case.sources[0]
-        rows = [("same_language", shown(tables, case.fact, first).iloc[:1])]
-        own = _held(tables, case.fact, first)
-        if own["template"].iloc[0] != rows[0][1]["template"].iloc[0]:
-            rows.append(("paraphrase", own))
-        rows += [("other_languages", _held(tables, case.fact, name)) for name in case.others]
-        rows += [("unrelated", far) for far in _far(tables, case, n_unrelated, seed)]
-        for where, part in rows:
-            named = part.rename(columns={"fact": "measured"})
-            parts.append(named.assign(where=where, fact=case.fact))
-    return pd.concat(parts, ignore_index=True)
-
-
-def _held(tables: Tables, fact: str, language: str) -> pd.DataFrame:
-    table = tables.held[language]
+def of_fact(table: pd.DataFrame, fact: str) -> pd.DataFrame:
+    """Return a fact's rows."""
     return table[table["fact"] == fact]
-
-
-def _far(tables: Tables, case: Case, n: int, seed: int) -> Iterator[pd.DataFrame]:
-    languages = (case.sources[0], *case.others)
-    for place, language in enumerate(languages):
-        table = tables.held[language]
-        wanted = len(range(place, n, len(languages)))
-        fact = store.records(_held(tables, case.fact, language))[0]
-        rng = stream(seed, "editing", "unrelated", language, case.fact)
-        for name in prompt_choice.unrelated(table, fact, n=wanted, rng=rng) if wanted else ():
-            yield table[table["fact"] == name]

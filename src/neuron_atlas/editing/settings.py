@@ -4,21 +4,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from neuron_atlas.pipeline.params import Count, Positive, Section
-
-
-class Descent(Section):
-    """How edits are fitted."""
-
-    steps: Count
-    """Steps of gradient descent."""
-    rate: Positive
-    """Largest length of one step, relative to the length of all edited vectors together."""
-    margin: Positive
-    """Nats by which the new answer's first token should exceed the old one's; a prompt where it
-    does adds nothing to the loss."""
-    max_norm: Positive
-    """Largest change of each value vector, relative to its length."""
+from neuron_atlas.model_edits.settings import Baselines, Descent
+from neuron_atlas.pipeline.params import Count, Section
 
 
 class EditingPlan(Section):
@@ -35,3 +22,4 @@ class EditingPlan(Section):
     n_draws: Count
     """Matched random sets per fact."""
     descent: Descent
+    baselines: Baselines

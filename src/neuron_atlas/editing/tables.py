@@ -3,6 +3,28 @@
 from neuron_atlas.interventions.neuron_sets import RANDOM
 
 EFFECTS, EDITS, SETS, META = "effects.parquet", "edits.parquet", "sets.parquet", "meta.json"
-INDEPENDENT, MONOLINGUAL, JOINT, SEQUENTIAL = "independent", "monolingual", "joint", "sequential"
-ARMS = (INDEPENDENT, MONOLINGUAL, JOINT, SEQUENTIAL, RANDOM)
-WHERE = ("same_language", "paraphrase", "other_languages", "unrelated")
+LAYERS = "layers.parquet"  # what each tried layer does on the development facts
+
+INDEPENDENT, JOINT, SEQUENTIAL = "independent", "joint", "sequential"
+MONOLINGUAL_NEURONS = "monolingual_neurons"  # neurons of the first source, fitted in all sources
+MONOLINGUAL = "monolingual"  # neurons of the first source, fitted in the first source alone
+FT_L, ROME = "ft_l", "rome"
+BASELINES = (FT_L, ROME)
+ARMS = (INDEPENDENT, MONOLINGUAL_NEURONS, MONOLINGUAL, JOINT, SEQUENTIAL, RANDOM, *BASELINES)
+IN_FULL = (INDEPENDENT, MONOLINGUAL_NEURONS, MONOLINGUAL, *BASELINES)  # asked every prompt
+
+# Where edits are measured, by the field's names (Yao et al. 2023, arXiv 2305.13172, section 2; Wang
+# et al. 2024, arXiv 2310.16218): of the fact in the first source its fitted paraphrases, the held
+# one and the testing ones; the fact in the other sources; the held paraphrase in each language that
+# is no source, and all others there; another fact of the relation; facts of other relations; and
+# text about those.
+RELIABILITY, GENERALITY, MORE_PARAPHRASES = "reliability", "generality", "more_paraphrases"
+OTHER_SOURCES, PORTABILITY, PORTABILITY_MORE = "other_sources", "portability", "portability_more"
+NEIGHBOUR, LOCALITY, TEXT = "neighbour", "locality", "text"
+OF_THE_FACT = (
+    *(RELIABILITY, GENERALITY, MORE_PARAPHRASES),
+    *(OTHER_SOURCES, PORTABILITY, PORTABILITY_MORE),
+)
+OF_OTHERS = (NEIGHBOUR, LOCALITY)
+WHERE = (*OF_THE_FACT, *OF_OTHERS, TEXT)
+IN_ALL_ARMS = (RELIABILITY, GENERALITY, PORTABILITY, LOCALITY)

@@ -19,7 +19,7 @@ from neuron_atlas.facts.labels import cleaned
 from neuron_atlas.pipeline import store
 from neuron_atlas.pipeline.slots import OBJECT, SUBJECT
 from neuron_atlas.sources import glance, readers
-from neuron_atlas.sources.raw import POPULARITY, Origin, Raw
+from neuron_atlas.sources.raw import NEW_OBJECT, POPULARITY, Origin, Raw
 from neuron_atlas.wording import prompts
 from neuron_atlas.wording.prompts import Prompts
 from neuron_atlas.wording.templates import stand_ins
@@ -32,7 +32,8 @@ class LanguageFacts:
     The report has the `source` (`raw.Origin`), the folder of `templates`, and in `relations`, by
     relation: counts of facts kept and dropped and of templates, and an `example`, a prompt with
     its answer. If there is something to say of the language, `notices` has it, in sentences; and
-    `popularity` that of the facts' subjects, by fact, where the source tells it.
+    `popularity` that of the facts' subjects, by fact, where the source tells it; and `new_objects`
+    the ids of what edits shall say instead, by fact, likewise.
     """
 
     table: pd.DataFrame
@@ -47,6 +48,7 @@ def with_report(
     templates: Path,
     notices: Sequence[str] = (),
     popularity: Mapping[str, float] | None = None,
+    new_objects: Mapping[str, str] | None = None,
 ) -> LanguageFacts:
     """Return a table with its report: the counts, an example per relation, and what is given."""
     first = table.drop_duplicates("relation")
@@ -63,6 +65,8 @@ def with_report(
         about["notices"] = list(notices)
     if popularity:
         about[POPULARITY] = dict(popularity)
+    if new_objects:
+        about["new_objects"] = dict(new_objects)
     return LanguageFacts(table, {**about, "relations": relations})
 
 
@@ -98,6 +102,7 @@ def make(
     origin = readers.origin(facts, languages)
     found = aligned_facts.build(aligned, facts, shots=shots, seed=seed)
     popular = {code: _popularity(table) for code, table in aligned.tables.items()}
+    new = {code: _new_objects(table) for code, table in aligned.tables.items()}
     del raw, aligned
     _require_comparison(found, asked)
     for code in languages:
@@ -108,8 +113,9 @@ def make(
         said = (*read_notices[code], *notices.of_facts(counts, asked[code], table, facts))
         used = table["fact"].unique()
         about = {fact: popular[code][fact] for fact in used if fact in popular[code]}
+        edits = {fact: new[code][fact] for fact in used if fact in new[code]}
         report = partial(with_report, origin=origin, templates=facts.templates)
-        yield code, report(table, counts, notices=said, popularity=about)
+        yield code, report(table, counts, notices=said, popularity=about, new_objects=edits)
 
 
 def _popularity(table: pd.DataFrame) -> dict[str, float]:
@@ -120,6 +126,15 @@ def _popularity(table: pd.DataFrame) -> dict[str, float]:
     facts = known["relation"] + ":" + known["subject"]
     most = known[POPULARITY].groupby(facts.to_numpy()).max()
     return {str(fact): float(number) for fact, number in most.items()}
+
+
+def _new_objects(table: pd.DataFrame) -> dict[str, str]:
+    """Return the id of what an edit shall say instead of each fact, the first given, if any is."""
+    if NEW_OBJECT not in table:
+        return {}
+    known = table[table[NEW_OBJECT].fillna("") != ""].iloc[::-1]
+    facts = known["relation"] + ":" + known["subject"]
+    return {str(f): cleaned(str(new)) for f, new in zip(facts, known[NEW_OBJECT], strict=True)}
 
 
 def _prompts(raw: Raw, facts: Facts, *, encoder: bool) -> Prompts:

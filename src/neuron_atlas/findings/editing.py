@@ -1,5 +1,6 @@
 """Sum up the editing experiment: estimates, tests and the verdict."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,15 @@ from neuron_atlas.editing.tables import (
     EDITS,
     EFFECTS,
     INDEPENDENT,
-    JOINT,
+    LAYERS,
     META,
-    MONOLINGUAL,
+    MONOLINGUAL_NEURONS,
+    OF_OTHERS,
+    PORTABILITY,
+    TEXT,
     WHERE,
 )
 from neuron_atlas.findings.audits import audited
-from neuron_atlas.interventions.neuron_sets import RANDOM
 from neuron_atlas.pipeline import store
 from neuron_atlas.pipeline.streams import stream
 from neuron_atlas.statistics.estimates import Estimate, clustered_bootstrap
@@ -27,6 +30,11 @@ from neuron_atlas.verdicts.verdict import Finding, Verdict, untestable
 CLAIM = "cross_lingual_editing"
 ITEM = ["fact", "language"]
 OPERATIONS = ("suppress", "enhance", "edit")
+RIVALS = (MONOLINGUAL_NEURONS, *(a for a in ARMS if a not in (INDEPENDENT, MONOLINGUAL_NEURONS)))
+COUNTS = (
+    *("n_facts", "n_sources", "n_draws", "n_development", "n_independent"),
+    *("n_too_few_independent", "n_given", "neurons", "steps", "n_tokens", "layers", "languages"),
+)
 
 
 def summarise(folder: Path, *, negligible: float, n_resamples: int, seed: int) -> Finding:
@@ -49,40 +57,46 @@ def summarise(folder: Path, *, negligible: float, n_resamples: int, seed: int) -
     operations = store.read_table(folder / EFFECTS)
     changes = pd.concat([operations, edits], ignore_index=True)
     effects = _rows(changes, rng, n_resamples)
-    verdict = _verdict(edits, negligible=negligible)
     summary: dict[str, Any] = {arm: _arm(changes, arm, rng, n_resamples) for arm in ARMS}
-    summary |= {name: meta[name] for name in ("n_facts", "n_sources", "neurons", "languages")}
+    summary |= {name: meta[name] for name in COUNTS}
     summary["normaliser"] = audited(operations["audited_error"])
-    return Finding(
-        "editing",
-        summary,
-        {CLAIM: verdict},
-        {"editing": effects, "edit_success": success(edits)},
-    )
+    tables = {"editing": effects, "edit_success": success(edits, rng, n_resamples)}
+    layers = store.read_table(folder / LAYERS)
+    if len(layers):
+        tables["edit_layers"] = _with_choice(layers, meta["layers"])
+    return Finding("editing", summary, {CLAIM: _verdict(edits, meta, negligible)}, tables)
 
 
 def with_change(edits: pd.DataFrame) -> pd.DataFrame:
     """Add `effect` and `operation` to measured edits.
 
-    The effect is the change of log p(new) - log p(old), nats; on unrelated prompts, which should
-    not change, that of the answer's own log-probability.
+    The effect is the change of log p(new) - log p(old), nats; of other facts, which should not
+    change, that of the answer's own log-probability; of a text that of its log-probability, per
+    token.
     """
     old = (edits["old_after"] - edits["old_before"]).astype(np.float64)
     new = (edits["new_after"] - edits["new_before"]).astype(np.float64)
-    effect = (new - old).where(edits["where"] != "unrelated", old)
+    own = edits["where"].isin((*OF_OTHERS, TEXT))
+    effect = (new - old).where(~own, old / edits["tokens"])
     return edits.assign(effect=effect, operation="edit")
 
 
-def _items(changes: pd.DataFrame, operation: str, arm: str, where: str) -> pd.Series:
-    """Return one effect per (fact, language): the mean over draws and prompts."""
+def _items(
+    changes: pd.DataFrame, operation: str, arm: str, where: str, *, value: str = "effect"
+) -> pd.Series:
+    """Return one number per (fact, language): the mean over draws and prompts."""
     named = changes["operation"] == operation
     mask = named & (changes["arm"] == arm) & (changes["where"] == where)
-    return changes[mask].groupby(ITEM)["effect"].mean().astype(np.float64)
+    return changes[mask].groupby(ITEM)[value].mean().astype(np.float64)
 
 
 def _estimate(items: pd.Series, rng: np.random.Generator, n_resamples: int) -> Estimate:
     facts = items.index.get_level_values("fact").to_numpy(str)
     return clustered_bootstrap(items.to_numpy(), facts, rng=rng, n_resamples=n_resamples)
+
+
+def _n_facts(items: pd.Series) -> int:
+    return int(items.index.get_level_values("fact").nunique())
 
 
 def _rows(changes: pd.DataFrame, rng: np.random.Generator, n_resamples: int) -> pd.DataFrame:
@@ -91,12 +105,12 @@ def _rows(changes: pd.DataFrame, rng: np.random.Generator, n_resamples: int) -> 
         for arm in ARMS:
             for where in WHERE:
                 items = _items(changes, operation, arm, where)
-                n_facts = items.index.get_level_values("fact").nunique()
-                if n_facts >= 2:
+                if (n := _n_facts(items)) >= 2:
                     named = {"operation": operation, "arm": arm, "where": where}
                     found = _estimate(items, rng, n_resamples).as_dict()
-                    rows.append({**named, **found, "n_facts": n_facts})
-    return pd.DataFrame(rows)
+                    rows.append({**named, **found, "n_facts": n})
+    columns = ["operation", "arm", "where", "mean", "low", "high", "n_facts"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _arm(
@@ -106,43 +120,63 @@ def _arm(
     found: dict[str, Any] = {"edit": {}}
     for where in WHERE:
         suppress, enhance, edit = (_items(changes, o, arm, where) for o in OPERATIONS)
-        if edit.index.get_level_values("fact").nunique() < 2:
-            continue
         both = (enhance - suppress) / 2
-        found[where] = _estimate(both, rng, n_resamples).as_dict()
-        found["edit"][where] = _estimate(edit, rng, n_resamples).as_dict()
+        if _n_facts(both) >= 2:
+            found[where] = _estimate(both, rng, n_resamples).as_dict()
+        if _n_facts(edit) >= 2:
+            found["edit"][where] = _estimate(edit, rng, n_resamples).as_dict()
     return found
 
 
-def success(edits: pd.DataFrame) -> pd.DataFrame:
-    """Return the share of prompts on which the new object is preferred after the edit."""
-    asked = edits[edits["where"] != "unrelated"]
-    preferred = asked.assign(share=asked["new_after"] > asked["old_after"])
-    each = preferred.groupby(["arm", "where", *ITEM])["share"].mean().reset_index()
-    found = each.groupby(["arm", "where"]).agg(share=("share", "mean"), n_facts=("fact", "nunique"))
-    order = pd.MultiIndex.from_product([ARMS, WHERE], names=["arm", "where"])
-    return found.reindex(order[order.isin(found.index)]).reset_index()
+def success(edits: pd.DataFrame, rng: np.random.Generator, n_resamples: int) -> pd.DataFrame:
+    """Return by arm and place the share of prompts that come out as they should after the edit.
+
+    Of the fact's own prompts the share on which the new object is preferred to the old one; of
+    other facts' the share whose best answer is the one that it was.
+    """
+    preferred = (edits["new_after"] > edits["old_after"]).astype(np.float64)
+    shares = edits.assign(
+        share=preferred.where(~edits["where"].isin(OF_OTHERS), edits["unchanged"])
+    )
+    rows = []
+    for arm in ARMS:
+        for where in (w for w in WHERE if w != TEXT):
+            items = _items(shares, "edit", arm, where, value="share")
+            if (n := _n_facts(items)) >= 2:
+                found = _estimate(items, rng, n_resamples)
+                named = {"arm": arm, "where": where, "share": found.mean}
+                rows.append({**named, "low": found.low, "high": found.high, "n_facts": n})
+    return pd.DataFrame(rows, columns=["arm", "where", "share", "low", "high", "n_facts"])
+
+
+def _with_choice(layers: pd.DataFrame, chosen: Mapping[str, int]) -> pd.DataFrame:
+    """Say which of the tried layers each baseline edits."""
+    return layers.assign(chosen=layers["layer"] == layers["arm"].map(chosen))
 
 
 def _transfers(edits: pd.DataFrame) -> pd.DataFrame:
-    """Return each arm's edit's effect in each language that is no source, with `fact`."""
-    arms = {arm: _items(edits, "edit", arm, "other_languages") for arm in ARMS}
+    """Return each arm's edit's effect in each language that is no source, with `fact`.
+
+    Facts with too few language-independent neurons have no such arm, and are left out.
+    """
+    arms = {arm: _items(edits, "edit", arm, PORTABILITY) for arm in ARMS}
     return pd.DataFrame(arms).dropna().reset_index()
 
 
-def _verdict(edits: pd.DataFrame, *, negligible: float) -> Verdict:
+def _verdict(edits: pd.DataFrame, meta: Mapping[str, Any], negligible: float) -> Verdict:
     """Judge whether edits of language-independent neurons reach languages not used to find them.
 
-    Compared with edits of as many monolingual neurons of the same fact; all are fitted to the same
-    prompts.
+    They are compared with edits of as many neurons of the first source alone, fitted to the same
+    prompts. The really monolingual arm, all others and the baselines are shown beside.
     """
     transfers = _transfers(edits)
     means = ", ".join(f"{arm} {transfers[arm].mean():+.2f}" for arm in ARMS)
+    left = meta["n_too_few_independent"]
     measured = (
-        "In languages that no neuron was looked for in, the new answer gains on the old one by "
-        f"(nats): {means}."
+        f"In languages that no neuron was looked for in, the new answer of {meta['n_independent']} "
+        f"facts gains on the old one by (nats): {means}. {left} more facts have fewer than "
+        f"{meta['neurons']} language-independent neurons and are left out."
     )
-    rivals = (MONOLINGUAL, JOINT, RANDOM)
     return knowledge_verdicts.cross_lingual_editing(
-        transfers, INDEPENDENT, rivals, measured=measured, negligible=negligible
+        transfers, INDEPENDENT, RIVALS, measured=measured, negligible=negligible
     )

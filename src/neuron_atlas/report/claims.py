@@ -62,7 +62,7 @@ CLAIMS = {
     "cross_lingual_editing": Claim(
         "Cross-lingual editing",
         "Editing language-independent neurons carries over to languages that had no part in "
-        "finding them, more than editing one language’s neurons.",
+        "finding them, more than editing as many of one language’s neurons on the same prompts.",
     ),
     "degenerate_neurons_exist": Claim(
         "Degenerate neurons exist",

@@ -66,6 +66,7 @@ ROW_KEYS = {  # table: the columns whose values name a row
     "specific_overlap": ("language", "kind"),
     "editing": ("operation", "arm", "where"),
     "edit_success": ("arm", "where"),
+    "edit_layers": ("arm", "layer"),
     "degenerate": ("language",),
     "detectors": ("where", "detector"),
 }

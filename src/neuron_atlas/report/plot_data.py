@@ -10,12 +10,18 @@ from neuron_atlas.report.inputs import Results
 
 Records = list[dict[str, Any]]
 ESTIMATES = ["label", "series", "value", "low", "high", "reference"]
-PLACES = {
-    "same_language": "language of the neurons",
-    "other_languages": "other languages",
-    "unrelated": "unrelated facts",
-    "paraphrase": "another paraphrase",
+PLACES = {  # where edits are measured
+    "reliability": "fitted prompts (reliability)",
+    "generality": "held paraphrase (generality)",
+    "more_paraphrases": "other paraphrases",
+    "other_sources": "other source languages",
+    "portability": "other languages (portability)",
+    "portability_more": "other languages, other paraphrases",
+    "neighbour": "another fact of the relation",
+    "locality": "unrelated facts (locality)",
+    "text": "unrelated text, each token",
 }
+DRAWN_PLACES = ("reliability", "generality", "portability", "locality")  # of all arms
 
 
 def _selection(table: pd.DataFrame) -> Records:
@@ -24,7 +30,7 @@ def _selection(table: pd.DataFrame) -> Records:
 
 
 def _editing(table: pd.DataFrame) -> Records:
-    rows = table[table["operation"] == "edit"]
+    rows = table[(table["operation"] == "edit") & table["where"].isin(DRAWN_PLACES)]
     named = rows.assign(series=rows["where"].map(PLACES))
     return _estimates(named, label="arm", series="series", value="mean")
 

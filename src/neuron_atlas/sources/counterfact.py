@@ -22,8 +22,8 @@ ORIGIN = Origin(
 MAX_BYTES = 2**28  # of one file
 ONE = "en"  # the language of a file that is not named by its language
 NOT_USED = (
-    "new answers, paraphrases, neighbourhood and locality prompts are not used: editing chooses "
-    "its new answers among a relation's own"
+    "paraphrases, neighbourhood and locality prompts are not used; new answers are those of edits "
+    "where every language has them among the relation's own"
 )
 
 
@@ -37,9 +37,10 @@ def read(path: Path, language: str, relations: Sequence[str] | None) -> Raw:
         relations: Those to read; None reads all.
 
     Returns:
-        The facts with what is true (`target_true`, or the first of `ground_truth`), and the
-        templates of their own prompts. The relation is `relation_id`, or where there is none the
-        words of the prompt. The labels of the reference language are the ids.
+        The facts with what is true (`target_true`, or the first of `ground_truth`) and what an
+        edit shall say instead (`target_new`), and the templates of their own prompts. The relation
+        is `relation_id`, or where there is none the words of the prompt. The labels of the
+        reference language are the ids.
 
     Raises:
         ValueError: nothing has this layout, or a record is malformed.
@@ -108,7 +109,16 @@ def _entry(record: Mapping[str, Any], number: int, where: str) -> Entry | None:
         relation = derived.relation_of(template)
     answer = _true(rewrite, where)
     key = str(record.get("case_id", number))
-    return Entry(relation_name(str(relation), where), key, subject, answer, template)
+    name, new = relation_name(str(relation), where), _new(rewrite)
+    return Entry(name, key, subject, answer, template, new)
+
+
+def _new(rewrite: Mapping[str, Any]) -> str:
+    """Return what an edit shall say instead: a text, or an object with `str`; empty without."""
+    value = rewrite.get("target_new")
+    if isinstance(value, dict):
+        value = value.get("str")
+    return value.strip() if isinstance(value, str) else ""
 
 
 def _true(rewrite: Mapping[str, Any], where: str) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 COLUMNS = ("relation", "subject", "subject_label", "object", "object_label")
+NEW_OBJECT = "new_object"  # id of what an edit shall say instead; empty where it is not known
 POPULARITY = "popularity"  # of the subject, such as page views; NaN where it is not known
 
 
@@ -16,8 +17,8 @@ class Raw:
     Attributes:
         language: Its code.
         table: One row per (relation, subject, object) triple, in the source's order: `COLUMNS`,
-            all text, and `POPULARITY`, numbers, where the source has it. Ids are the same in every
-            language; labels may be empty.
+            all text; and where the source has them `POPULARITY`, numbers, and `NEW_OBJECT`. Ids are
+            the same in every language; labels may be empty.
         templates: By relation, texts with `{subject}` and `{object}`, as the source has them: also
             those where one is missing or doubled.
         checked: Those templates that a source says a human has checked; they come first.

@@ -8,7 +8,7 @@ import pandas as pd
 
 from neuron_atlas.files.text_files import Folder
 from neuron_atlas.sources import derived
-from neuron_atlas.sources.raw import COLUMNS, Raw
+from neuron_atlas.sources.raw import COLUMNS, NEW_OBJECT, Raw
 
 FIRST = "en"
 
@@ -23,6 +23,7 @@ class Entry:
         subject: The subject's label.
         object: The object's label.
         template: Its prompt as a template; None if there is no such.
+        new: The label of what an edit shall say instead of the object; often empty.
     """
 
     relation: str
@@ -30,6 +31,7 @@ class Entry:
     subject: str
     object: str
     template: str | None = None
+    new: str = ""
 
 
 def reference_of(languages: Iterable[str]) -> str:
@@ -77,15 +79,19 @@ def aligned(
         notices: What is to be said of the source.
     """
     named = {(one.relation, one.key): one for one in reference}
-    rows = []
+    rows: list[tuple[str, ...]] = []
+    new: list[str] = []
     for one in entries:
         there = named.get((one.relation, one.key))
         ids = (there.subject, there.object) if there else (f"{one.subject} ({one.key})", one.object)
         rows.append((one.relation, ids[0], one.subject, ids[1], one.object))
+        new.append((there or one).new)
     texts, _ = derived.most_frequent((one.relation, one.template) for one in entries)
     relations = sorted({*texts, *templates})
     joined = {
         r: tuple(dict.fromkeys((*templates.get(r, ()), *texts.get(r, ())))) for r in relations
     }
     table = pd.DataFrame(rows, columns=list(COLUMNS), dtype="str")
+    if any(new):
+        table[NEW_OBJECT] = pd.Series(new, table.index, dtype="str")
     return Raw(language, table, joined, tuple(notices))

@@ -15,7 +15,7 @@ CELL = 0.3  # one of about 90 pairs of relations; P(answer) changes by a quarter
 
 ATTRIBUTION = 0.5  # nats by which attribution's sets act more specifically than any other method's
 LANGUAGE_INDEPENDENT = 2.0  # neurons that two languages share beyond two facts of one relation
-EDITING = 1.0  # nats by which edits of independent neurons reach further than monolingual ones
+EDITING = 1.0  # nats by which edits of independent neurons reach further than of one language's
 DEGENERATE = 0.005  # share of pairs beyond that of their controls
 FACT_CHECKING = 0.05  # gain of the area under the curve
 

@@ -150,6 +150,9 @@ def cross_lingual_editing(
 ) -> Verdict:
     """Judge whether edits of one kind of neurons reach other languages more than a rival kind's.
 
+    The first rival decides, in size and fit the same but for the choice of neurons. The others,
+    which differ in more than that, are shown with their own intervals.
+
     Args:
         transfers: One row per fact and language that is no source, with `fact` and, of each arm,
             the change of log p(new) - log p(old), nats.

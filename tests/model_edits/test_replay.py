@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from neuron_atlas.editing.replay import Replay
-from neuron_atlas.editing.value_edits import ValueEdit, applied
 from neuron_atlas.model.language_model import LanguageModel
+from neuron_atlas.model_edits.replay import Replay
+from neuron_atlas.model_edits.value_edits import ValueEdit, applied
 from neuron_atlas.scoring import log_probability
 from references import queries
 

@@ -8,10 +8,10 @@ import torch
 
 import planted
 import tiny
-from neuron_atlas.editing import value_edits
-from neuron_atlas.editing.value_edits import ValueEdit, applied
 from neuron_atlas.model import language_model
 from neuron_atlas.model.language_model import LanguageModel
+from neuron_atlas.model_edits import value_edits
+from neuron_atlas.model_edits.value_edits import ValueEdit, applied
 from neuron_atlas.scoring import log_probability
 from references import queries
 from rounding import rounding

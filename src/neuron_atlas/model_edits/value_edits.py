@@ -41,8 +41,15 @@ def columns(lm: LanguageModel, layer: int) -> Float[Tensor, "neuron d_model"]:
 
 def vectors(lm: LanguageModel, neurons: Int[np.ndarray, " m"]) -> Float[Tensor, "m d_model"]:
     """Return a copy of the neurons' value vectors, in the model's precision."""
-    found = [columns(lm, i // lm.n_neurons)[i % lm.n_neurons] for i in neurons.tolist()]
-    return torch.stack(found)
+    found = columns(lm, 0).new_empty(len(neurons), columns(lm, 0).shape[1])
+    for layer, rows in _by_layer(lm, neurons):
+        found[rows] = columns(lm, layer)[_inside(lm, neurons, rows)]
+    return found
+
+
+def layer_neurons(lm: LanguageModel, layer: int) -> Int[np.ndarray, " neuron"]:
+    """Return all neurons of a layer: an edit of them changes the whole down-projection."""
+    return layer * lm.n_neurons + np.arange(lm.n_neurons)
 
 
 @contextmanager
@@ -70,5 +77,21 @@ def applied(lm: LanguageModel, edit: ValueEdit) -> Iterator[None]:
 def _write(
     lm: LanguageModel, neurons: Int[np.ndarray, " m"], values: Float[Tensor, "m d_model"]
 ) -> None:
-    for i, value in zip(neurons.tolist(), values, strict=True):
-        columns(lm, i // lm.n_neurons)[i % lm.n_neurons] = value
+    for layer, rows in _by_layer(lm, neurons):
+        columns(lm, layer)[_inside(lm, neurons, rows)] = values[rows]
+
+
+def _by_layer(
+    lm: LanguageModel, neurons: Int[np.ndarray, " m"]
+) -> Iterator[tuple[int, Int[Tensor, "_"]]]:
+    """Yield the layers of the neurons, and which of them each has."""
+    layers = neurons // lm.n_neurons
+    for layer in np.unique(layers).tolist():
+        yield layer, torch.from_numpy(np.flatnonzero(layers == layer)).to(lm.device)
+
+
+def _inside(
+    lm: LanguageModel, neurons: Int[np.ndarray, " m"], rows: Int[Tensor, "_"]
+) -> Int[Tensor, "_"]:
+    """Return the places of some of the neurons in their layer."""
+    return torch.from_numpy(neurons % lm.n_neurons).to(lm.device)[rows]

@@ -12,10 +12,11 @@ import planted
 import tiny
 from neuron_atlas.attributions.questions import Question, points
 from neuron_atlas.attributions.trace import record_trace
-from neuron_atlas.editing import descent
-from neuron_atlas.editing.descent import Descent, FitTask, search
-from neuron_atlas.editing.value_edits import vectors
 from neuron_atlas.model.language_model import LanguageModel, site_modules
+from neuron_atlas.model_edits import descent
+from neuron_atlas.model_edits.descent import FitTask, search
+from neuron_atlas.model_edits.settings import Descent
+from neuron_atlas.model_edits.value_edits import vectors
 from planted_scores import unit
 
 HOW = Descent(steps=12, rate=0.5, margin=2.0, max_norm=2.0)
@@ -86,7 +87,7 @@ def test_rows_equal_a_full_forward_a_prompt_and_set(lm: LanguageModel) -> None:
 def test_the_slope_is_the_derivative_of_the_loss(decoder: LanguageModel) -> None:
     task, delta = a_task(decoder), a_delta(decoder) * 0.1
     clean, margin = record_trace(decoder, task.prompts), 50.0
-    loss, slope = descent._loss(decoder, clean, task, delta, margin)
+    loss, slope = descent.loss_and_slope(decoder, clean, task, delta, margin)
     step = torch.randn(delta.shape, generator=torch.Generator().manual_seed(1)) * 1e-3
     gap = full_gaps(decoder, task, delta)
     expected = torch.stack([2 * margin - gap[:2].sum(0), margin - gap[2]])

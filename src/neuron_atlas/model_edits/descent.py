@@ -16,10 +16,10 @@ from neuron_atlas.attributions.questions import Point
 from neuron_atlas.attributions.resume import run_rows
 from neuron_atlas.attributions.targets import target_values
 from neuron_atlas.attributions.trace import Trace, record_trace
-from neuron_atlas.editing.settings import Descent
-from neuron_atlas.editing.value_edits import columns
 from neuron_atlas.model import hooks
 from neuron_atlas.model.language_model import LanguageModel, site_modules
+from neuron_atlas.model_edits.settings import Descent
+from neuron_atlas.model_edits.value_edits import columns
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,8 @@ def search(
     Minimises the sum over each set's prompts of max(0, margin - (log p(new) - log p(old))) at the
     answer's first token, by gradient descent that keeps each vector's change within `max_norm`. A
     step has the length that would bring a linear loss to 0 (Polyak 1987, section 5.3.2), so that an
-    edit is no larger than needed, whatever the model's scale. Nothing in it is random.
+    edit is no larger than needed, whatever the model's scale. It ends early once all losses are 0.
+    Nothing in it is random.
 
     Args:
         lm: The model, frozen.
@@ -72,7 +73,9 @@ def search(
     held, train = delta.clone(), task.train.to(lm.device)[..., None]
     reach = (length * train[..., 0]).norm(dim=2)
     for _ in range(how.steps):
-        loss, slope = _loss(lm, clean, task, delta, how.margin)
+        loss, slope = loss_and_slope(lm, clean, task, delta, how.margin)
+        if not loss.any():
+            break
         slope = slope * train
         steep = slope.flatten(2).norm(dim=2).clamp_min(1e-30)
         move = torch.minimum(loss / steep, how.rate * reach) / steep
@@ -87,7 +90,7 @@ def _lengths(lm: LanguageModel, neurons: Tensor) -> Float[Tensor, "fact set m"]:
     return every.flatten()[neurons.to(lm.device)]
 
 
-def _loss(
+def loss_and_slope(
     lm: LanguageModel, clean: Trace, task: FitTask, delta: Tensor, margin: float
 ) -> tuple[Float[Tensor, "fact set"], Float[Tensor, "fact set m d_model"]]:
     """Return each set's loss and its gradient; sets are independent, so one sum serves all."""
@@ -104,12 +107,12 @@ def gaps(
     lm: LanguageModel, clean: Trace, task: FitTask, delta: Float[Tensor, "fact set m d_model"]
 ) -> Float[Tensor, "point set"]:
     """Return log p(new) - log p(old) at the answer's first token with each set edited, nats."""
-    lowest = int(task.neurons.min()) // lm.n_neurons
-    n_sets = task.neurons.shape[1]
+    layers = torch.unique(task.neurons // lm.n_neurons).tolist()
+    lowest, n_sets = min(layers), task.neurons.shape[1]
     inside = site_modules(lm, "hidden")
     both = [*inside, *((module, False) for module, _ in inside)]
     changes: dict[int, hooks.Change] = {}
-    for layer in range(lowest, lm.n_layers):
+    for layer in layers:
         writer = _Writer(lm, task, delta, layer)
         changes |= {layer: writer.read, lm.n_layers + layer: writer.write}
     with hooks.edit(both, changes):

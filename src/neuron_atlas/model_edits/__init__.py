@@ -1,0 +1,1 @@
+"""Edits of value vectors and of whole down-projections: how they are fitted, applied and undone."""
