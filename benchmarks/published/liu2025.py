@@ -1,7 +1,7 @@
 """Command: Liu et al. 2025 (arXiv 2502.17355) as published, and what each control changes.
 
-`python -m published.liu2025 MODEL LRE OUT PAGE` reads a model's folder and LRE (a folder or zip),
-and writes the figures (`OUT`, JSON) and their tables (`PAGE`, Markdown).
+`python -m published.liu2025 MODEL LRE OUT` reads a model's folder and LRE (a folder or zip), and
+writes the figures (`OUT`, JSON); `published.protocols` makes tables of them.
 """
 
 import sys
@@ -17,7 +17,7 @@ import torch
 from neuron_atlas.model import language_model
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.pipeline import progress, store
-from published import figures, page, preparing
+from published import figures, preparing
 from published.experiment import Condition, measure, part
 from published.places import HIDDEN, RAW, Edit, Places
 from published.preparing import Chosen, Known, Sizes
@@ -111,14 +111,13 @@ def conditions(
     )
 
 
-def main(model: str, lre: str, out: str, table_of: str) -> None:
-    """Run with the shipped sizes and write figures and page."""
+def main(model: str, lre: str, out: str) -> None:
+    """Run with the shipped sizes and write the figures."""
     name = store.read_json(Path(model, "config.json")).get("_model_name_or_path", Path(model).name)
     lm = language_model.load(Path(model), device="cpu")
     found = {"model": name, **run(lm, Path(lre), Sizes())}
     store.write_json(Path(out), found)
-    Path(table_of).write_text(page.page(found), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:5])
+    main(*sys.argv[1:4])
