@@ -208,7 +208,7 @@ def _rms_norm_rule(norm: nn.Module) -> Rule:
     """What it makes of a vector of ones tells its weight, whichever way a family stores it."""
     eps = float(getattr(norm, "variance_epsilon", getattr(norm, "eps", 0.0)))
     ones = torch.ones_like(norm.get_parameter("weight"))
-    weight = norm(ones).float() * (1 + eps) ** 0.5
+    weight: Tensor = norm(ones).float() * (1 + eps) ** 0.5
 
     def rule(x: Tensor, _y: Tensor) -> Tensor:
         divisor = (x.float().square().mean(-1, keepdim=True) + eps).sqrt().detach()

@@ -219,9 +219,12 @@ def by_key(measured: pd.DataFrame) -> dict[Key, Family]:
     """Return the families of a table that `measure` made; one without neurons is missing."""
     if measured.empty:
         return {}
+    named = ["fact", "kind", "draw"]
+    rows = measured[named].drop_duplicates().itertuples(index=False, name=None)
+    parts = measured.groupby(named, sort=False)
     return {
-        (str(fact), str(kind), int(draw)): _family(part)
-        for (fact, kind, draw), part in measured.groupby(["fact", "kind", "draw"], sort=False)
+        (fact, kind, int(draw)): _family(parts.get_group((fact, kind, draw)))
+        for fact, kind, draw in rows
     }
 
 

@@ -72,7 +72,7 @@ def matched_controls(
     Returns:
         Control by neuron; a neuron whose layer has no control left is missing.
     """
-    found = {}
+    found: dict[int, int] = {}
     for layer in np.unique(own // width).tolist():
         rows, columns = (part[part // width == layer].tolist() for part in (own, pool))
         away = np.abs(

@@ -162,9 +162,10 @@ def _described(rows: pd.DataFrame, found: Mapping[Key, Family]) -> pd.DataFrame:
         for (_, kind, draw), family in own.items():
             one = family.measured
             info = {name: row[name] for name in families.PROMPTS}
-            known = {"clean": one.clean, "audited_error": one.error, "kind": kind, "draw": draw}
+            measured = {"clean": one.clean, "audited_error": one.error}
             if len(family.members) > 1:
-                tables.append(degeneracy.describe(one.clean, one.drops).assign(**known, **info))
+                sets = degeneracy.describe(one.clean, one.drops)
+                tables.append(sets.assign(**measured, kind=kind, draw=draw, **info))
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 
