@@ -12,7 +12,6 @@ from neuron_atlas.attribution_methods.measures import RANKED
 from neuron_atlas.findings.attribution_methods import WITH_INTERVAL
 from neuron_atlas.pipeline import store
 from neuron_atlas.report.inputs import Folders, Results
-from neuron_atlas.verdicts import questions
 
 RELATIONS = ("capital", "continent", "currency")
 LANGUAGES = ("en", "zh")
@@ -464,7 +463,7 @@ def knowledge() -> dict[str, Any]:
             "degenerate_minus_claim_probability": _estimate(-0.375),
         },
         "verdicts": {
-            claim: _verdict(word, 0.125, 0.01, f"Measured: {claim}.") | questions.of_claim(claim)
+            claim: _verdict(word, 0.125, 0.01, f"Measured: {claim}.")
             for claim, word in zip(claims, said, strict=True)
         },
     }

@@ -187,8 +187,8 @@ def test_what_was_not_measured_has_no_records() -> None:
 
 
 def test_interactions_stand_on_an_axis_of_numbers(data: dict[str, plot_data.Records]) -> None:
-    assert [r["interaction"] for r in data["interactions"]] == 2 * [-0.5, 0.0, 0.5]
-    assert {r["series"] for r in data["interactions"]} == {"pair", "random pair"}
+    assert [r["interaction"] for r in data["interactions"]] == 3 * [-0.5, 0.0, 0.5]
+    assert {r["series"] for r in data["interactions"]} == {"pair", "control", "random pair"}
 
 
 def test_an_effect_is_significant_by_its_corrected_p() -> None:

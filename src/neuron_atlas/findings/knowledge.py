@@ -20,7 +20,6 @@ from neuron_atlas.findings.settings import Conclusions
 from neuron_atlas.findings.specific_overlap import OtherSets
 from neuron_atlas.neurons.knowledge_sets import META, PROMPTS
 from neuron_atlas.pipeline import store
-from neuron_atlas.verdicts import questions
 from neuron_atlas.verdicts.verdict import Finding
 
 
@@ -68,12 +67,8 @@ def write_summary(measured: Measured, out: Path, how: Conclusions, *, seed: int)
 
 
 def gathered(parts: Sequence[Finding]) -> dict[str, Any]:
-    """Return the parts' sections by name, and all verdicts by claim, with what was asked."""
-    verdicts = {
-        claim: {**verdict.as_dict(), **questions.of_claim(claim)}
-        for part in parts
-        for claim, verdict in part.verdicts.items()
-    }
+    """Return the parts' sections by name, and all verdicts by claim."""
+    verdicts = {claim: v.as_dict() for part in parts for claim, v in part.verdicts.items()}
     return {**{part.name: dict(part.summary) for part in parts}, "verdicts": verdicts}
 
 

@@ -77,16 +77,6 @@ CLAIMS = {
     ),
 }
 
-# Where the page says beside a verdict what its paper says.
-PAPER_SAYS = {
-    "language_specific_neurons_exist": (
-        "The paper (Tang et al. 2024, arXiv 2402.16438) finds such neurons in much larger models, "
-        "mostly in the first and the last layers, and says that a language depends on them: "
-        "without its own neurons the model is worse at this language, and the language in which "
-        "it answers can be changed. It does not compare sets that push equally hard."
-    ),
-}
-
 VERDICT_SENTENCES = {
     "supported": "The measurements agree with this claim.",
     "contradicted": "The measurements say the opposite of this claim.",

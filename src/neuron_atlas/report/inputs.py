@@ -10,6 +10,7 @@ import pandas as pd
 
 from neuron_atlas.pipeline import store
 from neuron_atlas.statistics.holm import holm
+from neuron_atlas.verdicts.questions import QUESTIONS
 
 DEMONSTRATED = ["fact", "relation", "template", "correct", "answer_shown", "repeated"]
 RECALL = [
@@ -81,9 +82,12 @@ class Results:
     def verdicts(self) -> dict[str, Mapping[str, Any]]:
         """The verdicts on relation neurons, then those on knowledge neurons, by claim.
 
-        Here all claims come together, so that `p_holm` is over all of them.
+        Here all claims come together, so that `p_holm` is over all of them. A claim of the
+        pipeline's own has `question`: what was tested, against what, and what the paper says.
         """
-        return with_holm({**self.effects["verdicts"], **self.knowledge["verdicts"]})
+        found = with_holm({**self.effects["verdicts"], **self.knowledge["verdicts"]})
+        asked = {name: {"question": one.as_dict()} for name, one in QUESTIONS.items()}
+        return {claim: {**verdict, **asked.get(claim, {})} for claim, verdict in found.items()}
 
 
 def with_holm(verdicts: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:

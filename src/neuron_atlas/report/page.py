@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from neuron_atlas.findings.recall import ALL, by_popularity, with_demonstrations
 from neuron_atlas.pipeline.store import records
-from neuron_atlas.report.claims import CLAIMS, PAPER_SAYS, VERDICT_SENTENCES, Claim
+from neuron_atlas.report.claims import CLAIMS, VERDICT_SENTENCES, Claim
 from neuron_atlas.report.inputs import Results
 from neuron_atlas.report.plot_data import CONTROL_NAMES, PART_NAMES, PLACES, SIGNIFICANT
 
@@ -62,7 +62,6 @@ def render(
         claims=_claims(results.verdicts),
         knowledge=results.knowledge,
         edit_places=PLACES,
-        paper_says=PAPER_SAYS,
         tables={name: records(table) for name, table in results.tables.items()},
         images={name: Markup(image) for name, image in images.items()},
         n_massive=int(results.sets["massive"].sum()),

@@ -24,6 +24,149 @@ class Question:
 
 
 QUESTIONS: Mapping[str, Question] = {
+    "relation_neurons_exist": Question(
+        tested=(
+            "How much log-probability the right answers to a relation's unseen facts lose, on a "
+            "wording that selected nothing and without examples, when the relation's neurons are "
+            "set to their mean over all relations"
+        ),
+        against=(
+            "Random neurons of the same layers matched one by one in push, and other relations' "
+            "neurons with the larger push scaled down to the smaller: both have to cost less; "
+            "beside them random neurons of like activation and random directions of equal norm"
+        ),
+        published=(
+            "Liu et al. 2025 set 3,000 outputs of an MLP to zero: a quarter to nearly all right "
+            "answers of a relation become wrong, and almost none without as many random neurons, "
+            "which are not matched in layer, size or push"
+        ),
+    ),
+    "relation_neurons_suffice": Question(
+        tested=(
+            "How much the probability of answers of a relation's type rises when its neurons are "
+            "set to their means over its own questions while another relation is asked about a "
+            "subject of the same kind"
+        ),
+        against=(
+            "Random neurons that push equally hard, and other relations' neurons at equal push; "
+            "beside them random directions of equal norm"
+        ),
+        published=(
+            "Liu et al. 2025 suppose that the neurons detect the relation and guide the answer; "
+            "they switch neurons off and install none"
+        ),
+    ),
+    "cumulativity": Question(
+        tested=(
+            "How much more a relation's right answers lose without all of its neurons than "
+            "without the better half of them"
+        ),
+        against="The same growth from half to all of random neurons that push equally hard",
+        published=(
+            "Liu et al. 2025 count right answers that become wrong without ranks up to a second "
+            "number and do not without the ranks between two numbers alone, and conclude that the "
+            "neurons work together; there is no control"
+        ),
+    ),
+    "versatility_relations": Question(
+        tested=(
+            "Whether the right answers to some relation's unseen facts lose log-probability when "
+            "another relation's neurons are switched off: all pairs of relations at once, adjusted "
+            "for their number; one pair is enough"
+        ),
+        against="Random neurons that push equally hard on the same questions",
+        published=(
+            "Liu et al. 2025 find neurons that two relations share, 2,053 of 3,000 for father and "
+            "mother, and accuracy that falls in other relations too"
+        ),
+    ),
+    "versatility_languages": Question(
+        tested=(
+            "How much log-probability a relation's right answers lose in one language when the "
+            "neurons are switched off that were found for it in another"
+        ),
+        against=(
+            "Random neurons that push equally hard, and the neurons that the other language has "
+            "for other relations, at equal push: both have to cost less"
+        ),
+        published=(
+            "Liu et al. 2025 set neurons found in English to zero and ask in five more languages: "
+            "accuracy falls there too; random neurons are not tried by language"
+        ),
+    ),
+    "interference": Question(
+        tested=(
+            "Whether some relation's unseen facts, right or wrong at first, gain log-probability "
+            "when another relation's neurons are switched off: all pairs of relations at once, "
+            "adjusted for their number; one pair is enough"
+        ),
+        against="Random neurons that push equally hard on the same questions",
+        published=(
+            "Liu et al. 2025 see some relations improve without the neurons of others, and no "
+            "pattern that two sizes of a model have in common; no test, no correction"
+        ),
+    ),
+    "average_precision_beats_other_selectors": Question(
+        tested=(
+            "How much more a relation's right answers lose without the neurons whose values tell "
+            "the relation apart best, by average precision, than without as many neurons found in "
+            "any other way"
+        ),
+        against=(
+            "Mean gap, gradient times activation, attribution patching, direct logit attribution "
+            "and a linear probe, each beyond random neurons of its own push; the hardest rival "
+            "decides"
+        ),
+        published="Liu et al. 2025 use average precision alone, and compare it with nothing",
+    ),
+    "amig_beats_baselines": Question(
+        tested=(
+            "How much more suppressing and enhancing the neurons that integrated gradients from "
+            "hidden words select moves a fact's own answer, less what it moves other facts', than "
+            "as many neurons selected in any other way"
+        ),
+        against=(
+            "Integrated gradients from zero, gradient times activation, activation, and random "
+            "neurons of the same layers and sizes; the hardest rival decides. Setting values to 0 "
+            "and doubling them is near what the first two predict, so that exact ablation of "
+            "single neurons from several baselines stands beside it, without a verdict"
+        ),
+        published=(
+            "Chen et al. 2024 give ratios of the change of a fact to that of others: 4.0 against "
+            "3.9 and 5.6 against 5.2 in English, 10.3 against 5.6 and 7.9 against 5.4 in Chinese, "
+            "for their method and integrated gradients from zero, with no interval"
+        ),
+    ),
+    "language_independent_neurons_exist": Question(
+        tested=(
+            "How many of a fact's best neurons two languages share, where each language's neurons "
+            "were found by itself"
+        ),
+        against=(
+            "What two languages share of two facts of the same relation, and of two facts with "
+            "one answer: both have to be fewer; beside them mismatched facts of any relations and "
+            "matched random neurons"
+        ),
+        published=(
+            "Chen et al. 2024 intersect the neurons of English and Chinese and call what is left "
+            "language-independent, for which there is no null"
+        ),
+    ),
+    "language_specific_neurons_exist": Question(
+        tested=(
+            "How much log-probability per token text of a language loses without the neurons that "
+            "are active in it alone or in few languages, on texts that selected none of them"
+        ),
+        against=(
+            "Random neurons that push equally hard on this text, and other languages' neurons at "
+            "equal push: both have to cost less. Languages are the random effects"
+        ),
+        published=(
+            "Tang et al. 2024 find such neurons in much larger models, mostly in the first and the "
+            "last layers: without its own a language is worse, and the language of an answer can "
+            "be changed; sets that push equally hard are not compared"
+        ),
+    ),
     "cross_lingual_editing": Question(
         tested=(
             "How much further a real edit of a fact's language-independent neurons carries the new "
@@ -80,8 +223,3 @@ QUESTIONS: Mapping[str, Question] = {
         ),
     ),
 }
-
-
-def of_claim(name: str) -> dict[str, dict[str, str]]:
-    """Return a claim's question for its entry in the summary; nothing where none is written."""
-    return {"question": QUESTIONS[name].as_dict()} if name in QUESTIONS else {}
