@@ -7,6 +7,7 @@ from neuron_atlas.editing.inputs import Experiment, Inputs
 from neuron_atlas.editing.settings import EditingPlan
 from neuron_atlas.language_neurons.settings import SharingRule
 from neuron_atlas.model import language_model
+from neuron_atlas.neurons.language_sets import SETS
 from neuron_atlas.pipeline import checkpoints, store
 from neuron_atlas.pipeline.command import run
 from neuron_atlas.pipeline.params import load, load_languages, load_seed
@@ -16,7 +17,14 @@ Params = EditingPlan
 
 
 def main(
-    model_folder: Path, facts: Path, recall: Path, scores: Path, relations: Path, out: Path, /
+    model_folder: Path,
+    facts: Path,
+    recall: Path,
+    scores: Path,
+    relations: Path,
+    specific: Path,
+    out: Path,
+    /,
 ) -> None:
     """Write the effects of suppressing, enhancing and editing each arm's neurons."""
     params, languages = load("editing", Params), load_languages()
@@ -27,8 +35,10 @@ def main(
         recall=store.by_language(recall, languages, suffix=".parquet"),
         attributions=store.by_language(scores, languages),
         sizes={language: relations / language for language in languages},
+        specific=specific,
     )
     inputs = [Path(__file__), model_folder, *given.reports.values(), *given.recall.values()]
+    inputs += [specific / SETS]
     for folder in (*given.attributions.values(), *given.sizes.values()):
         inputs += sorted(folder.iterdir())
     sections = {"editing": params, "language_neurons": rule, "scoring": scoring}

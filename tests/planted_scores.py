@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 
 import planted
 from neuron_atlas.model.language_model import LanguageModel
+from neuron_atlas.neurons import language_sets
 from neuron_atlas.neurons.addresses import to_flat
 from neuron_atlas.neurons.relation_sets import SETS, SIZE, RelationSets
 from neuron_atlas.pipeline import store
@@ -85,7 +86,10 @@ def source() -> RelationSets:
 
 
 def write(folder: Path, lm: LanguageModel) -> Path:
-    """Write `recall`, `attributions`, `relation_neurons` and `facts_report` of all languages."""
+    """Write what all languages' editing needs.
+
+    Folders: `recall`, `attributions`, `relation_neurons`, `facts_report`, `language_specific`.
+    """
     for language in planted.LANGUAGES:
         table = recalled(lm, language)
         store.write_table(folder / f"recall/{language}.parquet", table)
@@ -99,4 +103,8 @@ def write(folder: Path, lm: LanguageModel) -> Path:
         store.write_table(sets / SETS, pd.DataFrame(columns=columns))
         size = torch.ones(planted.N_LAYERS, planted.N_NEURONS)
         save_file({"size": size, "banned": size == 0}, sets / SIZE)
+    own = [(code, i) for code in planted.LANGUAGES for i in (0, 1)]
+    neurons = [int(unit(f"language:{code}:{i}")[0]) for code, i in own]
+    specific = pd.DataFrame(own, columns=["language", "rank"]).assign(neuron=neurons)
+    store.write_table(folder / "language_specific" / language_sets.SETS, specific)
     return folder

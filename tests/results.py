@@ -433,6 +433,10 @@ def knowledge() -> dict[str, Any]:
             },
             "goes_with": {"n_pairs": 1, "n_same_script": 0, "note": "too few pairs: 1, not 10"},
         },
+        "functional_sharing": {
+            **{"n_pairs": 2, "effect": 0.5, "random": 0.0625, "own": 2.0, "share": 0.25},
+            **{"overlap_rho": 0.5, "overlap_p": 0.4},
+        },
         "language_specific": {
             **{"texts": "prompts", "measured": "text", "left_out": [], "threshold": 0.4},
             **{"n_languages": 2, "n_neurons": 7, "n_in_several": 1},
@@ -472,8 +476,8 @@ def knowledge() -> dict[str, Any]:
 ATTRIBUTION = ("amig", "zero_ig", "random")
 METHODS = ("amig", "zero_ig", "gradient_activation", "activation", "random")
 ARMS = (
-    *("independent", "monolingual_neurons", "monolingual", "joint", "sequential", "random"),
-    *("ft_l", "rome"),
+    *("independent", "monolingual_neurons", "monolingual", "joint", "sequential"),
+    *("language_specific", "random", "ft_l", "rome"),
 )
 DETECTORS = (
     "degenerate",
@@ -524,6 +528,11 @@ def tables(languages: Sequence[str] = LANGUAGES) -> dict[str, pd.DataFrame]:
             {"at_least": k, "n_facts": 9, "observed": 9.0 / k, "mismatched": 1.0 / k}
             | {"same_relation": 6.0 / k, "met_itself": 4.0 / k, "random": 0.1, "p_value": 0.001}
             for k in (2, 3)
+        ],
+        "functional_sharing": [
+            {"source": a, "language": b, "effect": 0.5, "low": 0.25, "high": 0.75, "p_value": 0.01}
+            | {"random": 0.0625, "own": 2.0, "share": 0.25, "overlap": 0.3, "n_facts": 9}
+            for a, b in pairs
         ],
         "specific_languages": [
             {"language": code, "n_neurons": 4, "n_tokens": 4000, "own": -0.25, "random": -0.125}

@@ -23,6 +23,7 @@ from neuron_atlas.editing.tables import (
     IN_ALL_ARMS,
     INDEPENDENT,
     JOINT,
+    LANGUAGE_SPECIFIC,
     LOCALITY,
     MONOLINGUAL,
     MONOLINGUAL_NEURONS,
@@ -47,6 +48,10 @@ from planted_scores import unit
 from references import letters
 
 SETS = tuple(arm for arm in ARMS if arm not in BASELINES)
+# Two units that fire in one language alone, and one that no prompt reads.
+SPECIFIC = {
+    code: np.append(unit(f"language:{code}:0", f"language:{code}:1"), 0) for code in ("xa",)
+}
 
 
 def test_parts_are_equal_and_hold_nobody_twice() -> None:
@@ -90,7 +95,7 @@ def choose(
 ) -> list[NeuronSet]:
     sizes = dict.fromkeys(planted.LANGUAGES, planted_scores.source())
     rule = RULE.model_copy(update={"k": k})
-    stored = arm_sets.SetInputs(tables, scores, sizes, target="log_probability", rule=rule)
+    stored = arm_sets.SetInputs(tables, scores, sizes, "log_probability", rule, SPECIFIC)
     how = HOW.model_copy(update={"neurons": m})
     return arm_sets.choose_sets(lm, stored, cases(lm, tables), how, seed=0)
 
@@ -122,6 +127,16 @@ def test_planted_neurons_are_found_where_they_were_planted(
             assert fact not in own.neurons
         elif own.method == JOINT:
             np.testing.assert_array_equal(own.neurons, language)
+
+
+def test_language_specific_neurons_are_the_first_source_s_for_every_fact(
+    planted_model: LanguageModel, tables: tuple[Tables, dict[str, pd.DataFrame]]
+) -> None:
+    every = choose(planted_model, *tables, 2)
+    found = [own.neurons.tolist() for own in every if own.method == LANGUAGE_SPECIFIC]
+    assert found == 10 * [SPECIFIC["xa"][:2].tolist()]
+    too_few = neuron_sets.describe(choose(planted_model, *tables, 4))
+    assert set(too_few["method"]) == set(SETS) - {LANGUAGE_SPECIFIC}
 
 
 def test_a_fact_with_too_few_shared_neurons_has_no_such_arm_and_no_random_one(
@@ -198,7 +213,7 @@ def test_the_second_step_sees_the_first_one_in_force(decoder: LanguageModel) -> 
     table = table.assign(template_role="select")
     both = Tables({"xx": table, "yy": table}, {"xx": held, "yy": held})
     case = Case("f", "r", ("xx", "yy"), (), "o")
-    stored = arm_sets.SetInputs(both, scores={}, sizes={}, target="log_probability", rule=RULE)
+    stored = arm_sets.SetInputs(both, {}, {}, "log_probability", RULE, specific={})
 
     def order(taken: np.ndarray) -> np.ndarray:
         return arm_sets._rescored(decoder, stored, [case], 1, {"f": taken})["f"]

@@ -53,6 +53,7 @@ def inputs(base: Path, languages: tuple[str, ...] = planted.LANGUAGES) -> Inputs
         each("recall", ".parquet"),
         each("attributions"),
         each("relation_neurons"),
+        base / "language_specific",
     )
 
 

@@ -156,3 +156,26 @@ def test_transfer_measures_every_source_s_set_of_the_relation(asked: Asked) -> N
         assert len(others) == HOW.n_others
         assert "a" not in others
     assert {one.arm.source for one in planned} == {"xx", "yy"}
+
+
+def test_language_specific_neurons_are_compared_at_the_smaller_push(asked: Asked) -> None:
+    """As many as the set has, set to zero; a source without any is not compared."""
+    specific = {"xx": np.array([7, 50, 51, 8, 9]), "zz": np.array([1])}
+    ready = relation_arms.with_zero(replace(asked, tables={"": asked.tables[""] + 1}))
+    assert (ready.tables[relation_arms.ZERO] == 0).all()
+    found = {"xx": FOUND, "yy": replace(FOUND, source="yy")}
+    planned = relation_arms.specific_arms(ready, found, specific)
+    whole, other, own = planned
+    assert [one.arm.kind for one in planned] == [
+        *("specific_set", "specific_other_set", "specific_own_scaled"),
+    ]
+    assert {(one.arm.source, one.arm.relation) for one in planned} == {("xx", "a")}
+    assert other.arm.neurons.tolist() == [7, 50, 51, 8]
+    assert other.arm.table == relation_arms.ZERO
+    assert own.arm.neurons.tolist() == whole.arm.neurons.tolist() == SETS["a"].tolist()
+    arms = [one.arm for one in planned]
+    gains, pushes = scaled(planned, edits(arms, ready.tables), ready.clean)
+    np.testing.assert_allclose(pushes[1], pushes[2], rtol=1e-3)
+    assert (gains[1:] <= 1 + 1e-3).all()
+    assert (pushes[1] <= pushes[0] * (1 + 1e-3)).all()
+    assert relation_arms.specific_arms(ready, {"yy": FOUND}, specific) == []

@@ -1,6 +1,7 @@
 """One more language costs its own pairs alone, and changes no byte of what a whole run gives."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
@@ -130,3 +131,31 @@ def test_what_no_pair_uses_is_deleted(
     assert kept == {f"transfer {target} {source}" for target, source in pairs}
     for folder in (tmp_path / "work/.work").iterdir():
         assert [file.name for file in folder.iterdir()] == [WHOLE]
+
+
+def test_language_specific_neurons_are_measured_apart(
+    planted_model: LanguageModel, inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A unit that fires in one language serves all of it, and does nothing elsewhere."""
+    monkeypatch.chdir(tmp_path)
+    found, languages = sets(("xa", "xb")), ("xa", "xb")
+    own = {"xa": planted_scores.unit("language:xa:0", "language:xa:1")}
+    pairs = []
+    for target in languages:
+        recall = inputs / f"{target}.parquet"
+        values = Recorded(inputs / target, roles.halves(store.read_table(recall)))
+        pairs.append(Pairs(languages, recall, LanguageWork(target, values, f"s{target}"), own))
+    table = transfer.measure_pairs(planted_model, pairs, found, HOW, seed=0, tolerance=0.0)
+    assert set(table["source"]) == {"xa"}
+    assert set(table["language"]) == set(languages)
+    assert set(table["kind"]) == {"specific_set", "specific_other_set", "specific_own_scaled"}
+    mean = table.groupby(["kind", "language"])[["push", "effect"]].mean()
+    at_home = mean.loc["specific_other_set", "xa"]
+    assert at_home["push"] == pytest.approx(mean.loc["specific_own_scaled", "xa"]["push"], rel=1e-3)
+    assert at_home["push"] > 0
+    assert mean.loc["specific_other_set", "xb"]["push"] == pytest.approx(0, abs=1e-6)
+    none = [replace(one, specific={}) for one in pairs]
+    again = [replace(one, work=replace(one.work, key=f"n{i}")) for i, one in enumerate(none)]
+    empty = transfer.measure_pairs(planted_model, again, found, HOW, seed=0, tolerance=0.0)
+    assert empty.empty
+    assert list(empty.columns) == list(table.columns)

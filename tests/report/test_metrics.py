@@ -78,7 +78,7 @@ def test_the_summary_keeps_the_contract() -> None:
         *("interference", "contrasts", "flips", "cumulativity", "transfer", "normaliser"),
         "verdicts",
         *("attribution", "attribution_methods", "selection", "language_neurons", "editing"),
-        "language_specific",
+        *("language_specific", "functional_sharing"),
         *("degenerate", "fact_checking"),
     }
     assert set(content["selection"]["amig"]["related"]) == estimate

@@ -20,11 +20,13 @@ from neuron_atlas.interventions.neuron_sets import NeuronSet, matched
 from neuron_atlas.language_neurons.settings import SharingRule
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.neurons.knowledge_sets import neurons_by_grade
+from neuron_atlas.neurons.language_sets import LanguageSets
 from neuron_atlas.neurons.relation_sets import RelationSets
 from neuron_atlas.pipeline import progress, store
 from neuron_atlas.scoring import prompt_choice
 from neuron_atlas.scoring.candidates import CandidateTokens
 
+NONE = np.empty(0, dtype=np.int64)
 Order = Int[np.ndarray, "_"]
 Orders = dict[str, dict[str, Order]]  # by language, by fact: neurons, best first
 
@@ -39,6 +41,7 @@ class SetInputs:
         sizes: Activation sizes of each language, which random sets match.
         target: What the scores explain, also when they are computed anew.
         rule: What makes a neuron language-independent: the section `language_neurons`.
+        specific: Language-specific neurons, by language.
     """
 
     tables: Tables
@@ -46,6 +49,7 @@ class SetInputs:
     sizes: Mapping[str, RelationSets]
     target: Target
     rule: SharingRule
+    specific: LanguageSets
 
 
 def choose_sets(
@@ -56,8 +60,10 @@ def choose_sets(
     `independent` neurons are the best of those that `independent.independent_neurons` finds in the
     sources; a fact with fewer than `how.neurons` has no such set, and no `random` ones, which match
     the independent ones in layer and size. `monolingual_neurons` and `monolingual` are both the
-    first source's best: they differ in what they are fitted to. `joint` ones are the best of each
-    source, in equal parts. `sequential` ones come in equal parts too: each source's part is chosen
+    first source's best: they differ in what they are fitted to. `language_specific` ones are those
+    of the lowest entropy in the first source, whatever the fact; a language with fewer has none.
+    `joint` ones are the best of each source, in equal parts. `sequential` ones come in equal parts
+    too: each source's part is chosen
     by value x gradient with all earlier parts suppressed (Chen et al. 2024, arXiv 2308.13198,
     section 4.3, whose code undoes the first edit before the second).
 
@@ -85,6 +91,9 @@ def choose_sets(
             tables.JOINT: in_parts(own, m),
             tables.SEQUENTIAL: sequential[case.fact],
         }
+        specific = stored.specific.get(case.sources[0], NONE)[:m]
+        if len(specific) == m:
+            arms[tables.LANGUAGE_SPECIFIC] = specific
         found += [NeuronSet(case.fact, case.relation, arm, n) for arm, n in arms.items()]
         if len(shared[case.fact]) >= m:
             best = shared[case.fact][:m]

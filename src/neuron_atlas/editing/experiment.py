@@ -17,6 +17,7 @@ from neuron_atlas.editing.tables import EDITS, EFFECTS, INDEPENDENT, LAYERS, MET
 from neuron_atlas.interventions import neuron_sets, suppress_enhance
 from neuron_atlas.interventions.neuron_sets import NeuronSet
 from neuron_atlas.neurons import knowledge_sets, relation_sets
+from neuron_atlas.neurons.language_sets import read_language_sets
 from neuron_atlas.pipeline import checkpoints, store
 from neuron_atlas.scoring.candidates import CandidateTokens
 from neuron_atlas.scoring.prompt_choice import KEY
@@ -74,6 +75,7 @@ def _sets(
         sizes={code: relation_sets.read_sets(path) for code, path in inputs.sizes.items()},
         target=inputs.target(),
         rule=one.rule,
+        specific=read_language_sets(inputs.specific),
     )
     return arm_sets.choose_sets(one.lm, chosen, cases, one.how, seed=one.seed)
 

@@ -23,12 +23,14 @@ class Inputs:
         recall: Recall tables.
         attributions: Folders of stored scores.
         sizes: Folders of activation sizes, which random neurons match.
+        specific: The folder of language-specific neurons, of all languages.
     """
 
     reports: Mapping[str, Path]
     recall: Mapping[str, Path]
     attributions: Mapping[str, Path]
     sizes: Mapping[str, Path]
+    specific: Path
 
     def target(self) -> Target:
         """Return what the stored scores explain."""

@@ -8,9 +8,13 @@ LAYERS = "layers.parquet"  # what each tried layer does on the development facts
 INDEPENDENT, JOINT, SEQUENTIAL = "independent", "joint", "sequential"
 MONOLINGUAL_NEURONS = "monolingual_neurons"  # neurons of the first source, fitted in all sources
 MONOLINGUAL = "monolingual"  # neurons of the first source, fitted in the first source alone
+LANGUAGE_SPECIFIC = "language_specific"  # neurons of the first source, of no fact in particular
 FT_L, ROME = "ft_l", "rome"
 BASELINES = (FT_L, ROME)
-ARMS = (INDEPENDENT, MONOLINGUAL_NEURONS, MONOLINGUAL, JOINT, SEQUENTIAL, RANDOM, *BASELINES)
+ARMS = (
+    *(INDEPENDENT, MONOLINGUAL_NEURONS, MONOLINGUAL, JOINT, SEQUENTIAL),
+    *(LANGUAGE_SPECIFIC, RANDOM, *BASELINES),
+)
 IN_FULL = (INDEPENDENT, MONOLINGUAL_NEURONS, MONOLINGUAL, *BASELINES)  # asked every prompt
 
 # Where edits are measured, by the field's names (Yao et al. 2023, arXiv 2305.13172, section 2; Wang

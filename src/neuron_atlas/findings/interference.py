@@ -169,7 +169,11 @@ def _transfer(moved: pd.DataFrame) -> dict[str, dict[str, float]]:
         "pooled": pooled,
         "random": arms.of_kind(rows, "transfer_matched"),
     }
-    return _as_dicts(effects.means(parts))
+    found = effects.means(parts)
+    specific = relation_verdicts.beyond_language_specific(rows, sets[foreign])
+    if specific.n_relations >= arms.MIN_RELATIONS:
+        found["beyond_language_specific"] = specific.tested().effect
+    return _as_dicts(found)
 
 
 def _nested(contrasts: pd.DataFrame) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from neuron_atlas.findings import (
     degenerate,
     editing,
     fact_checking,
+    functional_sharing,
     languages,
     selection,
     specific,
@@ -56,6 +57,7 @@ def write_summary(measured: Measured, out: Path, how: Conclusions, *, seed: int)
             measured.language_specific, measured.other_sets, negligible=limits.nats_per_token
         ),
         editing.summarise(measured.editing, negligible=limits.nats, **again),
+        functional_sharing.summarise(measured.editing, measured.language_neurons),
         degenerate.summarise_degenerate(folders, negligible_rate=limits.rate),
         fact_checking.summarise_fact_checking(folders, negligible_auroc=limits.auroc, **again),
     ]

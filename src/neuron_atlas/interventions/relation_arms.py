@@ -3,11 +3,16 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+import torch
+
 from neuron_atlas.arms.arm import Arm, Scaled
 from neuron_atlas.arms.controls import Asked
 from neuron_atlas.arms.settings import Interference
+from neuron_atlas.neurons.language_sets import LanguageSets
 from neuron_atlas.neurons.relation_sets import RelationSets
 from neuron_atlas.pipeline.streams import stream
+
+ZERO = "(zero)"  # the table that switches language-specific neurons off; no relation's name
 
 
 def interference_arms(
@@ -93,6 +98,33 @@ def transfer_arms(
         others = [_set(source, relation, found[source], asked) for relation in drawn]
         planned += equal_pairs(own, others, prefix="transfer_")
     return planned
+
+
+def specific_arms(
+    asked: Asked, found: Mapping[str, RelationSets], specific: LanguageSets
+) -> list[Scaled]:
+    """List the arms that compare each source's set with neurons that serve its language.
+
+    Kinds: `specific_set` (the source's set, as it is), and `specific_other_set` (as many neurons
+    that are active in the source's language and in few others, set to 0) beside
+    `specific_own_scaled`, both with the smaller of the two pushes. Set to their mean over prompts
+    of one language, language-specific neurons would hardly move. A source without such neurons has
+    no arms.
+    """
+    planned: list[Scaled] = []
+    for source in sorted(set(found) & set(specific)):
+        if asked.relation in found[source].sets:
+            own = replace(_set(source, asked.relation, found[source], asked), kind="specific_set")
+            chosen = specific[source][: len(own.neurons)]
+            other = replace(own, kind="set", neurons=chosen, table=ZERO)
+            planned += [Scaled(own), *equal_pairs(own, [other], prefix="specific_")]
+    return planned
+
+
+def with_zero(asked: Asked) -> Asked:
+    """Return the questions with one more table of values, that of `specific_arms`: all are 0."""
+    values = next(iter(asked.tables.values()))
+    return replace(asked, tables={**asked.tables, ZERO: torch.zeros_like(values)})
 
 
 def _set(source: str, relation: str, found: RelationSets, asked: Asked) -> Arm:

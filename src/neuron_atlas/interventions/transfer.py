@@ -12,8 +12,9 @@ from neuron_atlas.arms.language_work import LanguageWork, asked_relations
 from neuron_atlas.arms.measuring_arms import ALONE, ArmMeasurements, PlannedArms
 from neuron_atlas.arms.settings import Interference
 from neuron_atlas.arms.tested_prompts import prompts_of_relations
-from neuron_atlas.interventions.relation_arms import transfer_arms
+from neuron_atlas.interventions.relation_arms import specific_arms, transfer_arms, with_zero
 from neuron_atlas.model.language_model import LanguageModel
+from neuron_atlas.neurons.language_sets import LanguageSets
 from neuron_atlas.neurons.relation_sets import POOLED, RelationSets
 from neuron_atlas.pipeline import checkpoints, store
 
@@ -42,11 +43,23 @@ class Pairs:
         recall: The target language's recall table.
         work: The target's recorded values, and how the measurements are resumed and found again;
             the key says what they depend on.
+        specific: Language-specific neurons, with which the sources' sets are compared; None to
+            compare them with random neurons and with other relations'. These are measured apart,
+            because one more language changes the specific neurons of all.
     """
 
     sources: tuple[str, ...]
     recall: Path
     work: LanguageWork
+    specific: LanguageSets | None = None
+
+    @property
+    def measured(self) -> list[str]:
+        """The sources that have what is compared: language-specific neurons are hidden units."""
+        if self.specific is None:
+            return list(self.sources)
+        hidden = self.work.values.meta["site"] == "hidden"
+        return [name for name in self.sources if hidden and name in self.specific]
 
 
 def measure_pairs(
@@ -94,10 +107,10 @@ def _measured(
     seed: int,
     tolerance: float,
 ) -> pd.DataFrame:
-    sources = {name: found[name] for name in one.sources}
+    sources = {name: found[name] for name in one.measured}
     relations = sorted({relation for sets in sources.values() for relation in sets.sets})
     asked = asked_relations(lm, how, one.work, relations, names=("transfer",), seed=seed)
-    plans = {name: partial(_planned, its, sources, how) for name, its in asked.items()}
+    plans = {name: partial(_planned, its, sources, one, how) for name, its in asked.items()}
     recalled = store.read_table(one.recall)
     prompts = prompts_of_relations(recalled, list(asked), how, seed=seed)
     prompts = prompts[(prompts["context"] == ALONE) & ~prompts["seen"]]
@@ -106,5 +119,10 @@ def _measured(
     return checkpoints.in_parts(prompts, measured.measure, key=one.work.key, size=measured.group)
 
 
-def _planned(asked: Asked, sources: Mapping[str, RelationSets], how: Interference) -> PlannedArms:
-    return PlannedArms(asked, transfer_arms(asked, sources, how))
+def _planned(
+    asked: Asked, sources: Mapping[str, RelationSets], one: Pairs, how: Interference
+) -> PlannedArms:
+    if one.specific is None:
+        return PlannedArms(asked, transfer_arms(asked, sources, how))
+    asked = with_zero(asked)
+    return PlannedArms(asked, specific_arms(asked, sources, one.specific))
