@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from neuron_atlas.pipeline import store
+
 SETS, ACTIVITY, TEXTS, ANSWERS, META = (
     "sets.parquet",
     "activity.parquet",
@@ -42,5 +44,5 @@ SET, MATCHED, SCALED, OTHER = "set", "push_matched", "own_scaled", "other_set"
 def typed(parts: Sequence[pd.DataFrame], columns: Mapping[str, str]) -> pd.DataFrame:
     """Join tables and give them columns and types; of no table the columns alone are left."""
     if not parts:
-        return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in columns.items()})
+        return store.no_rows(columns)
     return pd.concat(parts, ignore_index=True)[list(columns)].astype(dict(columns))

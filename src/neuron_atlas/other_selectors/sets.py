@@ -18,7 +18,7 @@ from neuron_atlas.facts import roles
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.neurons.relation_sets import LEFT_OUT, RelationSets, SetsByRelation
 from neuron_atlas.other_selectors import scores
-from neuron_atlas.pipeline import checkpoints
+from neuron_atlas.pipeline import checkpoints, store
 from neuron_atlas.pipeline.store import records
 from neuron_atlas.scoring.candidates import CandidateTokens
 
@@ -84,7 +84,7 @@ def as_table(selected: Mapping[str, SetsByRelation], found: RelationSets) -> pd.
         selected: By selector, sets of relations.
         found: Average precision's.
     """
-    parts = [pd.DataFrame(columns=list(COLUMNS)).astype(COLUMNS)]
+    parts = [store.no_rows(COLUMNS)]
     for selector, sets in selected.items():
         for relation, chosen in sets.items():
             columns = {"selector": selector, "relation": relation, "rank": range(len(chosen))}

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from neuron_atlas.neurons import controls, overlap
 from neuron_atlas.neurons.relation_sets import SetsByRelation
+from neuron_atlas.pipeline import store
 from neuron_atlas.relation_neurons import best_units
 from neuron_atlas.relation_neurons.scores import Counts, Scored, UnitScores
 
@@ -214,7 +215,7 @@ def table(
 ) -> pd.DataFrame:
     """Return sets as a table, one row per neuron, best first; no row if there are no sets."""
     n = massive.shape[1]
-    parts = [pd.DataFrame(columns=list(COLUMNS)).astype(COLUMNS)]
+    parts = [store.no_rows(COLUMNS)]
     for i, (relation, chosen) in enumerate(sets.items()):
         parts.append(
             pd.DataFrame(
