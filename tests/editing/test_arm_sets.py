@@ -129,6 +129,21 @@ def test_planted_neurons_are_found_where_they_were_planted(
             np.testing.assert_array_equal(own.neurons, language)
 
 
+@pytest.mark.parametrize(("k", "size", "arms"), [(3, 3, False), (4, 2, True), (5, 3, True)])
+def test_all_arms_of_a_fact_have_as_many_neurons_as_its_independent_one(
+    planted_model: LanguageModel,
+    tables: tuple[Tables, dict[str, pd.DataFrame]],
+    k: int,
+    size: int,
+    arms: bool,
+) -> None:
+    """Two sources share one of the three best, two of the four best, and three of the five best."""
+    found = neuron_sets.describe(choose(planted_model, *tables, 3, k=k))
+    assert found["k"].eq(size).all()
+    assert found["fact"].nunique() == 10
+    assert {INDEPENDENT, RANDOM}.issubset(found["method"]) == arms
+
+
 def test_language_specific_neurons_are_the_first_source_s_for_every_fact(
     planted_model: LanguageModel, tables: tuple[Tables, dict[str, pd.DataFrame]]
 ) -> None:

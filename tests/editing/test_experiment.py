@@ -35,6 +35,7 @@ from neuron_atlas.editing.tables import (
 from neuron_atlas.facts.fact_table import Fact, build
 from neuron_atlas.findings import editing
 from neuron_atlas.model.language_model import LanguageModel
+from neuron_atlas.neurons import language_sets
 from neuron_atlas.neurons.relation_sets import SETS, SIZE
 from neuron_atlas.pipeline import store
 from neuron_atlas.recall import answers
@@ -224,6 +225,8 @@ def a_random_run(lm: LanguageModel, folder: Path) -> Inputs:
         empty = pd.DataFrame(columns=["relation", "rank", "neuron"])
         store.write_table(folder / f"relation_neurons/{code}" / SETS, empty)
         save_file({"size": size, "banned": size == 0}, folder / f"relation_neurons/{code}" / SIZE)
+    none = store.no_rows({"language": "str", "rank": "int64", "neuron": "int64"})
+    store.write_table(folder / "language_specific" / language_sets.SETS, none)
     return inputs(folder)
 
 

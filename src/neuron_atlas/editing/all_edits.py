@@ -44,8 +44,9 @@ def edit_all(
         fitted = _fitted(one, questions, some, own, ready, chosen)
         return pd.concat([_measured(questions, c, fitted[c.fact], ready.margin) for c in some])
 
-    ordered = sorted(by_fact, key=lambda fact: len(own[fact]))  # facts of as many sets together
-    sizes = _sizes([len(own[fact]) for fact in ordered])
+    shapes = {fact: (len(own[fact]), len(own[fact][0].neurons)) for fact in by_fact}
+    ordered = sorted(by_fact, key=shapes.__getitem__)  # facts whose sets are alike together
+    sizes = _sizes([shapes[fact] for fact in ordered])
     items = pd.DataFrame({"fact": ordered})
     found = checkpoints.in_parts(items, measured, key=one.part(EDITS), size=sizes)
     order = ["fact", "arm", "draw", "where", *KEY]
@@ -67,11 +68,15 @@ def _ready(one: Experiment, questions: Questions, layers: Sequence[int]) -> Base
     return Baselines(one.how, found)
 
 
-def _sizes(n_sets: Sequence[int]) -> list[int]:
-    """Return how many consecutive facts are fitted together: `AT_ONCE`, of equally many sets."""
+def _sizes(shapes: Sequence[tuple[int, int]]) -> list[int]:
+    """Return how many consecutive facts are fitted together: `AT_ONCE`, of one shape.
+
+    Args:
+        shapes: Of each fact, how many sets it has, and how many neurons each.
+    """
     sizes: list[int] = []
-    for i, n in enumerate(n_sets):
-        if i and n == n_sets[i - 1] and sizes[-1] < AT_ONCE:
+    for i, shape in enumerate(shapes):
+        if i and shape == shapes[i - 1] and sizes[-1] < AT_ONCE:
             sizes[-1] += 1
         else:
             sizes.append(1)

@@ -58,8 +58,9 @@ def choose_sets(
     """Return every arm's set of every case, chosen on prompts that are not measured afterwards.
 
     `independent` neurons are the best of those that `independent.independent_neurons` finds in the
-    sources; a fact with fewer than `how.neurons` has no such set, and no `random` ones, which match
-    the independent ones in layer and size. `monolingual_neurons` and `monolingual` are both the
+    sources, at most `how.neurons`; all arms of a fact have as many. A fact with fewer of them than
+    sources has no such set, and no `random` ones, which match the independent ones in layer and
+    size; its other arms have `how.neurons`. `monolingual_neurons` and `monolingual` are both the
     first source's best: they differ in what they are fitted to. `language_specific` ones are those
     of the lowest entropy in the first source, whatever the fact; a language with fewer has none.
     `joint` ones are the best of each source, in equal parts. `sequential` ones come in equal parts
@@ -77,14 +78,19 @@ def choose_sets(
     Raises:
         ValueError: a fact has fewer than `how.neurons` stored neurons.
     """
-    m, scores = how.neurons, _not_measured(stored, cases)
+    scores = _not_measured(stored, cases)
     orders = _orders(scores)
-    _require_enough(orders, cases, m)
+    _require_enough(orders, cases, how.neurons)
     shared = independent_neurons(scores, cases, stored.rule)
-    sequential = _sequential(lm, stored, orders, cases, m=m)
+    enough = {case.fact: len(shared[case.fact]) >= len(case.sources) for case in cases}
+    sizes = {
+        fact: min(len(shared[fact]), how.neurons) if some else how.neurons
+        for fact, some in enough.items()
+    }
+    sequential = _sequential(lm, stored, orders, cases, sizes)
     found = []
     for case in cases:
-        own = [orders[language][case.fact] for language in case.sources]
+        m, own = sizes[case.fact], [orders[language][case.fact] for language in case.sources]
         arms = {
             tables.MONOLINGUAL_NEURONS: own[0][:m],
             tables.MONOLINGUAL: own[0][:m],
@@ -95,11 +101,11 @@ def choose_sets(
         if len(specific) == m:
             arms[tables.LANGUAGE_SPECIFIC] = specific
         found += [NeuronSet(case.fact, case.relation, arm, n) for arm, n in arms.items()]
-        if len(shared[case.fact]) >= m:
+        if enough[case.fact]:
             best = shared[case.fact][:m]
             first = NeuronSet(case.fact, case.relation, tables.INDEPENDENT, best)
-            sizes = stored.sizes[case.sources[0]]
-            random = matched(first, sizes, stage="editing", seed=seed, n_draws=how.n_draws)
+            like = stored.sizes[case.sources[0]]
+            random = matched(first, like, stage="editing", seed=seed, n_draws=how.n_draws)
             found += [first, *random]
     return found
 
@@ -150,15 +156,21 @@ def _extended(taken: Order, order: Order, size: int) -> Order:
 
 
 def _sequential(
-    lm: LanguageModel, stored: SetInputs, orders: Orders, cases: Sequence[Case], *, m: int
+    lm: LanguageModel,
+    stored: SetInputs,
+    orders: Orders,
+    cases: Sequence[Case],
+    sizes: Mapping[str, int],
 ) -> dict[str, Order]:
+    n_sources = max(len(c.sources) for c in cases) if cases else 1
+    parts = {fact: part_sizes(m, n_sources) for fact, m in sizes.items()}
     taken = {case.fact: np.empty(0, dtype=np.int64) for case in cases}
-    for step, size in enumerate(part_sizes(m, max(len(c.sources) for c in cases) if cases else 1)):
+    for step in range(n_sources):
         if step == 0:
             now = {case.fact: orders[case.sources[0]][case.fact] for case in cases}
         else:
             now = _rescored(lm, stored, cases, step, taken)
-        taken = {fact: _extended(taken[fact], now[fact], size) for fact in taken}
+        taken = {fact: _extended(taken[fact], now[fact], parts[fact][step]) for fact in taken}
     return taken
 
 

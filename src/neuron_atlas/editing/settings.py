@@ -16,7 +16,7 @@ class EditingPlan(Section):
     max_facts: Count
     """Facts per relation."""
     neurons: Annotated[int, Field(ge=2)]
-    """Neurons per set, the same in every arm."""
+    """Neurons per set at most; all of a fact's arms have as many as its independent one."""
     n_unrelated: Count
     """Prompts of other relations per fact."""
     n_draws: Count
