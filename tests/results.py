@@ -435,7 +435,7 @@ def knowledge() -> dict[str, Any]:
         },
         "functional_sharing": {
             **{"n_pairs": 2, "effect": 0.5, "random": 0.0625, "own": 2.0, "share": 0.25},
-            **{"overlap_rho": 0.5, "overlap_p": 0.4},
+            "overlap_rho": 0.5,
         },
         "language_specific": {
             **{"texts": "prompts", "measured": "text", "left_out": [], "threshold": 0.4},

@@ -93,6 +93,7 @@ MISTAKES = [
     ("  candidates: 20", "  candidates: 101", "degenerate_neurons.search.candidates is 101, but"),
     ("  beam: 1", "  beams: 1", "degenerate_neurons.search.beam: Field required"),
     ("  rate: 0.3\n", "  rate: 0.0\n", "editing.descent.rate: Input should be greater than 0"),
+    ("  min_tokens: 300", "  min_tokens: 4001", "max_tokens is 4000, less than min_tokens, 4001"),
 ]
 
 

@@ -56,8 +56,7 @@ class Spread:
         uneven: How unequal relations' and facts' shares of degenerate pairs are: the coefficient of
             variation of each.
         languages: Whose texts are measured.
-        text: Standard deviation of languages' means, nats per token, of own neurons less others;
-            no committed run has it yet, so that it is a guess.
+        text: Of own neurons less random ones, nats per token; of languages' means.
     """
 
     attribution: float = 0.26
@@ -69,7 +68,7 @@ class Spread:
     candidates: int = CANDIDATES
     uneven: float = 0.5
     languages: int = 6
-    text: float = 0.05
+    text: float = 1.3
 
 
 @dataclass(frozen=True)
@@ -224,12 +223,14 @@ class KnowledgeClaim:
         interest: The effect of interest, in its unit.
         unit: Of the effect.
         falls: Whether there is an opposite.
+        times: How many times the effect of interest the opposite is.
     """
 
     judge: Callable[[Case], Verdict]
     interest: float
     unit: str
     falls: bool = True
+    times: float = 3
 
 
 KNOWLEDGE: Mapping[str, KnowledgeClaim] = {
@@ -238,7 +239,7 @@ KNOWLEDGE: Mapping[str, KnowledgeClaim] = {
         sharing, interest.LANGUAGE_INDEPENDENT, "neurons"
     ),
     "language_specific_neurons_exist": KnowledgeClaim(
-        language_specific, -interest.LANGUAGE_SPECIFIC, "nats per token"
+        language_specific, -interest.LANGUAGE_SPECIFIC, "nats per token", times=30
     ),
     "cross_lingual_editing": KnowledgeClaim(editing, interest.EDITING, "nats"),
     "degenerate_neurons_exist": KnowledgeClaim(degenerate, interest.DEGENERATE, "share of pairs"),
@@ -270,7 +271,7 @@ def simulated(name: str, case: str, seed: int) -> Verdict | None:
     if case == "wrong" and not claim.falls:
         return None
     facts, sized, candidates = case.partition("x")
-    means = {"interest": claim.interest, "wrong": -3 * claim.interest, PERFECT: BEST}
+    means = {"interest": claim.interest, "wrong": -claim.times * claim.interest, PERFECT: BEST}
     spreads = {"quiet": QUIET_SPREAD, "small": FEW}
     if sized and facts.isdigit():
         means[case] = claim.interest

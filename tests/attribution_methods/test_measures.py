@@ -36,6 +36,7 @@ def test_faithfulness_is_the_share_that_comes_back() -> None:
     found = measures.faithfulness(values, clean=-1.0, none=-3.0)
     assert found.tolist() == [0, 0.5, 1, 1.5]
     assert np.isnan(measures.faithfulness(values, clean=-1.0, none=-1.05)).all()
+    assert np.isnan(measures.faithfulness(values, clean=-3.0, none=-1.0)).all()  # they hinder
 
 
 def test_areas_are_means_over_doublings() -> None:

@@ -13,8 +13,11 @@ import planted
 import planted_scores
 from editing_plans import HOW, RULE
 from neuron_atlas.editing import arm_sets, plan
+from neuron_atlas.editing.all_edits import untested
 from neuron_atlas.editing.asked import asked
+from neuron_atlas.editing.baselines import measurable
 from neuron_atlas.editing.independent import independent_neurons
+from neuron_atlas.editing.measured_edits import Questions
 from neuron_atlas.editing.plan import Case, Tables
 from neuron_atlas.editing.tables import (
     ARMS,
@@ -370,3 +373,46 @@ def test_operations_count_every_set(planted_model: LanguageModel) -> None:
     chosen = suppress_enhance.both_operations(planted_model, sets).edits.chosen
     assert chosen.flatten(1).sum(1).tolist() == [1] * 4
     assert suppress_enhance.sets_of_facts(sets, ["f", "h"]) == [0]
+
+
+def test_a_language_without_an_unrelated_fact_is_passed_over(
+    planted_model: LanguageModel, tables: tuple[Tables, dict[str, pd.DataFrame]]
+) -> None:
+    """Its only other fact has the same subject, or the same answer."""
+    chosen = cases(planted_model, tables[0])
+    case = chosen[0]
+    held = tables[0].held["xc"]
+    own = held[held["fact"] == case.fact]
+    twin = held[held["relation"] != case.relation].iloc[:1].assign(subject=own["subject"].iloc[0])
+    few = plan.Tables(
+        tables[0].prompts, {**tables[0].held, "xc": pd.concat([own, twin])}, tables[0].given
+    )
+    rows = asked(few, [case], n_unrelated=3, seed=0)
+    assert set(rows.loc[rows["where"] == LOCALITY, "language"]) == {"xa"}
+
+
+def test_what_tests_an_edit_estimates_no_covariance(
+    planted_model: LanguageModel, tables: tuple[Tables, dict[str, pd.DataFrame]]
+) -> None:
+    chosen = cases(planted_model, tables[0])
+    rows = asked(tables[0], chosen, n_unrelated=3, seed=0)
+    tests = rows[(rows["where"] != RELIABILITY) & (rows["language"] == "xa")]
+    prompts = tables[0].prompts["xa"]
+    rest = untested(prompts, tests)
+    used = set(zip(tests["measured"], tests["template"], strict=True))
+    left = set(zip(rest["fact"], rest["template"], strict=True))
+    assert used
+    assert left
+    assert not used & left
+    assert len(left) == len(prompts) - len(used)
+    assert untested(prompts, prompts.assign(measured=prompts["fact"])).equals(prompts)
+
+
+def test_layers_are_tried_on_facts_with_a_held_or_an_unrelated_prompt(
+    planted_model: LanguageModel, tables: tuple[Tables, dict[str, pd.DataFrame]]
+) -> None:
+    chosen = cases(planted_model, tables[0])
+    rows = asked(tables[0], chosen, n_unrelated=3, seed=0)
+    bare = ~rows["where"].isin((GENERALITY, LOCALITY)) | (rows["fact"] != chosen[0].fact)
+    questions = Questions(planted_model, tables[0], rows[bare], CandidateTokens(planted_model))
+    assert measurable(questions, chosen) == chosen[1:]

@@ -185,3 +185,15 @@ def test_nothing_to_switch_off_is_said(tmp_path: Path) -> None:
 def test_languages_without_sets_overlap_with_nothing(tmp_path: Path) -> None:
     none = overlaps({"xa": np.empty(0, dtype=np.int64)}, others(tmp_path), SHAPE)
     assert none.empty
+
+
+def test_relation_neurons_of_another_site_are_not_compared(tmp_path: Path) -> None:
+    """Their indices count other units, though they are in range."""
+    given = others(tmp_path)
+    assert {kind for kind, _ in given.of(CODES[0], SHAPE)} == {
+        "relation",
+        "knowledge",
+        "independent",
+    }
+    other = (SHAPE[0], SHAPE[1] + 1)
+    assert {kind for kind, _ in given.of(CODES[0], other)} == {"knowledge", "independent"}

@@ -92,6 +92,21 @@ def test_half_of_the_lines_find_neurons_and_the_others_test_them(decoder: Langua
     assert longer.testing == sample.testing  # a line's place depends on no other
 
 
+def test_a_line_that_comes_twice_is_read_once(tmp_path: Path) -> None:
+    """Else it would find neurons, and test them."""
+    file = tmp_path / "xa.txt"
+    file.write_text("a b\na b\n\nc d\na b\ne f\n", encoding="utf-8")
+    assert texts._lines(file) == ["a b", "c d", "e f"]
+
+
+def test_the_least_is_kept_even_if_one_text_goes_beyond_the_limit(decoder: LanguageModel) -> None:
+    how = HOW.model_copy(update={"max_tokens": 5, "min_tokens": 5})
+    lines = [" ".join("abcdefgh"), "a b", " ".join("abcdefg"), "b a"]
+    sample = texts.of_lines(decoder, {"xa": lines}, how, seed=0)["xa"]
+    assert len(sample.finding) == 1
+    assert sample.n_tokens >= how.min_tokens
+
+
 @pytest.mark.parametrize("family", ["llama", "bert"])
 def test_a_text_s_log_probability_is_that_of_its_tokens(family: str) -> None:
     lm = tiny.random_model(family)

@@ -18,9 +18,8 @@ from neuron_atlas.verdicts.verdict import Verdict
 from simulated_knowledge import FEW, KNOWLEDGE, Case, Spread
 
 RIVALS = ("two", "three")
-PRECISE = Spread(
-    attribution=0.47, sharing=1.5, editing=0.8, candidates=30
-)  # sees the effects of interest
+# Sees the effects of interest.
+PRECISE = Spread(attribution=0.47, sharing=1.5, editing=0.8, candidates=30, text=0.05)
 
 
 def case(seed: int, mean: float = 0.0, spread: Spread = PRECISE) -> Case:

@@ -45,9 +45,9 @@ def faithfulness(
     """Return what share of the target comes back: (F(kept) - F(none)) / (F(clean) - F(none)).
 
     Wang et al. 2023 (arXiv 2211.00593); Mueller et al. 2025 (MIB, arXiv 2504.13151). NaN where
-    clean and none differ by less than `LEAST`: the prompt's neurons, all together, hardly matter.
+    clean is not above none by `LEAST`: all neurons together hardly matter here, or hinder.
     """
-    if abs(clean - none) < LEAST:
+    if clean - none < LEAST:
         return np.full(len(values), np.nan)
     return (values - none) / (clean - none)
 

@@ -21,6 +21,7 @@ from neuron_atlas.degenerate_neurons.suppression import (
 from neuron_atlas.facts import roles
 from neuron_atlas.neurons.relation_sets import RelationSets
 from neuron_atlas.pipeline import store
+from neuron_atlas.pipeline.streams import stream
 
 ABSENT = -1  # template if there is no such prompt; neuron that is matched to none
 Key = tuple[str, str, int]  # fact, kind and draw
@@ -63,7 +64,7 @@ def choose(
     """Choose each fact's neurons and prompts.
 
     Every fact is asked in one of its correctly answered paraphrases, and its sets are confirmed in
-    the next one and after demonstrations. Which paraphrase comes first rotates over facts.
+    the next one and after demonstrations. Which paraphrase comes first is drawn for each fact.
 
     Args:
         prompts: The prompts that can be asked.
@@ -83,9 +84,10 @@ def choose(
     right = recalled[usable & recalled["fact"].isin(best["fact"].unique())]
     ways = right.sort_values("template").groupby("fact")["template"].agg(list)
     rows = []
-    for i, (name, own) in enumerate(best[best["fact"].isin(ways.index)].groupby("fact")):
+    for name, own in best[best["fact"].isin(ways.index)].groupby("fact"):
         fact, chosen = str(name), own["neuron"].to_numpy(np.int64)
-        places = _places(prompts, fact, ways[name], turn=i)
+        turn = int(stream(seed, "degenerate_neurons", "paraphrase", fact).integers(len(ways[name])))
+        places = _places(prompts, fact, ways[name], turn=turn)
         lists = (
             chosen.tolist(),
             _pool(graded, fact, chosen, source, how).tolist(),

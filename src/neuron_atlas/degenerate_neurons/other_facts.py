@@ -65,9 +65,9 @@ def _matter(
     seed: int,
 ) -> Bool[np.ndarray, " neuron"]:
     """Compare each neuron's largest drop over some other facts with that of its random neurons."""
-    rng = stream(seed, "degenerate_neurons", "other facts", source.source, fact)
-    some = others.iloc[np.sort(rng.permutation(len(others))[: how.use.n_facts])]
     names = ("degenerate_neurons", "other facts", fact)
+    number = [stream(seed, *names, str(other)).random() for other in others["fact"]]
+    some = others.iloc[np.sort(np.argsort(number, kind="stable")[: how.use.n_facts])]
     random = _draws(members, source, names, seed=seed, n=how.use.n_draws)
     tried = np.concatenate([members[:, None], random], 1)
     sets: list[Members] = [(n,) for n in np.unique(tried).tolist()]

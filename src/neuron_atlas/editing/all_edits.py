@@ -5,7 +5,13 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from neuron_atlas.editing import tables
-from neuron_atlas.editing.baselines import Baselines, best_layers, tried_layers, try_layers
+from neuron_atlas.editing.baselines import (
+    Baselines,
+    best_layers,
+    measurable,
+    tried_layers,
+    try_layers,
+)
 from neuron_atlas.editing.equal_reliability import to_margin
 from neuron_atlas.editing.fitted_edits import ArmEdit, fit_edits
 from neuron_atlas.editing.inputs import Experiment
@@ -35,8 +41,9 @@ def edit_all(
         own[s.fact].append(s)
     by_fact = {case.fact: case for case in cases.edited}
     tried = tried_layers(one.lm.n_layers, one.how.baselines.layers)
-    ready = _ready(one, questions, tried if cases.development else [one.lm.n_layers // 2])
-    layers = _layers(one, questions, ready, cases.development, tried)
+    development = measurable(questions, cases.development)
+    ready = _ready(one, questions, tried if development else [one.lm.n_layers // 2])
+    layers = _layers(one, questions, ready, development, tried)
     chosen = best_layers(layers, one.lm.n_layers)
 
     def measured(part: pd.DataFrame) -> pd.DataFrame:
@@ -60,12 +67,22 @@ def _measured(
 
 
 def _ready(one: Experiment, questions: Questions, layers: Sequence[int]) -> Baselines:
-    """Prepare the baselines: estimate the covariance of each layer's keys."""
-    bounds = one.how.baselines
-    found = covariances(
-        one.lm, questions.tables.prompts, layers, n_tokens=bounds.n_tokens, ridge=bounds.ridge
-    )
+    """Prepare the baselines: estimate each layer's covariance of keys, on no prompt that tests."""
+    bounds, used = one.how.baselines, questions.asked
+    tests = used[used["where"] != tables.RELIABILITY]
+    prompts = {
+        code: untested(table, tests[tests["language"] == code])
+        for code, table in questions.tables.prompts.items()
+    }
+    found = covariances(one.lm, prompts, layers, n_tokens=bounds.n_tokens, ridge=bounds.ridge)
     return Baselines(one.how, found)
+
+
+def untested(prompts: pd.DataFrame, tests: pd.DataFrame) -> pd.DataFrame:
+    """Return one language's prompts but for those that measure an edit; all, if all do."""
+    asked = pd.MultiIndex.from_frame(tests[["measured", "template"]])
+    rest = prompts[~pd.MultiIndex.from_frame(prompts[["fact", "template"]]).isin(asked)]
+    return rest if len(rest) else prompts
 
 
 def _sizes(shapes: Sequence[tuple[int, int]]) -> list[int]:

@@ -69,9 +69,9 @@ def _far(tables: Tables, case: Case, n: int, seed: int) -> Iterator[pd.DataFrame
     for place, language in enumerate(languages):
         table = tables.held[language]
         wanted = len(range(place, n, len(languages)))
-        if (table["relation"] == case.relation).all():
-            continue
         fact = store.records(of_fact(table, case.fact))[0]
+        if not prompt_choice.all_unrelated(table, fact):
+            continue
         rng = stream(seed, "editing", "unrelated", language, case.fact)
         for name in prompt_choice.unrelated(table, fact, n=wanted, rng=rng) if wanted else ():
             yield table[table["fact"] == name]

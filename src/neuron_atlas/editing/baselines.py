@@ -58,10 +58,17 @@ def tried_layers(n_layers: int, n: int) -> list[int]:
     return [int((i + 0.5) * n_layers / min(n, n_layers)) for i in range(min(n, n_layers))]
 
 
+def measurable(questions: Questions, cases: Sequence[Case]) -> list[Case]:
+    """Return the cases on which a layer can be tried: those with a held or an unrelated prompt."""
+    asked = questions.asked
+    known = set(asked.loc[asked["where"].isin((GENERALITY, LOCALITY)), "fact"])
+    return [case for case in cases if case.fact in known]
+
+
 def try_layers(
     questions: Questions, with_baselines: Baselines, cases: Sequence[Case], layers: Sequence[int]
 ) -> pd.DataFrame:
-    """Measure both baselines in some layers on the development facts.
+    """Measure both baselines in some layers on the development facts, which are `measurable`.
 
     Returns:
         One row per layer and baseline: `layer`, `arm`, and `generality` and `locality`, the mean

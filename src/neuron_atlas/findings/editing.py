@@ -40,7 +40,8 @@ COUNTS = (
 def summarise(folder: Path, *, negligible: float, n_resamples: int, seed: int) -> Finding:
     """Sum the editing experiment up.
 
-    Intervals of single arms are over facts; the verdict's is over relations.
+    Intervals of single arms are over facts, those that have an independent set; the verdict's is
+    over relations.
 
     Args:
         folder: `data/editing`.
@@ -53,18 +54,37 @@ def summarise(folder: Path, *, negligible: float, n_resamples: int, seed: int) -
         about = {name: meta[name] for name in ("n_facts", "languages", "reason")}
         few = untestable(f"Nothing was edited: {meta['reason']}")
         return Finding("editing", about, {CLAIM: few})
-    edits = with_change(store.read_table(folder / EDITS))
-    operations = store.read_table(folder / EFFECTS)
+    edits, operations = (_of_one_size(store.read_table(folder / name)) for name in (EDITS, EFFECTS))
+    edits = with_change(edits)
     changes = pd.concat([operations, edits], ignore_index=True)
     effects = _rows(changes, rng, n_resamples)
     summary: dict[str, Any] = {arm: _arm(changes, arm, rng, n_resamples) for arm in ARMS}
     summary |= {name: meta[name] for name in COUNTS}
+    summary["fallen_short"] = fallen_short(edits)
     summary["normaliser"] = audited(operations["audited_error"])
     tables = {"editing": effects, "edit_success": success(edits, rng, n_resamples)}
     layers = store.read_table(folder / LAYERS)
     if len(layers):
         tables["edit_layers"] = _with_choice(layers, meta["layers"])
     return Finding("editing", summary, {CLAIM: _verdict(edits, meta, negligible)}, tables)
+
+
+def _of_one_size(changes: pd.DataFrame) -> pd.DataFrame:
+    """Return what was measured on the facts that have an independent set, if any has one.
+
+    There all arms have as many neurons; elsewhere they have more, and would be means of others.
+    """
+    own = changes.loc[changes["arm"] == INDEPENDENT, "fact"].unique()
+    return changes[changes["fact"].isin(own)] if len(own) else changes
+
+
+def fallen_short(edits: pd.DataFrame) -> dict[str, float]:
+    """Return by arm the share of edits that, as a whole, are no more than equally reliable.
+
+    All are scaled down to one margin; these could not be, so that they may reach less far.
+    """
+    each = edits.drop_duplicates(["fact", "arm", "draw"])
+    return {str(arm): float((own["share"] >= 1).mean()) for arm, own in each.groupby("arm")}
 
 
 def with_change(edits: pd.DataFrame) -> pd.DataFrame:
@@ -160,7 +180,7 @@ def _transfers(edits: pd.DataFrame) -> pd.DataFrame:
     Facts with too few language-independent neurons have no such arm, and are left out.
     """
     arms = {arm: _items(edits, "edit", arm, PORTABILITY) for arm in ARMS}
-    return pd.DataFrame(arms).dropna().reset_index()
+    return pd.DataFrame(arms).dropna(subset=[INDEPENDENT, MONOLINGUAL_NEURONS]).reset_index()
 
 
 def _verdict(edits: pd.DataFrame, meta: Mapping[str, Any], negligible: float) -> Verdict:
@@ -170,12 +190,16 @@ def _verdict(edits: pd.DataFrame, meta: Mapping[str, Any], negligible: float) ->
     prompts. The really monolingual arm, all others and the baselines are shown beside.
     """
     transfers = _transfers(edits)
-    means = ", ".join(f"{arm} {transfers[arm].mean():+.2f}" for arm in ARMS)
-    left = meta["n_too_few_independent"]
+    known = [arm for arm in ARMS if transfers[arm].notna().any()]
+    means = ", ".join(f"{arm} {transfers[arm].mean():+.2f}" for arm in known)
+    left, short = meta["n_too_few_independent"], fallen_short(edits)
     measured = (
-        f"In languages that no neuron was looked for in, the new answer of {meta['n_independent']} "
-        f"facts gains on the old one by (nats): {means}. {left} more facts have fewer than "
-        f"{meta['neurons']} language-independent neurons and are left out."
+        f"In languages that no neuron was looked for in, the new answer of "
+        f"{transfers['fact'].nunique()} facts gains on the old one by (nats): {means}. {left} more "
+        f"facts have fewer than {meta['n_sources']} language-independent neurons and are left out. "
+        f"{short.get(INDEPENDENT, 0):.0%} of the independent edits and "
+        f"{short.get(MONOLINGUAL_NEURONS, 0):.0%} of those they are compared with fall short of "
+        f"the margin to which all are scaled."
     )
     return knowledge_verdicts.cross_lingual_editing(
         transfers, INDEPENDENT, RIVALS, measured=measured, negligible=negligible

@@ -17,13 +17,15 @@ from neuron_atlas.statistics.discrimination import Resamples
 from neuron_atlas.statistics.estimates import Estimate
 from neuron_atlas.verdicts import interest as of_interest
 from neuron_atlas.verdicts.conjunction import all_of
+from neuron_atlas.verdicts.knowledge_verdicts import over_items, too_few
+from neuron_atlas.verdicts.relation_verdicts import shown
 from neuron_atlas.verdicts.verdict import Finding, Verdict, untestable
 
 COLUMNS = ["fact", "relation", "subject", "split", "label", *DETECTORS]
 MIN_FACTS = 2  # in the test, as resampling needs
 CLAIM = "degenerate_neurons_help_fact_checking"
-BASELINE, TESTED = "claim_probability", "degenerate"
-NEED_ONE = (TESTED, "random")  # detectors that only covered relations have
+BASELINE, TESTED, RANDOM = "claim_probability", "degenerate", "random"
+NEED_ONE = (TESTED, RANDOM)  # detectors that only covered relations have
 ALL, COVERED = "all claims", "claims with a detector"
 
 
@@ -37,7 +39,14 @@ def summarise_fact_checking(
     the others alone, and the first number says how many those are. Thresholds, the slopes that turn
     scores into probabilities and the weights of the combination of `claim_probability` and
     `degenerate` come from validation claims alone: on training facts, on which the neurons were
-    chosen, their scores would be too good. Intervals resample facts, each with all its languages.
+    chosen, their scores would be too good. Intervals of areas and of F1 resample facts, each with
+    all its languages.
+
+    The verdict compares the claims of one fact in one language with each other, so that a score
+    which merely tells relations apart gains nothing, and takes relations as random effects, facts
+    nested in them: one detector serves a whole relation. Two contrasts have to hold: the claim's
+    probability with degenerate neurons beyond the probability alone, and beyond the probability
+    with random neurons that match them, weighted likewise.
 
     Args:
         folders: Each language's folder, as the stage `degenerate_neurons` writes it.
@@ -75,7 +84,7 @@ def summarise_fact_checking(
         "probe": _probe(folders, test, draw),
         **_differences(test, validation, draw),
     }
-    verdict = _verdict(test, validation, summary, negligible_auroc, draw)
+    verdict = _verdict(test, validation, summary, negligible_auroc)
     return Finding("fact_checking", summary, {CLAIM: verdict}, {"detectors": rows})
 
 
@@ -120,14 +129,14 @@ def _reason(n_facts: Mapping[str, int]) -> str:
     )
 
 
-def _combined(test: pd.DataFrame, validation: pd.DataFrame) -> Float[np.ndarray, " claim"]:
-    """Score the test claims by both detectors together, weighted on the validation claims."""
+def _combined(
+    test: pd.DataFrame, validation: pd.DataFrame, detector: str = TESTED
+) -> Float[np.ndarray, " claim"]:
+    """Score the test claims by probability and detector, weighted on the validation claims."""
     labels = validation["label"].to_numpy(np.bool_)
-    return discrimination.combined(_scores(validation), labels, _scores(test))
-
-
-def _scores(claims: pd.DataFrame) -> Float[np.ndarray, "claim score"]:
-    return claims[[BASELINE, TESTED]].to_numpy(np.float64)
+    both = [BASELINE, detector]
+    fit, scores = (part[both].to_numpy(np.float64) for part in (validation, test))
+    return discrimination.combined(fit, labels, scores)
 
 
 def _enough(test: pd.DataFrame, validation: pd.DataFrame) -> bool:
@@ -204,7 +213,6 @@ def _verdict(
     validation: pd.DataFrame,
     summary: Mapping[str, Any],
     negligible: float,
-    draw: _Draw,
 ) -> Verdict:
     """Judge the claims that have a degenerate detector; see `summarise_fact_checking`."""
     test, validation = _with_detector(test, validation)
@@ -215,23 +223,41 @@ def _verdict(
             f"{cells} have degenerate neurons, with {test['fact'].nunique()} facts to test and "
             f"{validation['fact'].nunique()} to validate"
         )
-    samples, labels = _samples(test, draw), test["label"].to_numpy(np.bool_)
-    together, baseline = _combined(test, validation), test[BASELINE].to_numpy(np.float64)
-    areas = {
-        name: discrimination.auroc(labels, scores)
-        for name, scores in (("with", together), ("without", baseline))
+    scores = {
+        "with": _combined(test, validation),
+        "without": test[BASELINE].to_numpy(np.float64),
+        "random": _combined(test, validation, RANDOM),
     }
-    drawn = samples.auroc(labels, together) - samples.auroc(labels, baseline)
-    found = discrimination.tested(areas["with"] - areas["without"], drawn)
+    areas = {name: _within_facts(test, values) for name, values in scores.items()}
+    facts = areas["with"].index.get_level_values("fact").to_series()
+    if verdict := too_few(facts):
+        return verdict
+    contrasts = {
+        "the probability alone": over_items(areas["with"] - areas["without"], facts),
+        "random neurons": over_items(areas["with"] - areas["random"], facts),
+    }
+    labels = test["label"].to_numpy(np.bool_)
     alone = ", ".join(
         f"{name.replace('_', ' ')} {discrimination.auroc(labels, test[name].to_numpy()):.3f}"
-        for name in (TESTED, "knowledge", "random", PROBE, "candidate_log_odds")
+        for name in (BASELINE, TESTED, "knowledge", RANDOM, PROBE, "candidate_log_odds")
     )
+    beyond = ", ".join(f"{name} {shown(one)}" for name, one in contrasts.items())
     because = (
-        f"{cells} have degenerate neurons. AUROC on their {len(test)} claims about "
-        f"{test['fact'].nunique()} facts: claim probability alone {areas['without']:.3f}, with "
-        f"degenerate neurons {areas['with']:.3f}; alone {alone}."
+        f"{cells} have degenerate neurons. Within a fact a true claim is told from a false one in "
+        f"{areas['without'].mean():.3f} of cases by the claim's probability alone, in "
+        f"{areas['with'].mean():.3f} with degenerate neurons (beyond {beyond}). AUROC on all "
+        f"{len(test)} claims about {test['fact'].nunique()} facts: {alone}."
     )
     interest = of_interest.FACT_CHECKING
-    joint = all_of({"gain": found}, "gain", negligible=negligible, interest=interest)
+    joint = all_of(contrasts, "gain", negligible=negligible, interest=interest)
     return joint.verdict(because, interest, "of AUROC")
+
+
+def _within_facts(claims: pd.DataFrame, scores: Float[np.ndarray, " claim"]) -> pd.Series:
+    """Return by language and fact the chance that its true claim scores above its false ones."""
+    table = claims[["language", "fact", "label"]].assign(score=scores)
+    true, false = (table[table["label"].astype(bool) == want] for want in (True, False))
+    pairs = true.merge(false, on=["language", "fact"], suffixes=("", "_false"))
+    above = (pairs["score"] > pairs["score_false"]).astype(np.float64)
+    wins = above + 0.5 * (pairs["score"] == pairs["score_false"])
+    return wins.groupby([pairs["language"], pairs["fact"]]).mean()

@@ -20,8 +20,9 @@ from neuron_atlas.editing.tables import (
 )
 from neuron_atlas.interventions.neuron_sets import RANDOM
 from neuron_atlas.pipeline import store
+from neuron_atlas.statistics.random_effects import relation_means
 from neuron_atlas.verdicts.arms import MIN_RELATIONS
-from neuron_atlas.verdicts.knowledge_verdicts import n_relations, over_items
+from neuron_atlas.verdicts.knowledge_verdicts import n_relations, over_items, relations
 from neuron_atlas.verdicts.verdict import Finding
 
 NAME, MAP = "functional_sharing", "map.parquet"
@@ -44,8 +45,10 @@ def summarise(editing: Path, language_neurons: Path) -> Finding:
 
     Returns:
         The table `functional_sharing`, one row per pair: `effect` with its interval and p over
-        relations, `random` (neurons of the same layers and sizes), `own` (the effect in the source
-        itself), `share` (of it that is left) and `overlap`, NaN where it is not known.
+        relations, `own` (the effect of the same facts' neurons in the source itself), `share` (of
+        it that is left), `random` (random neurons in the layers and of the sizes of facts'
+        language-independent ones, on the facts that have them) and `overlap`; all means are over
+        relations, NaN where nothing is known.
     """
     about = store.read_json(editing / META)
     if not about["n_facts"]:
@@ -83,19 +86,28 @@ def by_language(operations: pd.DataFrame, sources: Mapping[str, str]) -> pd.Data
     )
     at_home = own.set_index("fact")["effect"]
     rows = []
-    for (source, language), part in there.groupby(PAIR, sort=True):
+    for (source, language), every in there.groupby(PAIR, sort=True):
+        part = every[every["fact"].isin(at_home.index)]
         if n_relations(part["fact"]) < MIN_RELATIONS:
             continue
         tested = over_items(part["effect"], part["fact"])
         drawn = random[(random["source"] == source) & (random["language"] == language)]
-        home = float(at_home.reindex(part["fact"]).mean())
+        home = part["fact"].map(at_home)
         named = {"source": str(source), "language": str(language), "n_facts": len(part)}
-        effect = tested.effect
+        effect, beside = tested.effect, {"random": _mean(drawn["effect"], drawn["fact"])}
         numbers = zip(NUMBERS, (effect.mean, effect.low, effect.high, tested.p_value), strict=True)
-        rest = {"random": float(drawn["effect"].mean()), "own": home}
-        share = float(part["effect"].mean()) / home if home else np.nan
-        rows.append({**named, **dict(numbers), **rest, "share": share})
+        beside["own"] = _mean(home, part["fact"])
+        beside["share"] = effect.mean / beside["own"] if beside["own"] else np.nan
+        rows.append({**named, **dict(numbers), **beside})
     return pd.DataFrame(rows)
+
+
+def _mean(values: pd.Series, fact: pd.Series) -> float:
+    """Return the mean over relations; NaN of nothing."""
+    if not len(values):
+        return float("nan")
+    names = (fact.to_numpy(str), relations(fact).to_numpy(str))
+    return float(relation_means(values.to_numpy(np.float64), *names).mean())
 
 
 def _part(both: pd.Series, arm: str, where: str) -> pd.DataFrame:
@@ -120,5 +132,5 @@ def _summary(rows: pd.DataFrame) -> dict[str, Any]:
     both = rows.dropna(subset=["overlap", "share"])
     if len(both) < MIN_PAIRS or both["overlap"].nunique() < 2 or both["share"].nunique() < 2:
         return found
-    rho = spearmanr(both["overlap"], both["share"])
-    return {**found, "overlap_rho": float(rho.statistic), "overlap_p": float(rho.pvalue)}
+    rho = spearmanr(both["overlap"], both["share"]).statistic  # pairs share languages: no p
+    return {**found, "overlap_rho": float(rho)}

@@ -170,7 +170,8 @@ def _transfer(moved: pd.DataFrame) -> dict[str, dict[str, float]]:
         "random": arms.of_kind(rows, "transfer_matched"),
     }
     found = effects.means(parts)
-    specific = relation_verdicts.beyond_language_specific(rows, sets[foreign])
+    abroad = rows[(rows["source"] != rows["language"]) & (rows["source"] != POOLED)]
+    specific = relation_verdicts.beyond_language_specific(abroad)
     if specific.n_relations >= arms.MIN_RELATIONS:
         found["beyond_language_specific"] = specific.tested().effect
     return _as_dicts(found)

@@ -32,15 +32,17 @@ class OtherSets:
     attributions: Mapping[str, Path]
     independent: Path
 
-    def of(self, language: str) -> Iterator[tuple[str, Neurons]]:
+    def of(self, language: str, shape: tuple[int, int]) -> Iterator[tuple[str, Neurons]]:
         """Yield each kind of neurons in a language, and these, each once; none of what is absent.
 
-        `relation`, of any relation; `knowledge`, the `BEST` best graded ones of any fact;
-        `independent`, language-independent for any fact: the same in every language.
+        `relation`, of any relation, if these are hidden units too; `knowledge`, the `BEST` best
+        graded ones of any fact; `independent`, language-independent for any fact: the same in every
+        language.
         """
         if language in self.relations:
-            found = relation_sets.read_sets(self.relations[language]).sets
-            yield "relation", _union(list(found.values()))
+            found = relation_sets.read_sets(self.relations[language])
+            if found.size.shape == shape:
+                yield "relation", _union(list(found.sets.values()))
         if language in self.attributions:
             yield "knowledge", _graded(self.attributions[language])
         table = store.read_table(self.independent)
@@ -65,7 +67,7 @@ def overlaps(
         (code, kind, *_compared(own, other, shape))
         for code, own in sets.items()
         if len(own)
-        for kind, other in others.of(code)
+        for kind, other in others.of(code, shape)
         if len(other)
     ]
     return pd.DataFrame(rows, columns=COLUMNS)

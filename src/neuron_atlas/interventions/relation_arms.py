@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
 import torch
 
 from neuron_atlas.arms.arm import Arm, Scaled
@@ -105,19 +106,21 @@ def specific_arms(
 ) -> list[Scaled]:
     """List the arms that compare each source's set with neurons that serve its language.
 
-    Kinds: `specific_set` (the source's set, as it is), and `specific_other_set` (as many neurons
-    that are active in the source's language and in few others, set to 0) beside
-    `specific_own_scaled`, both with the smaller of the two pushes. Set to their mean over prompts
-    of one language, language-specific neurons would hardly move. A source without such neurons has
-    no arms.
+    Kinds: `specific_set` (the source's set, as it is), and `specific_other_set` (at most as many
+    neurons that are active in the source's language and in few others, set to 0, none of which sets
+    may not hold) beside `specific_own_scaled`, both with the smaller of the two pushes. Set to
+    their mean over prompts of one language, language-specific neurons would hardly move. A source
+    without such neurons has no arms.
     """
     planned: list[Scaled] = []
     for source in sorted(set(found) & set(specific)):
         if asked.relation in found[source].sets:
             own = replace(_set(source, asked.relation, found[source], asked), kind="specific_set")
-            chosen = specific[source][: len(own.neurons)]
+            free = ~np.isin(specific[source], found[source].banned)
+            chosen = specific[source][free][: len(own.neurons)]
             other = replace(own, kind="set", neurons=chosen, table=ZERO)
-            planned += [Scaled(own), *equal_pairs(own, [other], prefix="specific_")]
+            if len(chosen):
+                planned += [Scaled(own), *equal_pairs(own, [other], prefix="specific_")]
     return planned
 
 

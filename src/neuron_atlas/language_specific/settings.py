@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from neuron_atlas.pipeline.params import Count, Section, Share
 
@@ -18,7 +18,7 @@ class LanguageSpecific(Section):
     """`data/recall` for the run's own prompts with their right answers, or a folder with one
     `<language>.txt` per language: UTF-8, one text per line."""
     max_tokens: Count
-    """Tokens per language that find neurons, at most."""
+    """Tokens per language that find neurons, at most; one text more where it needs the least."""
     min_tokens: Count
     """Tokens per language that find neurons, at least. A file with fewer is refused; a language
     whose own prompts have fewer is left out."""
@@ -33,6 +33,15 @@ class LanguageSpecific(Section):
     """Right held-out facts per language that are asked with neurons switched off."""
     n_draws: Annotated[int, Field(ge=5)]
     """Random sets of equal push for each language's neurons."""
+
+    @model_validator(mode="after")
+    def _room_for_the_least(self) -> "LanguageSpecific":
+        if self.max_tokens < self.min_tokens:
+            raise ValueError(
+                f"max_tokens is {self.max_tokens}, less than min_tokens, {self.min_tokens}; raise "
+                "the one or lower the other"
+            )
+        return self
 
 
 def require_texts(folder: Path, languages: Sequence[str]) -> None:

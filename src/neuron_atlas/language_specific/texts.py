@@ -113,10 +113,10 @@ def read_lines(how: LanguageSpecific, languages: Sequence[str], tokenizer: Path)
 
 
 def _lines(file: Path) -> list[str]:
-    """Return a file's lines that are not blank."""
+    """Return a file's lines that are not blank, each once: a line must not find and test."""
     with file.open("rb") as raw:
         found = [line.strip() for _, line in text_files.lines(raw, str(file))]
-    kept = [line for line in found if line]
+    kept = list(dict.fromkeys(line for line in found if line))
     if not kept:
         raise ValueError(f"language_specific.texts: {file} has blank lines alone; fill it")
     return kept
@@ -137,7 +137,7 @@ def of_lines(
             )
             for half in _halves(own)
         )
-        found[code] = Sample(_limited(finding, how.max_tokens), testing[: how.n_texts])
+        found[code] = Sample(_limited(finding, how), testing[: how.n_texts])
     return found
 
 
@@ -179,9 +179,10 @@ def of_prompts(
 ) -> dict[str, Sample]:
     """Return samples of the run's own prompts with their right answers appended.
 
-    Prompts that find neurons elsewhere find them here (`roles.selects`), so no subject, no answer
-    and no template of these is among the texts that test. Their order, and with it which of them
-    are within the limit, is the same in every language.
+    Prompts that find neurons elsewhere find them here (`roles.selects`): no subject of these, no
+    answer within a relation, and no template but for a relation's only one is among the texts that
+    test. Their order is the same in every language. Where a language needs more tokens for a
+    prompt, fewer of them are within the limit.
     """
     tokens = CandidateTokens(lm)
     found = {}
@@ -189,7 +190,7 @@ def of_prompts(
         selecting = _in_order(table[roles.selects(table)], seed)
         testing = balanced(table[roles.tests(table)], how.n_texts, seed=seed)
         every = [_solved(lm, tokens, row) for row in store.records(selecting)]
-        finding = _limited(every, how.max_tokens)
+        finding = _limited(every, how)
         found[code] = Sample(finding, [_solved(lm, tokens, r) for r in store.records(testing)])
     return found
 
@@ -225,12 +226,12 @@ def _solved(lm: LanguageModel, tokens: CandidateTokens, row: Mapping[str, Any]) 
     return Text(name, (*before, *answer, *behind), first, last * bool(behind), asked)
 
 
-def _limited(texts: Sequence[Text], max_tokens: int) -> list[Text]:
-    """Keep the first texts, as many as have no more tokens together."""
+def _limited(texts: Sequence[Text], how: LanguageSpecific) -> list[Text]:
+    """Keep the first texts, as many as have no more tokens together, and no fewer than needed."""
     total, kept = 0, []
     for text in texts:
-        total += text.n_tokens
-        if total > max_tokens:
+        if total + text.n_tokens > how.max_tokens and total >= how.min_tokens:
             break
+        total += text.n_tokens
         kept.append(text)
     return kept

@@ -52,13 +52,13 @@ def covariances(
     """Estimate the covariance of some layers' keys from the run's own prompts.
 
     Meng et al. 2022 (arXiv 2202.05262, section 3.1) take 100,000 samples of Wikipedia. A run has
-    its prompts: those of the known facts, of all languages in turn, spread evenly over each
-    language's, until there are `n_tokens`; the first token of each, whose key is like no other, is
+    its prompts, of all languages in turn, spread evenly over each language's, until there are
+    `n_tokens`; the first token of each, whose key is like no other, is
     left out.
 
     Args:
         lm: The model.
-        prompts: By language; see `plan.Tables`.
+        prompts: By language; those of known facts that test no edit.
         layers: Whose keys.
         n_tokens: At most so many tokens.
         ridge: What is added to the diagonal, relative to its mean.

@@ -101,12 +101,17 @@ def unrelated(
     Raises:
         ValueError: there is no such fact.
     """
-    apart = (prompts["relation"] != fact["relation"]) & (prompts["subject"] != fact["subject"])
-    objects = set(fact["objects"])
-    free = [str(r.fact) for r in prompts[apart].itertuples() if objects.isdisjoint(r.objects)]
+    free = all_unrelated(prompts, fact)
     if not free:
         raise ValueError(
             f"fact {fact['fact']!r}: no known fact of another relation, subject and answer to "
             "compare it with; add relations or raise attributions.max_facts"
         )
     return [free[i] for i in rng.permutation(len(free))[:n].tolist()]
+
+
+def all_unrelated(prompts: pd.DataFrame, fact: Mapping[str, Any]) -> list[str]:
+    """Return the facts that `unrelated` draws from, in the order of the prompts; perhaps none."""
+    apart = (prompts["relation"] != fact["relation"]) & (prompts["subject"] != fact["subject"])
+    objects = set(fact["objects"])
+    return [str(r.fact) for r in prompts[apart].itertuples() if objects.isdisjoint(r.objects)]

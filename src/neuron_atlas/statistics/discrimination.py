@@ -4,14 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int, Shaped
-from scipy.special import ndtri
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, f1_score, precision_recall_curve, roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from neuron_atlas.statistics.estimates import Estimate
-from neuron_atlas.statistics.random_effects import POWER, MeanTest
 
 LEVEL = 0.95
 
@@ -129,13 +127,6 @@ def interval(value: float, samples: Float[np.ndarray, " sample"]) -> Estimate:
     """Return a value with the percentile interval of its bootstrap samples."""
     low, high = np.quantile(samples, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Estimate(value, float(low), float(high))
-
-
-def tested(value: float, samples: Float[np.ndarray, " sample"]) -> MeanTest:
-    """Return a value with the interval and p of its bootstrap samples, and what they could see."""
-    error = float(np.std(samples, ddof=1))
-    mde = (float(ndtri(0.5 + LEVEL / 2)) + float(ndtri(POWER))) * error
-    return MeanTest(interval(value, samples), p_value(samples), error, np.inf, mde)
 
 
 def p_value(samples: Float[np.ndarray, " sample"]) -> float:

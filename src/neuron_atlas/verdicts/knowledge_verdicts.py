@@ -155,7 +155,7 @@ def cross_lingual_editing(
 
     Args:
         transfers: One row per fact and language that is no source, with `fact` and, of each arm,
-            the change of log p(new) - log p(old), nats.
+            the change of log p(new) - log p(old), nats; NaN where a shown arm has none.
         method: The arm of the claim.
         rivals: The arm that decides, then those that are shown beside it.
         measured: What was measured, in words.
@@ -164,7 +164,13 @@ def cross_lingual_editing(
     """
     if verdict := too_few(transfers["fact"]):
         return verdict
-    found = differences(transfers, method, rivals)
+    found = {
+        name: tested
+        for name in rivals
+        for rows in [transfers.dropna(subset=[name])]
+        if n_relations(rows["fact"]) >= 2
+        for tested in [over_items(rows[method] - rows[name], rows["fact"])]
+    }
     main = {rivals[0]: found[rivals[0]]}
     joint = all_of(main, "gain", negligible=negligible, interest=interest)
     beside = ", ".join(f"{name} {shown(one)}" for name, one in found.items())

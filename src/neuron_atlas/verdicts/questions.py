@@ -208,14 +208,16 @@ QUESTIONS: Mapping[str, Question] = {
     ),
     "degenerate_neurons_help_fact_checking": Question(
         tested=(
-            "How much better true claims are told from false ones if the mean contribution of a "
-            "relation's degenerate neurons is added to the claim's own probability, on other "
-            "subjects and other answers than those that found neurons, weights and thresholds"
+            "How much better a fact's true claim is told from its false ones if the mean "
+            "contribution of a relation's degenerate neurons is added to the claim's own "
+            "probability, on other subjects and other answers than those that found neurons, "
+            "weights and thresholds"
         ),
         against=(
-            "The claim's probability alone; beside it knowledge neurons, random neurons matched to "
-            "the degenerate ones, the candidates' log-odds, calling every claim true, and a sparse "
-            "probe on all neurons' contributions, which says what there is to be had"
+            "The claim's probability alone, and that with random neurons matched to the degenerate "
+            "ones: both have to tell less. Beside it knowledge neurons, the candidates' log-odds, "
+            "calling every claim true, and a sparse probe on all neurons' contributions, which "
+            "says what there is to be had"
         ),
         published=(
             "Chen et al. 2024 tell true from false claims with degenerate neurons better than with "

@@ -128,25 +128,25 @@ def versatility_languages(
         f"Neurons found in another language change answers by {matched.arm:+.2f} nats, random ones "
         f"that push as hard by {matched.control:+.2f} (excess {shown(matched.tested())}), that "
         f"language's neurons of other relations by {other.control:+.2f} (excess "
-        f"{shown(other.tested())}). {_beside_specific(foreign, sets)}{_decided(joint)}"
+        f"{shown(other.tested())}). {_beside_specific(foreign)}{_decided(joint)}"
     )
     return joint.verdict(because, interest)
 
 
-def beyond_language_specific(rows: pd.DataFrame, sets: pd.DataFrame) -> Excess:
+def beyond_language_specific(rows: pd.DataFrame) -> Excess:
     """Return sets' effects beyond neurons of the language that they were found in, of equal push.
 
     Those neurons serve the language whatever is asked; sets that do no more may do the same.
 
     Args:
         rows: Measured transfer, from `arms.held_out`.
-        sets: The rows of the sets, as they are.
     """
+    sets = arms.of_kind(rows, "specific_set")
     return arms.specificity(rows, sets, prefix="specific_", by=["source"])
 
 
-def _beside_specific(rows: pd.DataFrame, sets: pd.DataFrame) -> str:
-    found = beyond_language_specific(rows, sets)
+def _beside_specific(rows: pd.DataFrame) -> str:
+    found = beyond_language_specific(rows)
     if found.n_relations < MIN_RELATIONS:
         return ""
     return (
