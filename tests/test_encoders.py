@@ -34,7 +34,7 @@ PARTS: dict[str, set[str]] = {  # of metrics/summary.json that each stage measur
     "language_neurons": {"language_neurons"},
     "language_specific": {"language_specific"},
     "degenerate_neurons": {"degenerate", "fact_checking"},
-    "editing": {"editing"},
+    "editing": {"editing", "functional_sharing"},
     "knowledge": set(),
     "report": {"schema", "verdicts"},
 }

@@ -49,10 +49,10 @@ def test_the_others_are_measured_as_ever(repository: Path) -> None:
 
 
 def test_nothing_is_invented_of_the_language(repository: Path) -> None:
-    """What stands under its name needs no neuron: what is known, the notice, and its script."""
+    """What stands under its name needs no known fact: the notice, its script, and its own text."""
     summary = store.read_json(repository / "metrics" / "summary.json")
     named = {("facts", "by_language"), ("facts", "left_out"), ("language_neurons", "scripts")}
-    assert set(places(summary, THIN)) == named
+    assert set(places(summary, THIN)) == named | {("language_specific", "by_language")}
     assert ("attribution", "by_language") in set(places(summary, "fr"))  # positive control
     assert summary["facts"]["by_language"][THIN]["n_known"] == 0
     transfer = store.read_table(repository / "data" / "transfer.parquet")

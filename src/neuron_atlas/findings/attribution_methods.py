@@ -46,7 +46,7 @@ def summarise(folders: Mapping[str, Path]) -> Finding:
     )
     summary = {
         **{key: first[key] for key in ("target", "baseline", "top", "absent")},
-        "by_language": {code: one["n_facts"] for code, one in about.items()},
+        "by_language": {code: one["n_facts"] for code, one in about.items() if one["n_facts"]},
     }
     if (n := n_relations(found["fact"])) < MIN_RELATIONS:
         reason = f"needs known facts of {MIN_RELATIONS} relations, and has them of {n}"
