@@ -34,8 +34,9 @@ RIVALS = ("two", "three", "four", "five")
 PLAIN = 1.0  # of claim probability's scores, standard deviations between true and false claims
 CANDIDATES = 20  # strongest neurons of a fact, combined in pairs
 COMPARED = 0.48  # share of the pairs both of whose neurons do little alone
-NOISE = 0.003  # share of pairs, of facts and of controls, that are degenerate by chance; as many
-# are opposite
+# Share of pairs, of facts and of controls, that are degenerate by chance, and as many opposite: some
+# times what the committed run has of either (one of 15,630 controls).
+NOISE = 0.0005
 N_TEXTS, N_DRAWS = 24, 5  # texts per language, and random sets
 PUSHED = -0.2  # nats per token that anything costs which pushes as hard
 
@@ -47,8 +48,7 @@ class Spread:
     Attributes:
         attribution: Of a method's effect less a rival's, nats.
         sharing: Of shared neurons of a fact less those of other facts.
-        editing: Of an arm's transfer less a rival's, nats; from a run with one fact per relation,
-            for three of each.
+        editing: Of an arm's transfer less a rival's, nats.
         relations: Asked.
         covered: Share of the relations in a language that have degenerate neurons.
         facts: With attributions, of a relation in a language.
@@ -61,7 +61,7 @@ class Spread:
 
     attribution: float = 0.26
     sharing: float = 2.2
-    editing: float = 2.2
+    editing: float = 1.6
     relations: int = 12
     covered: float = 0.5
     facts: int = 2
