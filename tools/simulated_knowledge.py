@@ -34,8 +34,8 @@ RIVALS = ("two", "three", "four", "five")
 PLAIN = 1.0  # of claim probability's scores, standard deviations between true and false claims
 CANDIDATES = 20  # strongest neurons of a fact, combined in pairs
 COMPARED = 0.48  # share of the pairs both of whose neurons do little alone
-# Share of pairs, of facts and of controls, that are degenerate by chance, and as many opposite: some
-# times what the committed run has of either (one of 15,630 controls).
+# Share of pairs, of facts and of controls, that are degenerate by chance, and as many opposite:
+# several times what the committed run has of either (one of 15,630 controls).
 NOISE = 0.0005
 N_TEXTS, N_DRAWS = 24, 5  # texts per language, and random sets
 PUSHED = -0.2  # nats per token that anything costs which pushes as hard
