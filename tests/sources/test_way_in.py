@@ -215,6 +215,7 @@ def test_a_source_is_counted_or_refused(layout: str, rows: list[Row], cut: int |
 
 @pytest.mark.slow
 @pytest.mark.skipif("NEURON_ATLAS_SLOW" not in os.environ, reason="set NEURON_ATLAS_SLOW=1")
+@pytest.mark.timeout(4 * 3600)
 @settings(max_examples=2000, deadline=None, suppress_health_check=QUIET)
 @CASES
 def test_two_thousand_sources_are_counted_or_refused(
