@@ -58,8 +58,9 @@ FILE = "\"><img src=x onerror=alert(1)>'{{7*7}}.jsonl"
 FOLDER = "\"><b onmouseover=alert(1)>'{{7*7}}"
 TITLE = f"</title>{''.join(PAYLOADS)}"
 HARMFUL = """() => [...document.querySelectorAll("*")].filter(element =>
-    ["SCRIPT", "IMG", "IFRAME", "LINK", "BASE", "DETAILS", "OBJECT", "EMBED"].includes(
+    ["SCRIPT", "IMG", "IFRAME", "LINK", "BASE", "OBJECT", "EMBED"].includes(
         element.tagName.toUpperCase())
+    || (element.tagName === "DETAILS" && element.attributes.length)  // the page's own have none
     || [...element.attributes].some(a => /^on/i.test(a.name) || /^\\s*javascript:/i.test(a.value))
 ).map(element => element.outerHTML.slice(0, 80))"""
 STIR = """() => document.querySelectorAll("*").forEach(element =>

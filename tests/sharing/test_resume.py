@@ -157,13 +157,13 @@ def test_what_transfer_measured_serves_until_an_input_changes(
 ) -> None:
     """What was falsified comes back in the result; code of another kind measures everything."""
     folder = workspace(origin, tmp_path)
-    read = ("model", "recall", "activations", "relation_neurons", "transfer.parquet")
+    read = ("model", "recall", "activations", "relation_neurons", "language_specific")
     command = (
         "env",
         "PYTHONPATH=src",
         "python",
         "stages/transfer.py",
-        *(f"data/{name}" for name in read),
+        *(f"data/{name}" for name in (*read, "transfer.parquet")),
     )
     result = folder / "data" / "transfer.parquet"
     expected = removed(result)
