@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from neuron_atlas.findings import knowledge
-from neuron_atlas.findings.settings import Conclusions
+from neuron_atlas.knowledge_findings import knowledge
+from neuron_atlas.knowledge_findings.settings import Conclusions
 from neuron_atlas.pipeline import store
 from neuron_atlas.pipeline.command import run
 from neuron_atlas.pipeline.params import load, load_languages, load_seed

@@ -20,7 +20,8 @@ from ruamel.yaml import YAML
 import check
 import check_model
 import scripts
-from neuron_atlas.findings.settings import Effects, Negligible
+from neuron_atlas.findings.settings import Effects
+from neuron_atlas.knowledge_findings.settings import Negligible
 from neuron_atlas.model import preview
 from neuron_atlas.pipeline import store
 from neuron_atlas.verdicts import interest

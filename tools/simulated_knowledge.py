@@ -18,7 +18,7 @@ from scipy.stats import norm
 
 from neuron_atlas.degenerate_neurons.claims import CLAIMS as CLAIMS_FILE
 from neuron_atlas.degenerate_neurons.claims import DETECTORS, META
-from neuron_atlas.findings.fact_checking import CLAIM, summarise_fact_checking
+from neuron_atlas.knowledge_findings.fact_checking import CLAIM, summarise_fact_checking
 from neuron_atlas.pipeline import store
 from neuron_atlas.verdicts import interest
 from neuron_atlas.verdicts.knowledge_verdicts import (

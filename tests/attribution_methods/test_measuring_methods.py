@@ -15,7 +15,7 @@ from attribution_cases import plan
 from neuron_atlas.attribution_methods import means, measures, measuring
 from neuron_atlas.attribution_methods.methods import METHODS
 from neuron_atlas.attribution_methods.settings import MethodComparison
-from neuron_atlas.findings import attribution_methods
+from neuron_atlas.knowledge_findings import attribution_methods
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.neurons import knowledge_sets
 from neuron_atlas.pipeline import store

@@ -12,8 +12,8 @@ import planted_pairs
 from neuron_atlas.degenerate_neurons import fact_checking
 from neuron_atlas.degenerate_neurons.claims import CLAIMS, META
 from neuron_atlas.degenerate_neurons.degeneracy import PAIRS, SETS
-from neuron_atlas.findings.degenerate import summarise_degenerate
-from neuron_atlas.findings.fact_checking import summarise_fact_checking
+from neuron_atlas.knowledge_findings.degenerate import summarise_degenerate
+from neuron_atlas.knowledge_findings.fact_checking import summarise_fact_checking
 from neuron_atlas.neurons import relation_sets
 from neuron_atlas.pipeline import store
 from saved import save

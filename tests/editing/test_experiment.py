@@ -33,7 +33,7 @@ from neuron_atlas.editing.tables import (
     ROME,
 )
 from neuron_atlas.facts.fact_table import Fact, build
-from neuron_atlas.findings import editing
+from neuron_atlas.knowledge_findings import editing
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.neurons import language_sets
 from neuron_atlas.neurons.relation_sets import SETS, SIZE

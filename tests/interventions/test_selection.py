@@ -9,10 +9,10 @@ import pytest
 
 import planted
 import planted_scores
-from neuron_atlas.findings.selection import COLUMNS, summarise
 from neuron_atlas.interventions import neuron_sets, selection, suppress_enhance
 from neuron_atlas.interventions.neuron_sets import AMIG, METHODS, RANDOM, NeuronSet
 from neuron_atlas.interventions.settings import Selection
+from neuron_atlas.knowledge_findings.selection import COLUMNS, summarise
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.pipeline import store
 from neuron_atlas.scoring import prompt_choice

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neuron_atlas.findings import languages
+from neuron_atlas.knowledge_findings import languages
 from neuron_atlas.language_neurons import language_map
 from neuron_atlas.language_neurons import shared as language_neurons_shared
 from neuron_atlas.language_neurons.build import Inputs, build

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from neuron_atlas.findings.fact_checking import CLAIM
+from neuron_atlas.knowledge_findings.fact_checking import CLAIM
 from neuron_atlas.verdicts import interest
 from neuron_atlas.verdicts.knowledge_verdicts import (
     amig_beats_baselines,

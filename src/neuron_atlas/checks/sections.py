@@ -11,8 +11,9 @@ from neuron_atlas.attributions.settings import AttributionPlan
 from neuron_atlas.degenerate_neurons.settings import DegenerateNeurons
 from neuron_atlas.editing.settings import EditingPlan
 from neuron_atlas.fact_sets.settings import Facts
-from neuron_atlas.findings.settings import Conclusions, Effects
+from neuron_atlas.findings.settings import Effects
 from neuron_atlas.interventions.settings import Selection
+from neuron_atlas.knowledge_findings.settings import Conclusions
 from neuron_atlas.language_neurons.settings import SharingRule
 from neuron_atlas.language_specific.settings import LanguageSpecific
 from neuron_atlas.model.settings import ModelChoice

@@ -1,1 +1,1 @@
-"""Stages `consistency`, `effects` and `knowledge`: estimates, tests and verdicts."""
+"""Stages `consistency` and `effects`: estimates, tests and verdicts on relation neurons."""

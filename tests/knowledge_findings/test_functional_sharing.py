@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from neuron_atlas.editing.tables import EFFECTS, META
-from neuron_atlas.findings import functional_sharing
+from neuron_atlas.knowledge_findings import functional_sharing
 from neuron_atlas.pipeline import store
 
 RELATIONS, FACTS = ("a", "b", "c", "d"), 3

@@ -9,7 +9,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from neuron_atlas.degenerate_neurons.claims import CLAIMS, DETECTORS, META, PROBE
-from neuron_atlas.findings import detectors
+from neuron_atlas.knowledge_findings import detectors
 from neuron_atlas.pipeline import store
 from neuron_atlas.pipeline.streams import stream
 from neuron_atlas.statistics import discrimination

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from neuron_atlas.findings import (
+from neuron_atlas.knowledge_findings import (
     attribution_methods,
     degenerate,
     editing,
@@ -17,8 +17,8 @@ from neuron_atlas.findings import (
     selection,
     specific,
 )
-from neuron_atlas.findings.settings import Conclusions
-from neuron_atlas.findings.specific_overlap import OtherSets
+from neuron_atlas.knowledge_findings.settings import Conclusions
+from neuron_atlas.knowledge_findings.specific_overlap import OtherSets
 from neuron_atlas.neurons.knowledge_sets import META, PROMPTS
 from neuron_atlas.pipeline import store
 from neuron_atlas.verdicts.verdict import Finding

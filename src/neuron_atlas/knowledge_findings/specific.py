@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int
 
-from neuron_atlas.findings import specific_overlap
-from neuron_atlas.findings.specific_overlap import OtherSets
+from neuron_atlas.knowledge_findings import specific_overlap
+from neuron_atlas.knowledge_findings.specific_overlap import OtherSets
 from neuron_atlas.language_specific import tables
 from neuron_atlas.pipeline import store
 from neuron_atlas.verdicts import arms

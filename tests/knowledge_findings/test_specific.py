@@ -9,8 +9,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from neuron_atlas.findings import specific
-from neuron_atlas.findings.specific_overlap import OtherSets, overlaps
+from neuron_atlas.knowledge_findings import specific
+from neuron_atlas.knowledge_findings.specific_overlap import OtherSets, overlaps
 from neuron_atlas.language_specific import tables
 from neuron_atlas.neurons import knowledge_sets, relation_sets
 from neuron_atlas.pipeline import store

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from neuron_atlas.degenerate_neurons.degeneracy import MATCHED, OWN, PAIRS, RANDOM, SETS
-from neuron_atlas.findings.degenerate import interactions, summarise_degenerate
+from neuron_atlas.knowledge_findings.degenerate import interactions, summarise_degenerate
 from neuron_atlas.pipeline import store
 from neuron_atlas.verdicts.verdict import Finding
 

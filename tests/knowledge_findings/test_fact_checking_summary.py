@@ -9,7 +9,12 @@ import pytest
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
 from neuron_atlas.degenerate_neurons.claims import CLAIMS, DETECTORS, META
-from neuron_atlas.findings.fact_checking import ALL, COVERED, NEED_ONE, summarise_fact_checking
+from neuron_atlas.knowledge_findings.fact_checking import (
+    ALL,
+    COVERED,
+    NEED_ONE,
+    summarise_fact_checking,
+)
 from neuron_atlas.pipeline import store
 from neuron_atlas.verdicts.verdict import Finding
 

@@ -1,0 +1,1 @@
+"""Stage `knowledge`: estimates, tests and verdicts on knowledge neurons."""
