@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from neuron_atlas.attribution_methods.measures import RANKED
 from neuron_atlas.knowledge_findings.attribution_methods import WITH_INTERVAL
+from neuron_atlas.knowledge_findings.method_measures import RANKED
 from neuron_atlas.pipeline import store
 from neuron_atlas.report.inputs import Folders, Results
 

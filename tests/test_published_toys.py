@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -122,8 +123,8 @@ def check(
     store.write_json(Path("knowledge.json"), head(lm) | found)
     text = page(store.read_json(Path("knowledge.json")))
     assert "nan" not in text
-    widths = {line.count("|") for line in text.splitlines() if line.startswith("| random neurons")}
-    assert widths <= {6, 8, 10, 12, 14}
+    for is_table, lines in groupby(text.splitlines(), key=lambda line: line.startswith("|")):
+        assert not is_table or len({line.count("|") for line in lines}) == 1
     grounds = run.prepare(lm, tables, plan, key=key)
     check_sets(grounds["en"], tau=plan.taus[0])
     check_success(grounds["en"], found["sets"]["en"][sets.AMIG]["success"])
@@ -131,6 +132,7 @@ def check(
     check_pairs(grounds["en"])
     check_claims(grounds["en"], np.array([3, largest]))
     check_sharing(grounds, found["sharing"][sets.AMIG])
+    check_controls(grounds["en"])
 
 
 def key(work: str) -> str:
@@ -242,6 +244,41 @@ def check_sharing(grounds: Mapping[str, Ground], found: Mapping[str, Any]) -> No
     assert {f: set(n.tolist()) for f, n in shared.items()} == {
         f: set(one[f].tolist()) & set(two[f].tolist()) for f in one if own[f]
     }
+
+
+def check_controls(ground: Ground) -> None:
+    """Whose sets the controls are, where they are measured, and that they push as hard."""
+    relations = ground.asked.relations
+    every = {fact: n.tolist() for fact, n in ground.sets[sets.AMIG].items()}
+    held_out = dict(ground.asked.templates(ground.asked.held_out, ground.facts))
+    for fact in every:
+        own = list(arms.with_controls(ground, fact, sets.AMIG))
+        for control, same in ((arms.OTHER, False), (arms.SIBLING, True)):
+            found = [arm.neurons.tolist() for arm in own if arm.control == control]
+            owners = [f for f in every if f != fact and (relations[f] == relations[fact]) is same]
+            assert all(neurons in [every[f] for f in owners] for neurons in found)
+            assert len(found) == min(len(owners), ground.plan.others)
+        layers = np.bincount(own[0].neurons // ground.lm.n_neurons).tolist()
+        drawn = [arm for arm in own if arm.control in (arms.SIZE, arms.PUSH)]
+        assert {arm.control for arm in drawn} == {arms.SIZE, arms.PUSH}
+        assert all(np.bincount(a.neurons // ground.lm.n_neurons).tolist() == layers for a in drawn)
+        assert all(not set(a.neurons) & set(own[0].neurons) for a in drawn)
+    for (fact, template), planned in arms.planned(ground).items():
+        again = {arm.fact for arm in planned if arm.where == arms.HELD_OUT}
+        assert again <= {fact}
+        assert not again or template == held_out[fact]
+        assert not again or template != ground.own_prompt[fact][1]
+    measured = arms.measure(ground, key=key)
+    rows = measured[measured["method"] == sets.AMIG]
+    names = ["fact", "where", "operation"]
+    whole = rows[rows["control"] == arms.SET].set_index(names)["push"]
+    for control in arms.EQUAL:
+        same = rows[rows["control"] == control]
+        assert len(same)
+        expected = whole.loc[pd.MultiIndex.from_frame(same[names])].to_numpy()
+        short = same["push"].to_numpy() / expected
+        assert (short < 1.02).all()
+        assert (short > 0.98).mean() > 0.8  # the others would need more than the largest gain
 
 
 def test_too_few_known_facts_are_refused(tables: Mapping[str, pd.DataFrame]) -> None:

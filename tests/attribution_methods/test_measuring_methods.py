@@ -12,7 +12,7 @@ import planted
 import planted_scores
 import scripts
 from attribution_cases import plan
-from neuron_atlas.attribution_methods import means, measures, measuring
+from neuron_atlas.attribution_methods import means, measuring
 from neuron_atlas.attribution_methods.methods import METHODS
 from neuron_atlas.attribution_methods.settings import MethodComparison
 from neuron_atlas.knowledge_findings import attribution_methods
@@ -139,7 +139,7 @@ def test_the_summary_tells_methods_from_chance(
     measuring.write(table, tmp_path / "xa", comparison(lm, recalled))
     unknown = comparison(lm, recalled.assign(known=False), "xb")
     measuring.write(unknown.measured(key="attribution_methods xb-0"), tmp_path / "xb", unknown)
-    assert store.read_table(tmp_path / "xb" / measures.TABLE).empty
+    assert store.read_table(tmp_path / "xb" / measuring.TABLE).empty
     finding = attribution_methods.summarise({"xa": tmp_path / "xa", "xb": tmp_path / "xb"})
     store.write_json(tmp_path / "summary.json", finding.summary)  # refuses what is not finite
     assert finding.summary["n_facts"] == finding.summary["n_relations"] == len(planted.RELATIONS)
@@ -181,10 +181,10 @@ def test_the_stage_takes_the_evaluations_from_the_attributions(
     words = ("model", "recall.parquet", "attributions", "out", "--language", "xa")
     done = scripts.run(tmp_path, "attribution_methods", *words)
     assert done.returncode == 0, done.stderr
-    about = store.read_json(tmp_path / "out" / measures.META)
+    about = store.read_json(tmp_path / "out" / measuring.META)
     assert about["steps"] == 3
     assert about["own"]["amig"] == "path"
-    found = store.read_table(tmp_path / "out" / measures.TABLE)
+    found = store.read_table(tmp_path / "out" / measuring.TABLE)
     ends, expected = (one[one["quantity"] == "target"] for one in (found, table))
     assert ends["fact"].tolist() == expected["fact"].tolist()
     np.testing.assert_allclose(ends["value"], expected["value"], rtol=0, atol=planted.NATS)

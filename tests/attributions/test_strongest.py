@@ -251,7 +251,7 @@ def test_everything_above_the_floor_is_kept(
 def test_what_is_kept_is_the_head_of_all_scores_in_order(keep: int) -> None:
     """Equal scores stay in the order of the neurons, at the edge of what is kept too."""
     scores = torch.from_numpy(np.random.default_rng(0).integers(-9, 9, 300).astype(np.float32))
-    kept = strongest._strongest(scores, keep=keep, floor=0.8)
+    kept = strongest.strongest_neurons(scores, keep=keep, floor=0.8)
     order = scores.argsort(descending=True, stable=True).tolist()
     assert kept["neuron"].tolist() == order[: len(kept)]
     assert len(kept) == min(300, max(keep, int((scores > 0.8 * 8).sum())))

@@ -15,7 +15,7 @@ from neuron_atlas.attributions.quadrature import gauss_legendre
 from neuron_atlas.attributions.questions import Question
 from neuron_atlas.degenerate_neurons import claims, fact_checking
 from neuron_atlas.degenerate_neurons.claims import DETECTORS, NEURONS, PROBE, Splits
-from neuron_atlas.degenerate_neurons.degeneracy import OWN, RANDOM
+from neuron_atlas.degenerate_neurons.degeneracy import MATCHED, OWN, RANDOM
 from neuron_atlas.degenerate_neurons.settings import Checking
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.neurons.relation_sets import RelationSets
@@ -90,6 +90,7 @@ def test_random_sets_and_unconfirmed_ones_are_no_degenerate_neurons() -> None:
         [
             found(("r:1", (1, 2)), ("r:1", (2, 5, 9))),
             found(("r:1", (70, 71)), kind=RANDOM),
+            found(("r:1", (60, 61)), kind=MATCHED),
             found(("r:1", (50, 51))).assign(degenerate=False),
         ]
     )

@@ -92,7 +92,18 @@ def test_where_no_fact_is_known_the_tables_are_empty_and_of_the_same_types(
         seed=0,
         key="nothing",
     )
-    for empty, full in ((nothing.pairs, found.pairs), (nothing.sets, found.sets)):
+    unasked = search.find_sets(
+        FactPrompts(lm, recalled),
+        recalled.assign(correct=False),
+        planted_pairs.graded().assign(template=0, method="attribution"),
+        planted_pairs.source(),
+        SETTINGS,
+        seed=0,
+        key="unasked",
+    )
+    tables = [(one.pairs, found.pairs) for one in (nothing, unasked)]
+    tables += [(one.sets, found.sets) for one in (nothing, unasked)]
+    for empty, full in tables:
         assert len(full)
         assert empty.empty
         assert empty.dtypes.to_dict() == full.dtypes.to_dict()
@@ -226,19 +237,6 @@ def test_families_rotate_over_paraphrases_and_controls_match(
         assert not set(own) & {n for draw in random for n in draw}
         assert not set(own) & set(pool)
     pd.testing.assert_frame_equal(rows, chosen(prompts, recalled))
-
-
-def test_a_language_without_facts_gives_typed_empty_tables(
-    prompts: FactPrompts, recalled: pd.DataFrame, found: FoundSets
-) -> None:
-    none = planted_pairs.graded().iloc[:0].assign(template=0, method="attribution")
-    source = planted_pairs.source()
-    empty = search.find_sets(prompts, recalled.iloc[:0], none, source, SETTINGS, seed=0, key="none")
-    for table, like in ((empty.pairs, found.pairs), (empty.sets, found.sets)):
-        assert set(table.columns) == set(like.columns)
-        assert not len(table)
-        same = table.dtypes[like.columns] == like.dtypes
-        assert same.drop(["fact", "relation", "kind"]).all()
 
 
 @contextmanager

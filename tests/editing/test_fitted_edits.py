@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
+import torch
 
 import planted
 import planted_scores
 from editing_plans import DESCENT, HOW
 from neuron_atlas.editing import fitted_edits, measured_edits, plan
 from neuron_atlas.editing.asked import asked
+from neuron_atlas.editing.equal_reliability import to_margin
 from neuron_atlas.editing.measured_edits import Questions
 from neuron_atlas.editing.plan import Case
 from neuron_atlas.editing.tables import (
@@ -23,6 +25,8 @@ from neuron_atlas.editing.tables import (
 from neuron_atlas.editing.tokenised import fit_prompts
 from neuron_atlas.interventions.neuron_sets import NeuronSet
 from neuron_atlas.model.language_model import LanguageModel
+from neuron_atlas.model_edits.fit_prompts import first_token_gaps
+from neuron_atlas.model_edits.sequences import Sequences, run_body
 from neuron_atlas.model_edits.settings import Descent
 from neuron_atlas.model_edits.value_edits import ValueEdit, applied
 from neuron_atlas.pipeline import store
@@ -202,3 +206,35 @@ def test_the_subject_s_last_token_is_found(given: Given) -> None:
         prompts.points, prompts.fact.tolist(), prompts.subject.tolist(), strict=True
     ):
         assert names[point.ids[place]].endswith(cases[fact].fact.split(":")[1])
+
+
+def test_an_edit_that_overshoots_is_scaled_to_the_margin_on_the_first_source(given: Given) -> None:
+    """At the answer's first token, as it is fitted; what falls short stays as it is.
+
+    The gap of the fact's own unit rises in a straight line, and is met. That of the language's
+    does not: it fires at other words too, and the lines end above the margin.
+    """
+    one, cases, _ = given
+    case, margin = cases[0], 1.0
+    whole = fitted(given)[case.fact]
+    scaled = to_margin(one, case, whole, margin=margin)
+    prompts = fit_prompts(one.lm, one.tables, one.tokens, [case])
+    first = [p for p, n in zip(prompts.points, prompts.source.tolist(), strict=True) if n == 0]
+    batch = Sequences.of([point.ids for point in first], one.lm.device)
+
+    def gap() -> float:
+        with torch.no_grad():
+            return float(first_token_gaps(one.lm, first, run_body(one.lm, batch)).mean())
+
+    assert gap() < margin
+    for before, after in zip(whole, scaled, strict=True):
+        torch.testing.assert_close(after.edit.delta, before.edit.delta * after.share)
+        with applied(one.lm, before.edit):
+            unscaled = gap()
+        with applied(one.lm, after.edit):
+            reached = gap()
+        assert (0 < after.share < 1) == (unscaled > margin)
+        assert unscaled < margin or margin - 0.01 < reached < unscaled
+        if after.arm == INDEPENDENT:
+            assert reached == pytest.approx(margin, abs=0.01)
+    assert sum(edit.share < 1 for edit in scaled) >= 2  # positive control

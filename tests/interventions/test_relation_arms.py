@@ -160,7 +160,7 @@ def test_transfer_measures_every_source_s_set_of_the_relation(asked: Asked) -> N
 
 def test_language_specific_neurons_are_compared_at_the_smaller_push(asked: Asked) -> None:
     """As many as the set has, set to zero; a source without any is not compared."""
-    specific = {"xx": np.array([7, 50, 51, 8, 9]), "zz": np.array([1])}
+    specific = {"xx": np.array([60, 7, 50, 51, 8, 9]), "zz": np.array([1])}  # 60 is banned
     ready = relation_arms.with_zero(replace(asked, tables={"": asked.tables[""] + 1}))
     assert (ready.tables[relation_arms.ZERO] == 0).all()
     found = {"xx": FOUND, "yy": replace(FOUND, source="yy")}

@@ -154,6 +154,10 @@ def test_language_specific_neurons_are_measured_apart(
     assert at_home["push"] == pytest.approx(mean.loc["specific_own_scaled", "xa"]["push"], rel=1e-3)
     assert at_home["push"] > 0
     assert mean.loc["specific_other_set", "xb"]["push"] == pytest.approx(0, abs=1e-6)
+    assert pairs[0].measured == ["xa"]
+    with monkeypatch.context() as patch:
+        patch.setitem(pairs[0].work.values.meta, "site", "gate")
+        assert pairs[0].measured == []  # those neurons are hidden units
     none = [replace(one, specific={}) for one in pairs]
     again = [replace(one, work=replace(one.work, key=f"n{i}")) for i, one in enumerate(none)]
     empty = transfer.measure_pairs(planted_model, again, found, HOW, seed=0, tolerance=0.0)

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from neuron_atlas.attribution_methods.measures import MEASURES, RANKED
 from neuron_atlas.knowledge_findings import attribution_methods, knowledge
+from neuron_atlas.knowledge_findings.method_measures import MEASURES, RANKED
 from neuron_atlas.neurons.knowledge_sets import META, PROMPTS
 from neuron_atlas.pipeline import store
 from neuron_atlas.statistics.random_effects import over_relations

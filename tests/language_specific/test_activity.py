@@ -1,7 +1,6 @@
 """Activity is what a plain forward pass over each text shows."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,22 +8,13 @@ import torch
 from torch import Tensor, nn
 
 import tiny
+from language_plans import FEW_TEXTS
 from neuron_atlas.language_specific import activity, texts
-from neuron_atlas.language_specific.settings import LanguageSpecific
 from neuron_atlas.language_specific.texts import Text
 from neuron_atlas.model.language_model import LanguageModel
 from rounding import rounding
 
-HOW = LanguageSpecific(
-    texts=Path("texts"),
-    max_tokens=1000,
-    min_tokens=1,
-    percentile=0.95,
-    share=0.05,
-    n_texts=4,
-    n_facts=4,
-    n_draws=5,
-)
+HOW = FEW_TEXTS.model_copy(update={"max_tokens": 1000})
 LINES = ["a b c d", "x", "e f g h i j", "y", "a b q", "z", "k l"]
 BEFORE = slice(1, None)  # all but <bos>
 

@@ -1,7 +1,6 @@
 """What is measured is what a plain pass with the neurons at 0 shows, and pushes are equal."""
 
 from contextlib import ExitStack
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,25 +10,16 @@ import torch
 import planted
 import planted_language
 import tiny
+from language_plans import FEW_TEXTS
 from neuron_atlas.arms.push import Writing
 from neuron_atlas.language_specific import measuring, set_arms, texts
 from neuron_atlas.language_specific.asked_facts import asked_facts
 from neuron_atlas.language_specific.measuring import Arms
 from neuron_atlas.language_specific.set_arms import Drawing
-from neuron_atlas.language_specific.settings import LanguageSpecific
 from neuron_atlas.model.language_model import LanguageModel
 from references import overwritten, plain
 
-HOW = LanguageSpecific(
-    texts=Path("texts"),
-    max_tokens=100,
-    min_tokens=1,
-    percentile=0.95,
-    share=0.05,
-    n_texts=4,
-    n_facts=4,
-    n_draws=5,
-)
+HOW = FEW_TEXTS
 LINES = ["a b", "c d e f", "g h", "i j k l m n", "o p", "q r"]
 SETS = {"xa": np.array([1, 7, 30, 60]), "xb": np.array([2, 40, 41]), "xc": np.array([9, 71])}
 WIDTH = 24

@@ -7,6 +7,7 @@ import pytest
 import planted
 import planted_scores
 import tiny
+from language_plans import FEW_TEXTS
 from neuron_atlas.facts import roles
 from neuron_atlas.language_specific import texts
 from neuron_atlas.language_specific.asked_facts import asked_facts
@@ -15,16 +16,7 @@ from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.scoring.log_probability import log_probabilities
 from references import plain
 
-HOW = LanguageSpecific(
-    texts=Path("texts"),
-    max_tokens=20,
-    min_tokens=5,
-    percentile=0.95,
-    share=0.05,
-    n_texts=3,
-    n_facts=4,
-    n_draws=5,
-)
+HOW = FEW_TEXTS.model_copy(update={"max_tokens": 20, "min_tokens": 5, "n_texts": 3})
 CODES = ("xa", "xb")
 GOOD = "a b c\nd e f\n\ng h i\nj k l\n"
 
@@ -89,7 +81,10 @@ def test_half_of_the_lines_find_neurons_and_the_others_test_them(decoder: Langua
     assert len(testing) == HOW.n_texts
     assert 20 - 6 < sample.n_tokens <= HOW.max_tokens
     longer = texts.of_lines(decoder, {"xa": [*lines, "a b"]}, HOW, seed=0)["xa"]
-    assert longer.testing == sample.testing  # a line's place depends on no other
+    assert longer.testing == sample.testing
+    for seed in range(5):  # a line's place depends on no other
+        most = texts._shuffled(range(1, 9), "xa", seed)
+        assert [n for n in most if n < 8] == texts._shuffled(range(1, 8), "xa", seed)
 
 
 def test_a_line_that_comes_twice_is_read_once(tmp_path: Path) -> None:

@@ -43,13 +43,26 @@ def test_the_slope_is_found_in_any_unit(unit: float) -> None:
     rng = np.random.default_rng(2)
     score = rng.normal(size=40_000)
     labels = rng.random(len(score)) < expit(1.5 * score)
-    found = calibration.platt(unit * score + 7, labels, unit * score + 7)
-    np.testing.assert_allclose(found, expit(1.5 * score), atol=0.03)
+    judged = score[:100] + 0.5  # not spread as the fitted ones are, whose unit counts
+    found = calibration.platt(unit * score + 7, labels, unit * judged + 7)
+    np.testing.assert_allclose(found, expit(1.5 * judged), atol=0.03)
 
 
 def test_a_constant_score_gets_the_share_of_true_claims() -> None:
     labels = np.array([True, False, False, False])
     assert calibration.platt(np.ones(4), labels, np.zeros(2)) == pytest.approx(0.25)
+
+
+def test_the_error_in_samples_weighs_claims_in_the_bins_of_all() -> None:
+    rng = np.random.default_rng(4)
+    labels, probability = rng.random(60) < 0.3, rng.random(60)
+    weights = rng.integers(0, 4, size=(5, 60)).astype(np.float64)
+    bins = calibration.equal_mass_bins(probability)
+    found = calibration.calibration_error(labels, probability, weights)
+    for value, own in zip(found, weights, strict=True):
+        off = [abs((own * (probability - labels))[bins == b].sum()) for b in range(10)]
+        assert value == pytest.approx(sum(off) / own.sum())
+    assert found.std() > 0
 
 
 def test_f1_in_samples_is_that_of_the_repeated_claims() -> None:

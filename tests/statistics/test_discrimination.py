@@ -88,7 +88,8 @@ def test_intervals_cover_and_a_difference_of_nothing_is_not_significant() -> Non
         own = samples.auroc(labels, scores)
         one = discrimination.interval(discrimination.auroc(labels, scores), own)
         hits += one.low <= truth <= one.high
-        rejected += discrimination.p_value(own - samples.auroc(labels, other)) < 0.05
+        less = discrimination.interval(0.0, own - samples.auroc(labels, other))
+        rejected += not less.low <= 0 <= less.high
     assert hits / n_runs == pytest.approx(0.95, abs=0.08)
     assert rejected / n_runs < 0.15
 
@@ -103,8 +104,7 @@ def test_a_better_score_is_significantly_better() -> None:
     labels, scores, facts = claims()
     samples = discrimination.resamples(facts, rng=np.random.default_rng(0), n=500)
     better = samples.auroc(labels, scores + labels)
-    assert discrimination.p_value(better - samples.auroc(labels, scores)) < 0.01
-    assert discrimination.p_value(np.zeros(99)) == 1
+    assert np.quantile(better - samples.auroc(labels, scores), 0.005) > 0
     with pytest.raises(ValueError, match="at least 2 facts"):
         discrimination.resamples(np.zeros(3), rng=np.random.default_rng(0), n=5)
 

@@ -23,7 +23,7 @@ def test_one_relation_counts_once_however_many_facts_it_has() -> None:
 def test_it_is_the_t_test_over_cluster_means() -> None:
     rng = np.random.default_rng(0)
     values, facts = rng.normal(0.3, 1, size=60), np.repeat(np.arange(12), 5)
-    found = random_effects.over_facts(values, facts)
+    found = random_effects.over_relations(values, facts, facts)
     reference = ttest_1samp(values.reshape(12, 5).mean(axis=1), 0)
     assert found.p_value == pytest.approx(reference.pvalue)
     assert found.statistic == pytest.approx(reference.statistic)

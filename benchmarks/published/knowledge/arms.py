@@ -9,12 +9,13 @@ import pandas as pd
 import torch
 from jaxtyping import Float, Int
 
+from neuron_atlas.arms.controls import equal_pushes
 from neuron_atlas.arms.push import CleanValues
 from neuron_atlas.interventions.suppress_enhance import OPERATIONS, SCALES
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.pipeline import checkpoints
 from neuron_atlas.scoring import ablation, prompt_choice
-from neuron_atlas.scoring.ablation import Edits, Intervention
+from neuron_atlas.scoring.ablation import Intervention
 from neuron_atlas.scoring.candidates import CandidateTokens, asked_for
 from neuron_atlas.scoring.trees import Query, query
 from published.knowledge.facts import Prompt
@@ -158,33 +159,24 @@ def operate(
     chosen = [a.neurons for a in arms for _ in OPERATIONS]
     kinds = list(range(len(OPERATIONS))) * len(arms)
     prepared = ablation.edits_of(chosen, value, kinds, scale=SCALES)
-    gains, pushes = _equal_pushes(arms, prepared, clean)
-    edits = replace(prepared, gain=torch.from_numpy(gains).float())
+    gains, pushes = equal_pushes(prepared, clean, _models(arms))
+    edits = replace(prepared, gain=torch.from_numpy(gains[:, 0]).float())
     intervention = Intervention(lm, edits, tolerance=tolerance)
     answers = intervention.ask_beside_clean([one], [range(len(chosen))])[0].values[:, 0]
     return {
         "before": np.repeat(answers[0], len(chosen)),
         "effect": answers[1:] - answers[0],
-        "push": pushes,
+        "push": pushes[:, 0],
     }
 
 
-def _equal_pushes(
-    arms: Sequence[Arm], prepared: Edits, clean: CleanValues
-) -> tuple[Float[np.ndarray, " arm"], Float[np.ndarray, " arm"]]:
-    """Return the gain and the push of each arm, suppressed and then enhanced."""
+def _models(arms: Sequence[Arm]) -> dict[int, list[int]]:
+    """Return which edits have another one's push: each arm's, suppressed and then enhanced."""
     n = len(OPERATIONS)
     place = {(a.fact, a.method, a.where): i for i, a in enumerate(arms) if a.control == SET}
-    moves = clean.moves(prepared)
-    gains = np.ones((len(arms) * n, 1))
-    known = clean.pushes(moves, gains)
-    pairs = [
-        (n * i + o, n * place[a.fact, a.method, a.where] + o)
+    return {
+        n * i + o: [n * place[a.fact, a.method, a.where] + o]
         for i, a in enumerate(arms)
         if a.control in EQUAL
         for o in range(n)
-    ]
-    if pairs:
-        some, models = map(list, zip(*pairs, strict=True))
-        gains[some] = clean.gains(moves[some], known[models])
-    return gains[:, 0], clean.pushes(moves, gains)[:, 0]
+    }

@@ -8,7 +8,7 @@ import pandas as pd
 from jaxtyping import Int64
 
 from neuron_atlas.attributions import clean_pass, strongest
-from neuron_atlas.attributions.clean_pass import Attributed, Method
+from neuron_atlas.attributions.clean_pass import Method
 from neuron_atlas.attributions.questions import question_of
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.neurons import knowledge_sets
@@ -62,25 +62,12 @@ def attribute(lm: LanguageModel, rows: pd.DataFrame, *, name: str, method: Metho
     tables = []
     for found in clean_pass.run_methods(lm, questions, {name: method}):
         tables += [
-            _kept(found[name], k).assign(
-                method=name, **{c: listed[i][c] for c in ("fact", "relation", "template")}
-            )
+            strongest.strongest_neurons(
+                found[name].scores[k].flatten(), keep=KEPT, floor=FLOOR
+            ).assign(method=name, **{c: listed[i][c] for c in ("fact", "relation", "template")})
             for k, i in enumerate(found[name].places.tolist())
         ]
     return pd.concat(tables, ignore_index=True)[COLUMNS]
-
-
-def _kept(found: Attributed, place: int) -> pd.DataFrame:
-    values = found.scores[place].flatten()
-    n = max(KEPT, int((values > FLOOR * values.max()).sum()))
-    best = values.argsort(descending=True, stable=True)[:n]
-    return pd.DataFrame(
-        {
-            "rank": np.arange(len(best), dtype=np.int32),
-            "neuron": best.numpy().astype(np.int64),
-            "score": values[best].numpy().astype(np.float32),
-        }
-    )
 
 
 def _ours(lm: LanguageModel, plan: Plan, rows: pd.DataFrame) -> pd.DataFrame:

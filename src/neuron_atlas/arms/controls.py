@@ -1,6 +1,6 @@
 """A set of neurons and what it is compared with on one relation's questions, at equal push."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -104,12 +104,30 @@ def scaled(
         clean: The prompts.
     """
     place = {one.arm: i for i, one in enumerate(planned)}
-    moves = clean.moves(prepared)
-    gains = np.ones((len(planned), clean.n))
+    models = {i: [place[arm] for arm in one.to] for i, one in enumerate(planned) if one.to}
+    return equal_pushes(prepared, clean, models, {i: planned[i].arm.alpha for i in models})
+
+
+def equal_pushes(
+    prepared: Edits,
+    clean: CleanValues,
+    models: Mapping[int, Sequence[int]],
+    alpha: Mapping[int, float] | None = None,
+) -> tuple[Float[np.ndarray, "arm prompt"], Float[np.ndarray, "arm prompt"]]:
+    """Return the gain of each edit on each prompt, and its push; see `scaled`.
+
+    Args:
+        prepared: The edits.
+        clean: The prompts.
+        models: By the place of an edit that is scaled, the places of those whose least push it
+            gets; the others go all the way.
+        alpha: What that push is multiplied by; 1 where it says nothing.
+    """
+    moves, some = clean.moves(prepared), list(models)
+    gains = np.ones((len(moves), clean.n))
     known = clean.pushes(moves, gains)
-    some = [i for i, one in enumerate(planned) if one.to]
     if some:
-        models = [[place[arm] for arm in planned[i].to] for i in some]
-        alpha = np.array([planned[i].arm.alpha for i in some])[:, None]
-        gains[some] = clean.gains(moves[some], alpha * [known[m].min(0) for m in models])
+        times = np.array([(alpha or {}).get(i, 1.0) for i in some])[:, None]
+        wanted = times * [known[list(models[i])].min(0) for i in some]
+        gains[some] = clean.gains(moves[some], wanted)
     return gains, clean.pushes(moves, gains)

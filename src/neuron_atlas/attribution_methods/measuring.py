@@ -12,7 +12,6 @@ from jaxtyping import Float, Int64
 
 from neuron_atlas.attribution_methods import costs, means, methods
 from neuron_atlas.attribution_methods.case import Case, case_of
-from neuron_atlas.attribution_methods.measures import META, TABLE
 from neuron_atlas.attribution_methods.methods import METHODS, OWN, Scored
 from neuron_atlas.attribution_methods.sample import best, sample
 from neuron_atlas.attribution_methods.set_ablations import kept_and_taken, set_sizes
@@ -28,6 +27,7 @@ from neuron_atlas.pipeline.streams import stream
 from neuron_atlas.scoring import prompt_choice
 from neuron_atlas.scoring.candidates import CandidateTokens
 
+TABLE, META = "measurements.parquet", "meta.json"  # of the stage's folder
 COLUMNS = {
     **dict.fromkeys(("fact", "relation"), "str"),
     "template": "int64",
@@ -99,8 +99,7 @@ class Comparison:
         return checkpoints.in_parts(self.prompts, self._of, key=key, size=1)
 
     def _of(self, prompts: pd.DataFrame) -> pd.DataFrame:
-        parts = [pd.DataFrame(columns=list(COLUMNS)).astype(COLUMNS)]
-        tokens = CandidateTokens(self.lm)
+        parts, tokens = [], CandidateTokens(self.lm)
         for row in store.records(prompts):
             names = {name: row[name] for name in ("fact", "relation", "template")}
             found = pd.DataFrame(
@@ -108,7 +107,7 @@ class Comparison:
                 columns=["quantity", "name", "item", "value"],
             )
             parts.append(found.assign(**names)[[*COLUMNS]].astype(COLUMNS))
-        return pd.concat(parts[1:] or parts, ignore_index=True)
+        return pd.concat(parts, ignore_index=True) if parts else store.no_rows(COLUMNS)
 
     def _case(self, row: Mapping[str, Any], tokens: CandidateTokens) -> Case:
         return case_of(

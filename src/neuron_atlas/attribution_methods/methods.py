@@ -9,18 +9,14 @@ from torch import Tensor
 
 from neuron_atlas.attribution_methods import relevance, whole_pass
 from neuron_atlas.attribution_methods.case import Case, Reference, hides_words
-from neuron_atlas.attribution_methods.measures import AMIG
 from neuron_atlas.attribution_methods.path_gradients import mean_gradients
-from neuron_atlas.attributions import gradients
+from neuron_atlas.attributions import gradients, strongest
 from neuron_atlas.attributions.clean_pass import Method as PathMethod
 from neuron_atlas.attributions.clean_pass import attributed
-from neuron_atlas.attributions.quadrature import RULES
-from neuron_atlas.attributions.screening import Screen
-from neuron_atlas.attributions.settings import AttributionPlan
-from neuron_atlas.attributions.strongest import MIDDLE_STEPS
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.pipeline.streams import stream
 
+AMIG = "amig"  # the method of the claims
 NOTHING_PROMISED = float("nan")
 
 
@@ -45,14 +41,7 @@ def amig(case: Case) -> Scored:
     After Chen et al. 2024 (arXiv 2308.13198, equations 2, 3 and 5), with the factor w - w'; see
     `gradients.integrated_gradients`. Promises that each layer's scores sum to the target's change.
     """
-    run = gradients.path_method(
-        case.lm,
-        baseline=case.plan.baseline,
-        rule=case.plan.quadrature,
-        target=case.plan.target,
-        mean=case.path_mean,
-        screen=_screen(case.plan),
-    )
+    run = strongest.attribution_method(case.lm, case.plan, case.path_mean, check=True)
     return _complete(case, run)
 
 
@@ -172,13 +161,6 @@ def absent(lm: LanguageModel) -> dict[str, str]:
     if not hides_words(lm):
         found["eap_ig_inputs"] = "no token hides words: config.json names no eos_token_id"
     return found
-
-
-def _screen(plan: AttributionPlan) -> Screen | None:
-    """Return which paths stage `attributions` integrates, as `strongest` has it."""
-    if not plan.screen:
-        return None
-    return Screen(plan.screen, RULES[plan.rule](min(MIDDLE_STEPS, len(plan.quadrature.nodes))))
 
 
 def _complete(case: Case, run: PathMethod) -> Scored:

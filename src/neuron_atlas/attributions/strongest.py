@@ -53,7 +53,7 @@ def fewest_steps(
 
     def make(steps: int, screened: bool, check: bool) -> clean_pass.Method:
         tried = plan.model_copy(update={"steps": steps, **({} if screened else {"screen": 0.0})})
-        return _attribution(lm, tried, mean, check=check)
+        return attribution_method(lm, tried, mean, check=check)
 
     return tolerance.fewest_steps(
         lm,
@@ -121,7 +121,7 @@ def _methods(
 ) -> dict[str, clean_pass.Method]:
     target = plan.target
     return {
-        "attribution": _attribution(lm, plan, mean, check=check),
+        "attribution": attribution_method(lm, plan, mean, check=check),
         "zero_ig": gradients.path_method(
             lm, baseline="zero", rule=plan.zero_quadrature, target=target, check=check
         ),
@@ -130,9 +130,17 @@ def _methods(
     }
 
 
-def _attribution(
+def attribution_method(
     lm: LanguageModel, plan: AttributionPlan, mean: Mean | None, *, check: bool
 ) -> clean_pass.Method:
+    """Return the method by which neurons are chosen, with the plan's steps and screen.
+
+    Args:
+        lm: The model.
+        plan: With its steps.
+        mean: As `baseline_mean` returns it.
+        check: Whether every path is integrated, so that the completeness error is measured.
+    """
     return gradients.path_method(
         lm,
         baseline=plan.baseline,
@@ -164,14 +172,14 @@ def _kept(
     tables = []
     for k, i in enumerate(part.places.tolist()):
         info = {name: listed[i][name] for name in PROMPT_COLUMNS}
-        kept = _strongest(part.scores[k].flatten(), keep=plan.keep, floor=plan.floor)
+        kept = strongest_neurons(part.scores[k].flatten(), keep=plan.keep, floor=plan.floor)
         tables.append(
             kept.assign(method=method, value=float(part.value[k]), completeness=error[k], **info)
         )
     return tables
 
 
-def _strongest(scores: Float[Tensor, " n"], *, keep: int, floor: float) -> pd.DataFrame:
+def strongest_neurons(scores: Float[Tensor, " n"], *, keep: int, floor: float) -> pd.DataFrame:
     """Return the `keep` best neurons, and all above `floor` of the best one, best first."""
     n = max(keep, int((scores > floor * scores.max()).sum()))
     least = scores.topk(min(n, len(scores))).values[-1]

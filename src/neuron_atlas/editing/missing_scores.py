@@ -1,20 +1,12 @@
 """Scores of facts that the stage `attributions` left out, computed as it computes them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-import numpy as np
 import pandas as pd
-import torch
-from jaxtyping import Float
-from torch import Tensor
 
-from neuron_atlas.attributions import clean_pass, gradients
-from neuron_atlas.attributions.quadrature import RULES
+from neuron_atlas.attributions import clean_pass, strongest
 from neuron_atlas.attributions.questions import question_of
-from neuron_atlas.attributions.screening import Screen
 from neuron_atlas.attributions.settings import AttributionPlan
-from neuron_atlas.attributions.strongest import MIDDLE_STEPS
 from neuron_atlas.editing.inputs import Experiment, Inputs
 from neuron_atlas.editing.plan import Case, Tables, shown
 from neuron_atlas.language_neurons.build import METHOD
@@ -22,6 +14,8 @@ from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.neurons.knowledge_sets import COLUMNS, META
 from neuron_atlas.pipeline import checkpoints, store
 from neuron_atlas.scoring.candidates import CandidateTokens
+
+PROMPT = ("language", "fact", "relation", "template")
 
 
 def with_missing(
@@ -96,29 +90,11 @@ def attribute(lm: LanguageModel, rows: pd.DataFrame, plan: AttributionPlan) -> p
     questions = [question_of(tokens, row) for row in listed]
     by_words = plan.baseline == "occlusion"
     parts: list[pd.DataFrame] = []
-    run = {METHOD: _method(lm, plan)}
+    run = {METHOD: strongest.attribution_method(lm, plan, None, check=False)}
     for found in clean_pass.run_methods(lm, questions, run, by_words=by_words):
         part = found[METHOD]
         for place, one in zip(part.places.tolist(), part.scores, strict=True):
-            parts.append(_strongest(one.flatten(), listed[place], plan))
+            kept = strongest.strongest_neurons(one.flatten(), keep=plan.keep, floor=plan.floor)
+            info = {name: listed[place][name] for name in PROMPT}
+            parts.append(kept.assign(method=METHOD, **info))
     return pd.concat(parts, ignore_index=True)[["language", *COLUMNS]]
-
-
-def _method(lm: LanguageModel, plan: AttributionPlan) -> clean_pass.Method:
-    rule = plan.quadrature
-    middle = RULES[plan.rule](min(MIDDLE_STEPS, len(rule.nodes)))
-    screen = Screen(plan.screen, middle) if plan.screen else None
-    return gradients.path_method(
-        lm, baseline=plan.baseline, rule=rule, target=plan.target, screen=screen, check=False
-    )
-
-
-def _strongest(
-    scores: Float[Tensor, " n"], row: Mapping[str, Any], plan: AttributionPlan
-) -> pd.DataFrame:
-    n = max(plan.keep, int((scores > plan.floor * scores.max()).sum()))
-    best = torch.argsort(scores, descending=True, stable=True)[:n]
-    columns = {"rank": np.arange(len(best), dtype=np.int32), "neuron": best.numpy()}
-    table = pd.DataFrame({**columns, "score": scores[best].numpy().astype(np.float32)})
-    info = {name: row[name] for name in ("language", "fact", "relation", "template")}
-    return table.assign(method=METHOD, **info)

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from neuron_atlas.attribution_methods import measures
-from neuron_atlas.attribution_methods.measures import AMIG, MEASURES, META, RANKED, TABLE
+from neuron_atlas.attribution_methods.measuring import META, TABLE
+from neuron_atlas.attribution_methods.methods import AMIG
+from neuron_atlas.knowledge_findings.method_measures import MEASURES, RANKED, of_language
 from neuron_atlas.pipeline import store
 from neuron_atlas.statistics.holm import holm
 from neuron_atlas.verdicts.arms import MIN_RELATIONS
@@ -32,14 +33,14 @@ def summarise(folders: Mapping[str, Path]) -> Finding:
         Tables: `attribution_methods`, one row per method with the mean of each measure over
         relations and its interval, NaN where a measure is not defined; and
         `attribution_methods_minus`, one row per rival with `amig` less it in each measure of
-        `measures.RANKED`, its interval, p, p by Holm over the rivals, and mde.
+        `method_measures.RANKED`, its interval, p, p by Holm over the rivals, and mde.
     """
     about = {code: store.read_json(folder / META) for code, folder in folders.items()}
     tables = {code: store.read_table(folder / TABLE) for code, folder in folders.items()}
     first = next(iter(about.values()))
     found = pd.concat(
         [
-            measures.of_language(table, language=code, own=about[code]["own"], top=first["top"])
+            of_language(table, language=code, own=about[code]["own"], top=first["top"])
             for code, table in tables.items()
         ],
         ignore_index=True,
@@ -65,7 +66,7 @@ def means(found: pd.DataFrame) -> pd.DataFrame:
     and `backward` are means; they have no interval.
 
     Args:
-        found: As `measures.of_language` returns it, of all languages.
+        found: As `method_measures.of_language` returns it, of all languages.
     """
     rows = []
     for method, part in found.groupby("method", sort=False):

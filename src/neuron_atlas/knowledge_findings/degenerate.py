@@ -19,9 +19,9 @@ PAIR = [*ITEM, "own_a", "own_b"]  # a fact's pair, or that which a control is ma
 N_BINS = 40  # of the histogram of interactions
 KINDS = {OWN: "pair", MATCHED: "control", RANDOM: "random pair"}
 COLUMNS = [
-    "fact", "relation", "kind", "own_a", "own_b", "held_out", "small", "threshold", "interaction",
-    "log_odds_interaction", "surplus", "found", "opposed", "confirmed", "testable", "degenerate",
-    "opposite", "published", "elsewhere", "mismatch", "audited_error",
+    "fact", "kind", "own_a", "own_b", "held_out", "small", "log_odds_interaction", "found",
+    "opposed", "confirmed", "testable", "degenerate", "opposite", "published", "elsewhere",
+    "mismatch", "audited_error",
 ]  # fmt: skip
 
 

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from jaxtyping import Float64
-from scipy.special import expit
 
 from neuron_atlas.degenerate_neurons.claims import PROBE
 from neuron_atlas.statistics import calibration, discrimination
@@ -84,8 +83,6 @@ def probability(
     if name == PROBE:
         return np.asarray(np.clip(scores, 0.0, 1.0), dtype=np.float64)
     labels = validation["label"].to_numpy(np.bool_)
-    if labels.all() or not labels.any():
-        return np.asarray(expit(scores), dtype=np.float64)
     return calibration.platt(validation[name].to_numpy(np.float64), labels, scores)
 
 

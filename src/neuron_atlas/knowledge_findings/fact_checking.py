@@ -21,7 +21,7 @@ from neuron_atlas.verdicts.knowledge_verdicts import over_items, too_few
 from neuron_atlas.verdicts.relation_verdicts import shown
 from neuron_atlas.verdicts.verdict import Finding, Verdict, untestable
 
-COLUMNS = ["fact", "relation", "subject", "split", "label", *DETECTORS]
+COLUMNS = ["fact", "relation", "split", "label", *DETECTORS]
 MIN_FACTS = 2  # in the test, as resampling needs
 CLAIM = "degenerate_neurons_help_fact_checking"
 BASELINE, TESTED, RANDOM = "claim_probability", "degenerate", "random"
@@ -80,7 +80,6 @@ def summarise_fact_checking(
         "n_facts": int(test["fact"].nunique()),
         "n_validation_claims": len(validation),
         "share_true": float(test["label"].mean()),
-        "n_relations_without": _without(folders),
         "probe": _probe(folders, test, draw),
         **_differences(test, validation, draw),
     }
@@ -185,11 +184,6 @@ def _difference(test: pd.DataFrame, name: str, draw: "_Draw") -> Estimate:
     value = discrimination.auroc(labels, tested) - discrimination.auroc(labels, baseline)
     drawn = samples.auroc(labels, tested) - samples.auroc(labels, baseline)
     return discrimination.interval(value, drawn)
-
-
-def _without(folders: Mapping[str, Path]) -> int:
-    """Count the relations, over all languages, with claims but without degenerate neurons."""
-    return sum(len(store.read_json(f / META)["relations_without"]) for f in folders.values())
 
 
 def _differences(

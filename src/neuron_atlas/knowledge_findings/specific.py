@@ -11,6 +11,7 @@ from jaxtyping import Int
 from neuron_atlas.knowledge_findings import specific_overlap
 from neuron_atlas.knowledge_findings.specific_overlap import OtherSets
 from neuron_atlas.language_specific import tables
+from neuron_atlas.neurons.addresses import layer_histogram
 from neuron_atlas.pipeline import store
 from neuron_atlas.verdicts import arms
 from neuron_atlas.verdicts.language_verdicts import (
@@ -151,7 +152,7 @@ def layers(sets: Mapping[str, Int[np.ndarray, " _"]], shape: tuple[int, int]) ->
     rows = [
         {"language": code, "layer": layer, "neurons": int(n)}
         for code, own in sets.items()
-        for layer, n in enumerate(np.bincount(own // shape[1], minlength=shape[0]))
+        for layer, n in enumerate(layer_histogram(own, n_layers=shape[0], n_neurons=shape[1]))
     ]
     return pd.DataFrame(rows, columns=["language", "layer", "neurons"])
 

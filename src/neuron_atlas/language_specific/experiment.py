@@ -65,7 +65,7 @@ def run(
     """
     samples = given.samples(lm, how, seed=seed)
     used = {code: one for code, one in samples.items() if one.n_tokens >= how.min_tokens}
-    about = _about(lm, given, samples, used)
+    about = _about(lm, given, used)
     if len(used) < 2:
         reason = f"it needs texts of two languages, and has enough of them in {len(used)}"
         _write(out, nothing(), {**about, "reason": reason})
@@ -95,9 +95,7 @@ def nothing() -> Tables:
     return {name: tables.typed([], own) for name, own in columns.items()}
 
 
-def _about(
-    lm: LanguageModel, given: Inputs, samples: Mapping[str, Sample], used: Mapping[str, Sample]
-) -> dict[str, Any]:
+def _about(lm: LanguageModel, given: Inputs, used: Mapping[str, Sample]) -> dict[str, Any]:
     return {
         "n_layers": lm.n_layers,
         "n_neurons": lm.n_neurons,
@@ -105,7 +103,6 @@ def _about(
         "measured": "answer" if lm.architecture.encoder else "text",
         "n_tokens": {code: one.n_tokens for code, one in used.items()},
         "left_out": sorted(set(given.recalled) - set(used)),
-        "n_testing": {code: len(one.testing) for code, one in samples.items()},
     }
 
 

@@ -127,9 +127,3 @@ def interval(value: float, samples: Float[np.ndarray, " sample"]) -> Estimate:
     """Return a value with the percentile interval of its bootstrap samples."""
     low, high = np.quantile(samples, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Estimate(value, float(low), float(high))
-
-
-def p_value(samples: Float[np.ndarray, " sample"]) -> float:
-    """Return the two-sided bootstrap p that the sampled quantity is 0; at least 2 / (1 + n)."""
-    below, above = int((samples <= 0).sum()), int((samples >= 0).sum())
-    return min(1.0, 2 * (1 + min(below, above)) / (1 + len(samples)))

@@ -117,17 +117,6 @@ def over_relations(
     return over_clusters(means, n_tests=n_tests, level=level)
 
 
-def over_facts(
-    values: Real[np.ndarray, " item"], facts: Shaped[np.ndarray, " item"], *, level: float = 0.95
-) -> MeanTest:
-    """Test whether the mean over the facts of one relation is 0; the fact is the cluster.
-
-    Raises:
-        ValueError: a value is not finite or there are fewer than two facts.
-    """
-    return over_clusters(group_means(values, codes(facts)), level=level)
-
-
 def relation_means(
     values: Real[np.ndarray, " item"],
     facts: Shaped[np.ndarray, " item"],

@@ -8,11 +8,11 @@ random effects, as relations are elsewhere: what is found holds for languages li
 
 import pandas as pd
 
-from neuron_atlas.statistics.random_effects import MeanTest
 from neuron_atlas.verdicts import arms
 from neuron_atlas.verdicts import interest as of_interest
 from neuron_atlas.verdicts.arms import Excess
 from neuron_atlas.verdicts.conjunction import all_of
+from neuron_atlas.verdicts.relation_verdicts import shown
 from neuron_atlas.verdicts.verdict import Verdict, untestable
 
 MIN_LANGUAGES = 3
@@ -63,16 +63,10 @@ def language_specific_neurons_exist(
         )
     tested = {name: one.tested() for name, one in found.items()}
     joint = all_of(tested, "harm", negligible=negligible, interest=interest)
-    beyond = ", ".join(f"{name} {shown(one)}" for name, one in tested.items())
+    beyond = ", ".join(f"{name} {shown(one, digits=3)}" for name, one in tested.items())
     because = (
         f"Without its own neurons text of a language changes by {found[RANDOM].arm:+.3f} {UNIT}, "
         f"without random ones of equal push by {found[RANDOM].control:+.3f}; at the push of its "
         f"own, without those of other languages by {found[OTHERS].control:+.3f}. Own less {beyond}."
     )
     return joint.verdict(because, interest, UNIT)
-
-
-def shown(found: MeanTest) -> str:
-    """Return a mean with its interval, to three decimals."""
-    effect = found.effect
-    return f"{effect.mean:+.3f} [{effect.low:+.3f}, {effect.high:+.3f}]"

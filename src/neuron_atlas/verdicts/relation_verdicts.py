@@ -227,10 +227,12 @@ def _decided(joint: Joint) -> str:
     return f"What decides, and is shown as the effect, is {joint.name}."
 
 
-def shown(found: MeanTest) -> str:
-    """Return a mean with its interval, nats."""
-    effect = found.effect
-    return f"{effect.mean:+.2f} [{effect.low:+.2f}, {effect.high:+.2f}]"
+def shown(found: MeanTest, *, digits: int = 2) -> str:
+    """Return a mean with its interval."""
+    mean, low, high = (
+        f"{x:+.{digits}f}" for x in (found.effect.mean, found.effect.low, found.effect.high)
+    )
+    return f"{mean} [{low}, {high}]"
 
 
 def _published_cumulativity(sets: pd.DataFrame, best: pd.DataFrame, weak: pd.DataFrame) -> str:

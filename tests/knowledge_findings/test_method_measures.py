@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
-from neuron_atlas.attribution_methods import measures
+from neuron_atlas.knowledge_findings import method_measures as measures
 
 VALUES = st.lists(st.integers(-3, 3), min_size=3, max_size=12)
 

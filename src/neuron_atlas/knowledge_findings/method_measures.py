@@ -9,8 +9,6 @@ from scipy.stats import rankdata
 
 from neuron_atlas.attribution_methods.sample import best
 
-TABLE, META = "measurements.parquet", "meta.json"  # of the stage's folder
-AMIG = "amig"  # the method of the claims
 SHOWN: tuple[str, ...] = ("zero", "mean", "own")  # references: `own` is the method's own baseline
 LEAST = 0.1  # nats between the clean target and that with nothing kept, for a faithfulness
 RANKED = tuple(f"{kind}_{name}" for kind in ("spearman", "recall") for name in SHOWN)
