@@ -8,6 +8,7 @@ from neuron_atlas.activations.settings import Recording
 from neuron_atlas.arms.settings import Interference
 from neuron_atlas.attribution_methods.settings import MethodComparison
 from neuron_atlas.attributions.settings import AttributionPlan
+from neuron_atlas.cards.settings import CardPlan
 from neuron_atlas.degenerate_neurons.settings import DegenerateNeurons
 from neuron_atlas.editing.settings import EditingPlan
 from neuron_atlas.fact_sets.settings import Facts
@@ -41,6 +42,7 @@ SECTIONS: Mapping[str, type[Section]] = {
     "degenerate_neurons": DegenerateNeurons,
     "editing": EditingPlan,
     "knowledge": Conclusions,
+    "cards": CardPlan,
     "report": PageSettings,
 }
 

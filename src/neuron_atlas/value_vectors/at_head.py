@@ -1,0 +1,145 @@
+"""What a neuron adds to the logits past all later layers: its value vector, read by the head.
+
+A neuron's value vector is what one unit of its value writes: its column of the down-projection
+(Geva et al. 2021, arXiv 2012.14913; 2022, arXiv 2203.14680). It goes through the gain of the norm
+behind the MLP, where a family has one, and of the model's last norm, and is multiplied with the
+output embeddings. What a norm divides by is left out: it is one positive factor per prompt, which
+changes no order of tokens. In post-norm blocks the neuron's own norm is kept, and those of later
+layers are left out, as in `other_selectors.scores.direct_logits`.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import cast
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.autograd.functional import jacobian
+
+from neuron_atlas.attributions.clean_pass import clean_passes
+from neuron_atlas.attributions.questions import Question
+from neuron_atlas.model.architectures import Site
+from neuron_atlas.model.language_model import LanguageModel
+
+CHUNK = 1 << 16  # tokens of the vocabulary that are multiplied at a time; a matter of memory
+Vectors = Float[Tensor, "vector d_model"]
+
+
+@dataclass(frozen=True)
+class ValueVectors:
+    """What a model's neurons write, as its head reads it.
+
+    Attributes:
+        lm: The model.
+        site: Which values of the MLP are neurons. A raw `gate` or `up` output is taken for the
+            hidden unit that is made of it; a raw `down` output writes itself.
+        questions: Where what comes before an encoder's head is linearised: the mean of its
+            derivative over their last points. Not needed for decoders.
+    """
+
+    lm: LanguageModel
+    site: Site
+    questions: Sequence[Question] = ()
+
+    @property
+    def n_tokens(self) -> int:
+        """Rows of the output embeddings."""
+        return len(self.lm.head.weight)
+
+    def of_neurons(self, layer: int, index: Int[Tensor, " vector"]) -> Vectors:
+        """Return the head's input per unit of each neuron of a layer, but for a positive factor."""
+        return self.at_head(self.behind_block(layer, self.columns(layer, index)))
+
+    def columns(self, layer: int, index: Int[Tensor, " vector"]) -> Vectors:
+        """Return what each neuron of a layer writes: its column of the down-projection."""
+        down, index = self.down(layer), index.to(self.lm.device)
+        weight = cast("Tensor", down.weight).detach()
+        if self.site == "down":
+            return torch.eye(self.lm.head.weight.shape[1], device=self.lm.device)[index]
+        return (weight[:, index].T if isinstance(down, nn.Linear) else weight[index]).float()
+
+    def down(self, layer: int) -> nn.Module:
+        """Return a layer's down-projection; GPT-2's is no `nn.Linear`: its weight is transposed."""
+        return self.lm.blocks[layer].get_submodule(self.lm.architecture.down)
+
+    def norm_behind(self, layer: int) -> nn.Module | None:
+        """Return what norms the MLP's output before it is added to the residual stream, if any."""
+        path = self.lm.architecture.down_norm
+        return None if path is None else self.lm.blocks[layer].get_submodule(path)
+
+    def behind_block(self, layer: int, vectors: Vectors) -> Vectors:
+        """Return what vectors that a layer's down-projection writes add to the block's output."""
+        row, block = self.lm.architecture, self.lm.blocks[layer]
+        for path in (row.down_norm, row.sum_norm):
+            if path is not None:
+                vectors = through_norm(block.get_submodule(path), vectors)
+        return vectors
+
+    def at_head(self, vectors: Vectors) -> Vectors:
+        """Return what vectors of the residual stream behind the last block add to the head's input.
+
+        In an encoder, whose head has layers of its own, to the first order.
+        """
+        if self._before_head is not None:
+            return vectors @ self._before_head.T
+        return vectors if self.lm.final_norm is None else through_norm(self.lm.final_norm, vectors)
+
+    def rows(self, tokens: Int[Tensor, " token"]) -> Float[Tensor, "token d_model"]:
+        """Return the output embeddings of some tokens, in the model's precision."""
+        return self.lm.head.weight.detach()[tokens.to(self.lm.device)]
+
+    @cached_property
+    def _before_head(self) -> Float[Tensor, "d_model d_model"] | None:
+        """The mean derivative of what comes between the last block and the head, in an encoder."""
+        lm = self.lm
+        if not lm.architecture.transform:
+            return None
+        width = lm.head.weight.shape[1]
+        total, n = torch.zeros(width, width, device=lm.device), 0
+        for clean in clean_passes(lm, self.questions):
+            for row in clean.trace.output:
+                total += derivative(self._step, row).float()
+                n += 1
+        if n == 0:
+            raise ValueError(
+                f"{lm.network.config.model_type} has layers between its blocks and its output "
+                "embeddings; expected questions at which to linearise them, got none"
+            )
+        return total / n
+
+    def _step(self, x: Float[Tensor, "row d_model"]) -> Float[Tensor, "row d_model"]:
+        return self.lm.before_head(x if self.lm.final_norm is None else self.lm.final_norm(x))
+
+
+def logits(heads: Vectors, rows: Float[Tensor, "token d_model"]) -> Float[Tensor, "vector token"]:
+    """Return what each vector of the head's input adds to some tokens' logits, in float32."""
+    if rows.dtype == torch.float32:
+        return heads @ rows.T
+    return torch.cat([heads @ part.float().T for part in torch.split(rows, CHUNK)], 1)
+
+
+def through_norm(norm: nn.Module, vectors: Vectors) -> Vectors:
+    """Return vectors behind a norm, but for what it divides by: centred or not, with its gain.
+
+    The bias is no part of what a vector adds.
+    """
+    if isinstance(norm, nn.LayerNorm):
+        centred = vectors - vectors.mean(1, keepdim=True)
+        return centred if norm.weight is None else centred * norm.weight.detach().float()
+    parameter = next(norm.parameters())
+    ones = torch.ones(1, vectors.shape[1], device=parameter.device, dtype=parameter.dtype)
+    gain: Tensor = norm(ones)  # whose root mean square is 1 already
+    return vectors * gain.detach().float()
+
+
+def derivative(
+    step: Callable[[Tensor], Tensor], at: Float[Tensor, " d_model"]
+) -> Float[Tensor, "d_model d_model"]:
+    """Return the derivative of a step at one of its inputs: outputs by inputs."""
+    with torch.enable_grad():
+        found = jacobian(  # type: ignore[no-untyped-call]
+            lambda x: step(x[None])[0], at.detach().clone(), vectorize=True
+        )
+    return cast("Tensor", found)
