@@ -1,23 +1,16 @@
-"""Sum up the run: small metrics, plots and one self-contained HTML page."""
+"""Sum up the run: small metrics, plots, the page and the data card."""
 
 from neuron_atlas.pipeline.command import run
-from neuron_atlas.pipeline.params import Section, load, load_languages
+from neuron_atlas.pipeline.params import PARAMS, load, read_yaml
 from neuron_atlas.report import build, inputs
 from neuron_atlas.report.settings import PageSettings
 
 Params = PageSettings
 
 
-class FactParams(Section, extra="ignore"):
-    """What the report says of the `facts` section."""
-
-    source: str
-
-
 def main(read: inputs.Folders, write: build.Outputs, /) -> None:
-    """Write the folders `metrics`, `plots` and `page`."""
-    source = load("facts", FactParams).source
-    results = inputs.read_results(read, load_languages(), fact_source=source)
+    """Write the folders `metrics` and `plots`, and both pages."""
+    results = inputs.read_results(read, read_yaml(PARAMS))
     build.write(results, load("report", Params), write)
 
 

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from neuron_atlas.cards import tables as card_tables
+from neuron_atlas.cards.reading import Cards
 from neuron_atlas.knowledge_findings.attribution_methods import WITH_INTERVAL
 from neuron_atlas.knowledge_findings.method_measures import RANKED
 from neuron_atlas.pipeline import store
@@ -278,6 +280,104 @@ def contrasts(asked: Sequence[str] = ("right", "all", "seen", "block_0")) -> pd.
         for questions, control, (part, value) in product(asked, CONTROLS, PARTS.items())
     ]
     return pd.DataFrame(rows)
+
+
+def own(relations: Sequence[str] = RELATIONS, languages: Sequence[str] = LANGUAGES) -> pd.DataFrame:
+    """Return data/effects/own.parquet: the first relation breaks, of others nothing is shown."""
+    rows = [
+        {
+            **{"relation": relation, "language": language, "questions": questions},
+            **{"control": control, "part": part, "effect": value - 0.125, "random": -0.125},
+            **{"excess": value, "low": value - 0.5, "high": value + 0.5},
+            **{"p_adjusted": 0.001 if value < -0.5 else 0.9, "mde": 0.25},
+            **{"push": 250.0, "push_random": 250.0, "n_facts": 12, "n_items": 24},
+        }
+        for language in (None, *languages)
+        for questions, control, part in product(("right", "all"), CONTROLS, PARTS)
+        for relation in relations
+        for value in [PARTS[part] if relation == relations[0] else 0.0625]
+        if language is None or part == "effect"
+    ]
+    return pd.DataFrame(rows)
+
+
+def cells_by_language(
+    relations: Sequence[str] = RELATIONS, languages: Sequence[str] = LANGUAGES
+) -> pd.DataFrame:
+    """Return data/effects/cells_by_language.parquet."""
+    rows = [
+        {
+            **{"relation": relation, "measured": measured, "language": language},
+            **{part: value * (4 if relation == measured else 1) for part, value in PARTS.items()},
+            **{f"random_{part}": value / 2 for part, value in PARTS.items()},
+            **{"n_facts": 12, "n_items": 24},
+        }
+        for language in (None, *languages)
+        for relation, measured in product(relations, relations)
+    ]
+    return pd.DataFrame(rows)
+
+
+def examples(relations: Sequence[str] = RELATIONS) -> pd.DataFrame:
+    """Return a prompt of each relation that is answered right, and one that is not."""
+    rows = [
+        {
+            **{"relation": relation, "prompt": f"The {relation} of S{rank} is"},
+            **{"answer": "o0", "given": f"o{rank - 1}", "rank": rank, "correct": rank == 1},
+        }
+        for relation in relations
+        for rank in (1, 2)
+    ]
+    return pd.DataFrame(rows)
+
+
+def cards(relations: Sequence[str] = RELATIONS) -> Cards:
+    """Return cards whose relations promote their own names; other tables have no rows."""
+    token = {"script": "all", "token_id": 7, "logit": 1.5}
+    tokens = [
+        {"relation": relation, "direction": direction, "rank": rank, **token, "token": text}
+        for relation in relations
+        for direction in ("promoted", "suppressed")
+        for rank, text in enumerate((f" {relation}", "\n", "\u05e9\u05dc\u05d5\u05dd"))
+    ]
+    known = {"auc": 0.75, "low": 0.7, "high": 0.8, "random": 0.5, "p_value": 0.01, "p_holm": 0.03}
+    filled = {
+        "neurons": pd.DataFrame({**dict.fromkeys(card_tables.NEURONS, 1), "massive": [False]}),
+        "relation_tokens": pd.DataFrame(tokens),
+        "relations": pd.DataFrame(
+            {"relation": relation, "language": language, "n_neurons": K, **known}
+            for relation in relations
+            for language in ("en", "pooled")
+        ),
+    }
+    read = {
+        name: card_tables.typed([filled[name]] if name in filled else [], columns)
+        for name, columns in card_tables.COLUMNS.items()
+    }
+    return Cards({"n_layers": N_LAYERS, "n_neurons": N_NEURONS}, **read)
+
+
+def parameters(languages: Sequence[str] = LANGUAGES) -> dict[str, Any]:
+    """Return a few of params.yaml's values: two are as shipped."""
+    return {
+        "languages": {code: {} for code in languages},
+        "seed": 0,
+        "facts": {"source": "builtin"},
+        "relation_neurons": {"k": K},
+    }
+
+
+def _asked(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a recall table with what a page shows of prompts."""
+    candidates = [["o0", "o1", "o2"]] * len(table)
+    return table.assign(
+        template_role="test",
+        prompt=table["fact"] + " is",
+        answer=[objects[0].upper() for objects in table["objects"]],
+        predicted=["o0" if right else "o1" for right in table["correct"]],
+        candidates=candidates,
+        candidate_labels=[["O0", "O1", "O2"]] * len(table),
+    )
 
 
 def transfer(languages: Sequence[str] = LANGUAGES) -> pd.DataFrame:
@@ -635,13 +735,20 @@ def everything(
         transfer=transfer(languages),
         knowledge=knowledge(),
         tables=tables(languages),
+        own=own(relations, languages),
+        cells_by_language=cells_by_language(relations, languages),
+        examples={code: examples(relations) for code in languages},
+        cards=cards(relations),
+        calibration={"interference": {"false_positive_rate": 0.005, "mde": 0.18, "power": 0.94}},
+        parameters=parameters(languages),
     )
 
 
 def folders(root: Path) -> Folders:
     """Return where `written` puts each stage's output."""
     names = ("model", "facts_report", "recall", "demonstrations", "consistency.json")
-    return Folders(*(root / name for name in (*names, "relation_neurons", "effects", "knowledge")))
+    names += ("relation_neurons", "effects", "knowledge", "cards", "calibration.json")
+    return Folders(*(root / name for name in names))
 
 
 def written(results: Results, root: Path) -> Folders:
@@ -650,15 +757,24 @@ def written(results: Results, root: Path) -> Folders:
     store.write_json(at.model / "provenance.json", results.provenance)
     for code, table in results.recall.items():
         store.write_json(at.facts_report / f"{code}.json", results.facts[code])
-        store.write_table(at.recall / f"{code}.parquet", table)
+        store.write_table(at.recall / f"{code}.parquet", _asked(table))
         store.write_table(at.demonstrations / f"{code}.parquet", results.demonstrated[code])
     store.write_json(at.consistency, results.consistency)
     store.write_json(at.relation_neurons / "summary.json", results.relation_neurons)
     store.write_table(at.relation_neurons / "sets.parquet", results.sets)
     store.write_json(at.effects / "summary.json", results.effects)
-    for name in ("cells", "doses", "pushes", "contrasts", "transfer"):
+    for name in (
+        *("cells", "doses", "pushes", "contrasts", "transfer"),
+        "own",
+        "cells_by_language",
+    ):
         store.write_table(at.effects / f"{name}.parquet", getattr(results, name))
     store.write_json(at.knowledge / "summary.json", results.knowledge)
     for name, table in results.tables.items():
         store.write_table(at.knowledge / f"{name}.parquet", table)
+    store.write_json(at.calibration, results.calibration)
+    assert results.cards is not None
+    store.write_json(at.cards / card_tables.META, results.cards.meta)
+    for name in card_tables.COLUMNS:
+        store.write_table(at.cards / f"{name}.parquet", getattr(results.cards, name))
     return at

@@ -70,6 +70,27 @@ def test_aligned_facts_are_those_that_every_language_has() -> None:
     assert recall.n_aligned(tables) == 3
 
 
+def test_the_headline_counts_the_claims_by_verdict_and_the_known_facts() -> None:
+    """A claim that changes its word moves by one; the words that no claim has are counted too."""
+    given = results.everything()
+    found = metrics.metrics(given)
+    verdicts = {name for name in found if name.startswith("verdicts/")}
+    words = {word.replace(" ", "_") for word in get_args(Word)}
+    headline = found["headline"]
+    assert set(headline) == words | {"known"}
+    assert sum(headline[word] for word in words) == len(verdicts)
+    by_language = found["summary"]["facts"]["by_language"]
+    assert headline["known"] == sum(row["n_known"] for row in by_language.values())
+    claim, old = next(iter(given.effects["verdicts"].items()))
+    new = "untestable" if old["verdict"] != "untestable" else "supported"
+    effects = {**given.effects, "verdicts": {**given.effects["verdicts"]}}
+    effects["verdicts"][claim] = {**old, "verdict": new}
+    changed = metrics.metrics(replace(given, effects=effects))["headline"]
+    assert changed[new.replace(" ", "_")] == headline[new.replace(" ", "_")] + 1
+    gone = old["verdict"].replace(" ", "_")
+    assert changed[gone] == headline[gone] - 1
+
+
 def test_the_summary_keeps_the_contract() -> None:
     content = metrics.metrics(results.everything())["summary"]
     estimate = {"mean", "low", "high"}
@@ -231,14 +252,14 @@ def test_a_single_relation_has_no_effect_on_others() -> None:
 
 def test_results_are_read_as_they_were_written(tmp_path: Path) -> None:
     given = results.everything()
-    found = read_results(results.written(given, tmp_path), results.LANGUAGES, fact_source="builtin")
+    found = read_results(results.written(given, tmp_path), results.parameters())
     assert metrics.metrics(found) == metrics.metrics(given)
 
 
 def test_a_missing_language_is_an_error_that_names_the_file(tmp_path: Path) -> None:
     folders = results.written(results.everything(), tmp_path)
     with pytest.raises(ValueError, match=r"missing .*fr\.json"):
-        read_results(folders, ["en", "fr"], fact_source="builtin")
+        read_results(folders, results.parameters(("en", "fr")))
 
 
 def test_a_recall_table_without_a_needed_column_is_refused(tmp_path: Path) -> None:
@@ -246,4 +267,4 @@ def test_a_recall_table_without_a_needed_column_is_refused(tmp_path: Path) -> No
     table = results.some_recall().drop(columns="rank")
     store.write_table(folders.recall / "en.parquet", table)
     with pytest.raises(ValueError, match="lacks the columns"):
-        read_results(folders, results.LANGUAGES, fact_source="builtin")
+        read_results(folders, results.parameters())

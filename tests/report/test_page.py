@@ -3,53 +3,81 @@
 import importlib.util
 import json
 import re
-import shutil
 from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
+import markupsafe
 import pandas as pd
 import pytest
 
 import results
-from neuron_atlas.report import build, claims, metrics, page, plot_data, plots
+from neuron_atlas.pages import shell
+from neuron_atlas.report import (
+    build,
+    charts,
+    claims,
+    data_card,
+    metrics,
+    page,
+    plot_data,
+    plots,
+)
 from neuron_atlas.report.inputs import Results
 from neuron_atlas.verdicts.questions import QUESTIONS
 from neuron_atlas.verdicts.verdict import Word
 
 ROOT = Path(__file__).parents[2]
+DATA = ("application/json", "text/plain")  # kinds of blocks that no browser runs
 HOSTILE = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>{{ 7 * 7 }}"
 
 
 def rendered(given: Results, title: str = "Neuron Atlas", *, pictures: bool = False) -> str:
-    data = plot_data.plot_records(given) if pictures else {}
-    images = {
-        name: plots.svg(name, content, templates=ROOT / plots.TEMPLATES)
-        for name, content in data.items()
-    }
+    drawn = charts.page_charts(given) if pictures else {}
     content = metrics.metrics(given)["summary"]
-    return page.render(given, content, images, title=title, top_neurons=3)
+    return page.render(given, content, drawn, title=title, top_neurons=3)
 
 
 class Elements(HTMLParser):
-    """Collects start tags with their attributes, the open tags and the text."""
+    """Collects start tags with their attributes, scripts, and the text outside of these."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.scripts: list[str] = []
         self.text = ""
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
+        if tag == "script":
+            self.scripts.append("")
 
     def handle_data(self, data: str) -> None:
-        self.text += data
+        if self.cdata_elem == "script":
+            self.scripts[-1] += data
+        elif self.cdata_elem is None:
+            self.text += data
 
     def names(self) -> set[str]:
         return {tag for tag, _ in self.tags}
+
+    def foreign(self) -> list[str]:
+        """What only a text that became markup could bring: a page has nothing of it by itself."""
+        closed = {"link", "iframe", "object", "embed", "base", "img", "use", "svg", "b-mark"}
+        kinds = [a.get("type") for tag, a in self.tags if tag == "script"]
+        ours = {one.text for one in page.scripts(results.everything())}
+        pairs = zip(kinds, self.scripts, strict=True)
+        code = [text for kind, text in pairs if kind not in DATA and text not in ours]
+        handlers = [name for _, a in self.tags for name in a if name.startswith("on")]
+        return [*(self.names() & closed), *code, *handlers]
+
+    def data(self, name: str) -> Any:
+        """The content of a block of JSON."""
+        ids = [a.get("id") for tag, a in self.tags if tag == "script"]
+        return json.loads(self.scripts[ids.index(name)])
 
 
 @pytest.fixture(scope="module")
@@ -57,26 +85,71 @@ def whole() -> str:
     return rendered(results.everything(), pictures=True)
 
 
-def test_nothing_is_loaded_and_nothing_runs(whole: str) -> None:
+def test_nothing_is_loaded_and_only_the_page_s_own_scripts_run(whole: str) -> None:
     found = Elements(whole)
-    assert not found.names() & {"script", "link", "iframe", "object", "embed", "base", "img", "use"}
+    assert not found.foreign()
     loaded = {"src", "srcset", "xlink:href", "data", "action", "background", "poster"}
     for tag, attributes in found.tags:
         assert not loaded & set(attributes), tag
-        assert not [name for name in attributes if name.startswith("on")], tag
         assert "href" not in attributes or tag == "a", tag
-    assert not re.search(r"url\((?!#)|@import", whole)
-    assert "default-src 'none'" in whole
+    [styles] = re.findall(r"<style>(.*?)</style>", whole.split("</head>")[0], re.DOTALL)
+    assert not re.search(r"url\((?!\"?data:)|@import", styles)
+    [policy] = [a["content"] for _, a in found.tags if "http-equiv" in a]
+    assert policy == shell.policy(page.scripts(results.everything()))
 
 
 def test_the_same_results_give_the_same_bytes(whole: str) -> None:
     assert rendered(results.everything(), pictures=True) == whole
 
 
-def test_every_plot_is_shown_with_a_description(whole: str) -> None:
-    pictures = [a for tag, a in Elements(whole).tags if a.get("role") == "img"]
-    assert len(pictures) == len(plots.PLOTS)
-    assert all(picture["aria-label"] for picture in pictures)
+def test_every_chart_is_shown_with_a_description_and_its_numbers(whole: str) -> None:
+    pictures = {
+        str(a["data-chart"]): str(a["aria-label"])
+        for tag, a in Elements(whole).tags
+        if "data-chart" in a and tag == "div"
+    }
+    made = charts.page_charts(results.everything())
+    assert pictures == {f"chart-{name}": chart.alt for name, chart in made.items()}
+    assert set(plots.PLOTS) <= set(made)
+    assert len(set(pictures.values())) == len(pictures)
+    for alt in pictures.values():
+        numbers = whole.split(f'aria-label="Numbers: {markupsafe.escape(alt)}"')[1].split(
+            "</table>"
+        )[0]
+        assert numbers.count("<tr>") > 1
+
+
+def test_every_link_within_the_page_has_its_place(whole: str) -> None:
+    found = Elements(whole)
+    ids = {attributes["id"] for _, attributes in found.tags if "id" in attributes}
+    links = {str(a["href"])[1:] for tag, a in found.tags if tag == "a" and "#" in str(a["href"])}
+    cards = {link for link in links if re.fullmatch(r"n=\d+\.\d+", link)}
+    assert links - cards <= ids
+    assert cards
+    assert {"relation-capital", "matrix", "main"} <= links
+
+
+def test_without_a_card_there_is_no_explorer(whole: str) -> None:
+    for text, there in (
+        (whole, True),
+        (rendered(replace(results.everything(), cards=None)), False),
+    ):
+        found = Elements(text)
+        assert ("explorer" in {a.get("id") for _, a in found.tags}) is there
+        assert ("explorer-neurons" in {a.get("id") for _, a in found.tags}) is there
+        assert any("openDataTables" in code for code in found.scripts) is there
+        assert ('href="#explorer"' in text) is there
+
+
+def test_each_claim_links_to_its_evidence(whole: str) -> None:
+    for claim in claims.CLAIMS.values():
+        assert f'<h2 id="{claim.evidence}">' in whole or claim.evidence == "selectors"
+
+
+def test_contents_name_the_sections_in_their_order(whole: str) -> None:
+    sections = re.findall(r'<section\b[^>]* aria-labelledby="([\w-]+)"', whole)
+    nav = whole.split("<nav")[1].split("</nav>")[0]
+    assert re.findall(r'href="#([\w-]+)"', nav) == sections
 
 
 def test_ids_are_unique(whole: str) -> None:
@@ -112,8 +185,7 @@ def test_text_from_data_is_shown_and_never_markup() -> None:
     )
     text = rendered(hostile, HOSTILE, pictures=True)
     found = Elements(text)
-    assert not found.names() & {"script", "img"}
-    assert not [a for _, a in found.tags if any(name.startswith("on") for name in a)]
+    assert not found.foreign()
     assert "javascript:" not in text
     assert found.text.count("<script>alert(1)</script>") >= 8
     assert "{{ 7 * 7 }}" in found.text
@@ -133,24 +205,30 @@ def test_what_is_untestable_gives_its_reason_and_no_number() -> None:
     given = results.everything()
     text = rendered(given)
     shown = Elements(text).text
-    assert shown.count(f"{results.NO_FACTS}.") == 1  # as its own reason, once
-    assert shown.count(f"T{results.TOO_COARSE[1:]}.") == 1
-    row = re.search(r"<tr><th[^>]*>Versatility across relations.*?</tr>", text, re.DOTALL)
-    assert row is not None
-    assert row[0].count('<td class="n">–</td>') == 4  # effect, interval, p, smallest effect
+    for reason in (results.NO_FACTS, f"T{results.TOO_COARSE[1:]}"):
+        assert shown.count(f"{reason}.") == 3  # twice with the claim, and in its section
+    figures = of_claim(text, "versatility_relations").split('class="figures"')[1]
+    assert "no effect measured" in figures
+    assert re.findall(r"<dd>([^<]*)</dd>", figures) == 3 * ["–"]
     other = given.effects["verdicts"]["versatility_relations"] | {"because": "Nothing is there."}
     verdicts = given.effects["verdicts"] | {"versatility_relations": other}
     shown = Elements(rendered(replace(given, effects=given.effects | {"verdicts": verdicts}))).text
     assert f"Nothing is there. {results.NO_FACTS}." in shown
 
 
+def of_claim(text: str, name: str) -> str:
+    """The part of the page about one claim, in the list of claims."""
+    return text.split(f'<li id="claim-{name}">')[1].split("</li>")[0]
+
+
 def test_p_over_all_claims_stands_beside_the_raw_one() -> None:
-    row = re.search(
-        r"<tr><th[^>]*>Versatility across languages.*?</tr>", rendered(results.everything()), re.S
-    )
-    assert row is not None
-    assert '<td class="n">0.004 <span class="meaning">0.04</span></td>' in row[0]
-    assert '<td class="n">0.35</td>' in row[0]
+    part = of_claim(rendered(results.everything()), "versatility_languages")
+    figures = re.findall(r"<dt>([^<]*)</dt><dd>([^<]*)</dd>", part.split('class="figures"')[1])
+    assert dict(figures) == {
+        "smallest it would find": "0.35",
+        "p": "0.004",
+        "p over all claims (Holm)": "0.04",
+    }
 
 
 def test_the_page_says_what_a_push_is_and_what_it_does(whole: str) -> None:
@@ -212,7 +290,7 @@ def test_popularity_is_shown_where_the_source_tells_it(whole: str) -> None:
 
 
 def test_a_language_without_anything_to_measure_is_named_with_the_reason(whole: str) -> None:
-    assert "is left out" not in whole
+    assert "is left out" not in Elements(whole).text
     given = results.everything()
     assert "left_out" not in metrics.metrics(given)["summary"]["facts"]
     wrong = given.recall["zh"].assign(correct=False, known=False)
@@ -225,7 +303,7 @@ def test_a_language_without_anything_to_measure_is_named_with_the_reason(whole: 
         assert f"<code>zh</code> is left out {said['zh']}; what joins languages" in rendered(
             changed
         )
-        card = page.render_card(changed, title="Card")
+        card = data_card.render_card(changed, title="Card")
         assert card.count("Notice: left out") == 1
         assert said["zh"] in card.split("<code>zh</code></h2>")[1]
 
@@ -252,8 +330,8 @@ def test_neurons_are_named_by_layer_and_index_with_massive_ones_marked() -> None
     given = results.everything()
     content = metrics.metrics(given)["summary"]
     text = page.render(given, content, {}, title="t", top_neurons=results.K)
-    assert ">0.0 (0.90)</span>" in text
-    assert ">1.7 (0.83)†</span>" in text
+    assert '<a class="neuron" href="#n=0.0">0:0 (0.90)</a>' in text
+    assert ">1:7 (0.83)†</a>" in text
 
 
 def test_missing_parts_and_pictures_are_left_out() -> None:
@@ -307,7 +385,7 @@ def test_attribution_methods_that_were_not_compared_say_why() -> None:
     tables = {n: t for n, t in given.tables.items() if not n.startswith("attribution_methods")}
     found = Elements(rendered(replace(given, knowledge=known, tables=tables)))
     assert f"Not measured: needs known facts {HOSTILE}." in found.text
-    assert not found.names() & {"script", "img"}
+    assert not found.foreign()
 
 
 WORDS = get_args(Word)
@@ -320,25 +398,31 @@ def test_a_section_shows_the_verdict_of_its_claim(word: str) -> None:
         claim: verdict | {"verdict": word} for claim, verdict in given.knowledge["verdicts"].items()
     }
     text = rendered(replace(given, knowledge=given.knowledge | {"verdicts": verdicts}))
-    shown = re.findall(r'<p><span class="verdict ([\w-]+)">([^<]+)</span> Measured', text)
+    shown = re.findall(
+        r'class="judged"><span class="verdict ([\w-]+)">([^<]+)</span> <b>[^<]+</b> Measured', text
+    )
     assert shown == [(word.replace(" ", "-"), word)] * len(verdicts)
     assert (claims.VERDICT_SENTENCES[word] in text) is True
 
 
 def test_every_word_has_its_sentence_and_its_colour() -> None:
     assert set(claims.VERDICT_SENTENCES) == set(WORDS)
-    style = (page.FOLDER / "style.css").read_text(encoding="utf-8")
+    style = (shell.FOLDER / "style.css").read_text(encoding="utf-8")
     coloured = set(re.findall(r"\.verdict\.([\w-]+)", style))
     assert coloured == {word.replace(" ", "-") for word in WORDS} - {"undecided"}  # as it is
 
 
-def test_every_class_of_the_style_is_used() -> None:
-    style = (page.FOLDER / "style.css").read_text(encoding="utf-8")
-    pages = [path.read_text(encoding="utf-8") for path in page.FOLDER.glob("*.j2")]
-    named = set(re.findall(r"\.([a-z][a-z-]+)", style)) - {w.replace(" ", "-") for w in WORDS}
+VEGA = {"vega-embed", "vega-bind-name"}  # classes that Vega-Embed gives
+
+
+def test_every_class_of_the_style_is_used(whole: str) -> None:
+    style = (shell.FOLDER / "style.css").read_text(encoding="utf-8")
+    pages = [path.read_text(encoding="utf-8") for path in shell.FOLDER.glob("*.j2")]
+    words = {w.replace(" ", "-") for w in (*WORDS, "worse", "better")}
+    named = set(re.findall(r"\.([a-z][a-z-]+)", style)) - words - VEGA
     used = {
         name
-        for text in pages
+        for text in (*pages, whole)
         for part in re.findall(r'class="([^"]+)"', text)
         for name in part.split()
     }
@@ -352,7 +436,6 @@ def test_every_class_of_the_style_is_used() -> None:
         ("selection", "method"),
         ("attribution_methods", "method"),
         ("attribution_methods_minus", "rival"),
-        ("language_map", "language"),
         ("editing", "arm"),
         ("edit_success", "arm"),
         ("degenerate", "language"),
@@ -365,8 +448,16 @@ def test_names_in_tables_on_knowledge_are_never_markup(table: str, column: str) 
     hostile = given.tables[table].assign(**{column: HOSTILE})
     given = replace(given, tables={**given.tables, table: hostile})
     found = Elements(rendered(given, pictures=True))
-    assert not found.names() & {"script", "img"}
+    assert not found.foreign()
     assert "<script>alert(1)" in found.text
+
+
+def test_names_in_charts_are_never_markup() -> None:
+    given = results.everything(languages=(HOSTILE, "zh"))
+    found = Elements(rendered(given, pictures=True))
+    assert not found.foreign()
+    for name in ("recall", "transfer", "language_map"):
+        assert HOSTILE in found.data(f"chart-{name}")["data"]["values"][0].values()
 
 
 def test_figures_of_one_interval_have_as_many_digits() -> None:
@@ -410,9 +501,9 @@ def test_a_claim_says_what_was_tested_against_what_and_what_the_paper_says() -> 
     asked = [QUESTIONS[claim] for claim in results.everything().verdicts]
     assert len(asked) == 12
     for one in asked:
-        for said in (f"Tested: {one.tested}", f"Against: {one.against}", one.published):
+        for said in (one.tested, one.against, one.published):
             assert said in text
-    assert "Could have been seen: an effect of 0.35 share of pairs, in 80 of 100 such runs" in text
+    assert "An effect of 0.35 share of pairs, in 80 of 100 such runs" in text
     assert "2 of 20 relations in a language have degenerate neurons; 10" in text
 
 
@@ -458,7 +549,7 @@ def test_the_published_ratio_is_shown_for_comparison_alone() -> None:
     table = given.tables["selection"].assign(published_sr=float("nan"))
     none = rendered(replace(given, tables={**given.tables, "selection": table}))
     assert "3.50" not in Elements(none).text
-    assert "nan" not in Elements(none).text
+    assert not re.search(r"\bnan\b", Elements(none).text)
 
 
 def test_one_language_is_said_to_be_too_few() -> None:
@@ -474,7 +565,7 @@ def test_one_language_is_said_to_be_too_few() -> None:
     found = Elements(rendered(few))
     assert f"Not measured: one language {HOSTILE}." in found.text
     assert "Not measured: no fact in 2 languages." in found.text
-    assert not found.names() & {"script", "img"}
+    assert not found.foreign()
     drawn = {name for name, rows in plot_data.plot_records(few).items() if rows}
     assert not drawn & {"language_map", "language_counts", "language_layers", "editing"}
     assert metrics.metrics(few)["summary"]["editing"]["n_facts"] == 0
@@ -500,10 +591,9 @@ def test_the_stage_writes_metrics_plots_and_page(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     at = results.written(results.everything(), tmp_path / "data")
-    shutil.copytree(ROOT / plots.TEMPLATES, tmp_path / plots.TEMPLATES)
     (tmp_path / "params.yaml").write_text(
         "languages: {en: {}, zh: {}}\nfacts: {source: builtin}\n"
-        "report: {title: Atlas, top_neurons: 2}\n"
+        "seed: 0\nreport: {title: Atlas, top_neurons: 2}\n"
     )
     monkeypatch.chdir(tmp_path)
     spec = importlib.util.spec_from_file_location("stage", ROOT / "stages" / "report.py")
@@ -511,11 +601,15 @@ def test_the_stage_writes_metrics_plots_and_page(
     assert spec.loader is not None
     stage = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(stage)
-    outs = [tmp_path / name for name in ("metrics", "plots", "report")]
+    names = ("metrics", "plots", "report/index.html", "report/facts.html")
+    outs = [tmp_path / name for name in names]
     stage.main(at, build.Outputs(*outs))
-    names = {"summary", "facts", "recall", "relation_neurons", "interference", "knowledge"}
-    names.add("verdicts")
-    assert {path.stem for path in outs[0].iterdir()} == names
+    written = {"summary", "facts", "recall", "relation_neurons", "interference", "knowledge"}
+    assert {path.stem for path in outs[0].iterdir()} == written | {"verdicts", "headline"}
     assert {path.stem for path in outs[1].iterdir()} == set(plots.PLOTS)
     assert json.loads((outs[0] / "summary.json").read_text())["facts"]["source"] == "builtin"
-    assert "<title>Atlas</title>" in (outs[2] / "index.html").read_text(encoding="utf-8")
+    text = outs[2].read_text(encoding="utf-8")
+    assert "<title>Atlas</title>" in text
+    assert {path.name for path in (tmp_path / "report").iterdir()} == {"index.html", "facts.html"}
+    assert Elements(text).data("provenance")["languages"] == list(results.LANGUAGES)
+    assert "capital:S0 is" in Elements(text).text  # an example

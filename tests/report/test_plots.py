@@ -8,6 +8,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import vl_convert
+from dvc_render.vega import VegaRenderer
 
 import results
 from neuron_atlas.pipeline.params import read_yaml
@@ -17,6 +19,7 @@ ROOT = Path(__file__).parents[2]
 TEMPLATES = ROOT / plots.TEMPLATES
 ANCHORS = {"DATA", "TITLE", "X", "Y", "X_LABEL", "Y_LABEL"}
 ADDED_BY_DVC = {"rev"}
+VEGA_LITE = "5.8"  # DVC's own page loads 5.2; this is the closest version installed
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +32,21 @@ def template(name: str) -> dict[str, Any]:
         (TEMPLATES / f"{plots.PLOTS[name].template}.json").read_text(encoding="utf-8")
     )
     return content
+
+
+def drawn(name: str, records: plot_data.Records) -> str:
+    """Draw a plot as an image, with the template and in the way of `dvc plots show`."""
+    plot = plots.PLOTS[name]
+    keys = ("x", "y", "title", "x_label", "y_label")
+    renderer = VegaRenderer(
+        [{**record, "rev": ""} for record in records],
+        name,
+        template=plot.template,
+        template_dir=str(TEMPLATES),
+        **{key: getattr(plot, key) for key in keys},
+    )
+    image = vl_convert.vegalite_to_svg(renderer.get_filled_template(), vl_version=VEGA_LITE)
+    return str(image)
 
 
 def fields(node: Any) -> set[str]:
@@ -78,7 +96,7 @@ def test_no_record_uses_a_name_that_dvc_overwrites(
 
 @pytest.mark.parametrize("name", sorted(plots.PLOTS))
 def test_the_image_holds_title_and_labels(name: str, data: dict[str, plot_data.Records]) -> None:
-    image = plots.svg(name, data[name], templates=TEMPLATES)
+    image = drawn(name, data[name])
     shown = {
         **{"recall": "capital", "consistency": "zh", "transfer": "zh", "doses": "random order"},
         **{"selection": "zero_ig", "language_map": "zh", "language_counts": "at least 2"},
@@ -96,24 +114,9 @@ def test_the_image_holds_title_and_labels(name: str, data: dict[str, plot_data.R
     assert "DVC_METRIC" not in image
 
 
-def test_images_do_not_depend_on_what_was_drawn_before(data: dict[str, plot_data.Records]) -> None:
-    first = plots.svg("overlap", data["overlap"], templates=TEMPLATES)
-    plots.svg("recall", data["recall"], templates=TEMPLATES)
-    assert plots.svg("overlap", data["overlap"], templates=TEMPLATES) == first
-
-
-def test_ids_of_two_images_differ(data: dict[str, plot_data.Records]) -> None:
-    ids = [
-        set(re.findall(r'\bid="([^"]+)"', plots.svg(name, data[name], templates=TEMPLATES)))
-        for name in ("interference", "transfer")
-    ]
-    assert ids[0]
-    assert not ids[0] & ids[1]
-
-
 def test_labels_are_text_in_the_image() -> None:
     cells = results.cells(("<script>alert(1)</script>", "b"))
-    image = plots.svg("interference", plot_data.interference(cells), templates=TEMPLATES)
+    image = drawn("interference", plot_data.interference(cells))
     assert "<script" not in image
     assert "&lt;script&gt;" in image
 

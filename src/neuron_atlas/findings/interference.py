@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from neuron_atlas.arms.settings import Interference
-from neuron_atlas.findings import effects, flips, selectors
+from neuron_atlas.findings import effects, flips, relation_effects, selectors
 from neuron_atlas.findings.audits import audited
 from neuron_atlas.findings.settings import Effects
 from neuron_atlas.neurons.relation_sets import POOLED
@@ -17,7 +17,10 @@ from neuron_atlas.statistics.estimates import Estimate
 from neuron_atlas.verdicts import arms, relation_verdicts, selector_verdict, sharing_verdicts
 from neuron_atlas.verdicts.verdict import ALPHA, Verdict
 
-TABLES = ("contrasts", "cells", "doses", "pushes", "transfer", "languages", "selectors")
+TABLES = (
+    *("contrasts", "cells", "doses", "pushes", "transfer", "languages", "selectors"),
+    *("own", "cells_by_language"),
+)
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,8 @@ def write_summary(measured: Measured, out: Path, how: Effects, *, applied: Inter
         "transfer": effects.transfer(moved),
         "languages": effects.by_language(table),
         "selectors": selectors.compared(rivals, _joined(measured.selector_sets)),
+        "own": relation_effects.own_effects(table),
+        "cells_by_language": relation_effects.cells_by_language(table),
     }
     summary = {
         "value": applied.value,

@@ -4,29 +4,31 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from neuron_atlas.pipeline import store
+from neuron_atlas.report import charts, data_card, page, plot_data, plots
 from neuron_atlas.report import metrics as report_metrics
-from neuron_atlas.report import page, plot_data, plots
 from neuron_atlas.report.inputs import Results
 from neuron_atlas.report.settings import PageSettings
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """Folders that the report stage writes.
+    """What the report stage writes: two folders and two HTML files.
 
     Attributes:
         metrics: Numbers, as JSON.
         plots: The plots' data.
-        page: The HTML pages.
+        page: The file of the page.
+        card: The file of the data card.
     """
 
     metrics: Path
     plots: Path
     page: Path
+    card: Path
 
 
 def write(results: Results, shown: PageSettings, out: Outputs) -> None:
-    """Write metrics and plot data as `<name>.json`, and the pages `index.html` and `facts.html`.
+    """Write metrics and plot data as `<name>.json`, the page and the data card.
 
     A plot without data is written as an empty list and left out of the page.
 
@@ -41,11 +43,14 @@ def write(results: Results, shown: PageSettings, out: Outputs) -> None:
     data = plot_data.plot_records(results)
     for name, rows in data.items():
         plots.write(out.plots / f"{name}.json", rows)
-    images = {name: plots.svg(name, rows) for name, rows in data.items() if rows}
     text = page.render(
-        results, metrics["summary"], images, title=shown.title, top_neurons=shown.top_neurons
+        results,
+        metrics["summary"],
+        charts.page_charts(results),
+        title=shown.title,
+        top_neurons=shown.top_neurons,
     )
-    card = page.render_card(results, title=shown.title)
-    for name, content_of_page in (("index.html", text), ("facts.html", card)):
-        with store.atomic(out.page / name) as temporary:
+    card = data_card.render_card(results, title=shown.title)
+    for path, content_of_page in ((out.page, text), (out.card, card)):
+        with store.atomic(path) as temporary:
             temporary.write_text(content_of_page, encoding="utf-8")

@@ -1,6 +1,6 @@
 """Read what the earlier stages left, for the report."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from neuron_atlas.cards.reading import Cards, read_cards
 from neuron_atlas.pipeline import store
 from neuron_atlas.statistics.holm import holm
 from neuron_atlas.verdicts.questions import QUESTIONS
@@ -17,6 +18,12 @@ RECALL = [
     *("fact", "relation", "template", "objects", "rank", "log_probability", "correct", "known"),
     "n_beginnings",
 ]
+TESTING = "test"  # the role of the template that tests
+ASKED = [
+    *("relation", "template_role", "prompt", "answer", "rank", "correct", "predicted"),
+    *("candidates", "candidate_labels"),
+]
+EXAMPLES = ["relation", "prompt", "answer", "given", "rank", "correct"]
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,12 @@ class Results:
         transfer: data/effects/transfer.parquet.
         knowledge: data/knowledge/summary.json.
         tables: The tables of data/knowledge by name; a table that was not measured is absent.
+        own: data/effects/own.parquet.
+        cells_by_language: data/effects/cells_by_language.parquet.
+        examples: Language to a few prompts of each relation, with the answers of the model.
+        cards: What is known of single neurons; None if no neuron has a card.
+        calibration: By claim, how its verdict does on simulated tables; empty if that is not known.
+        parameters: All of params.yaml.
     """
 
     provenance: Mapping[str, Any]
@@ -58,6 +71,12 @@ class Results:
     transfer: pd.DataFrame
     knowledge: Mapping[str, Any]
     tables: Mapping[str, pd.DataFrame]
+    own: pd.DataFrame
+    cells_by_language: pd.DataFrame
+    examples: Mapping[str, pd.DataFrame]
+    cards: Cards | None
+    calibration: Mapping[str, Mapping[str, float]]
+    parameters: Mapping[str, Any]
 
     @property
     def popularity(self) -> dict[str, Mapping[str, float]]:
@@ -102,7 +121,7 @@ def with_holm(verdicts: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[st
 
 @dataclass(frozen=True)
 class Folders:
-    """Where the earlier stages write: `consistency` is a file, the others are folders."""
+    """Where the earlier stages write: `consistency` and `calibration` are files, others folders."""
 
     model: Path
     facts_report: Path
@@ -112,22 +131,33 @@ class Folders:
     relation_neurons: Path
     effects: Path
     knowledge: Path
+    cards: Path
+    calibration: Path
 
 
-def read_results(folders: Folders, languages: Sequence[str], *, fact_source: str) -> Results:
+def read_results(folders: Folders, parameters: Mapping[str, Any]) -> Results:
     """Read the outputs of every earlier stage.
+
+    Args:
+        folders: Where they are.
+        parameters: All of params.yaml, whose languages are read.
 
     Raises:
         ValueError: a file is missing or unreadable; the message names it.
     """
+    languages = tuple(parameters["languages"])
     facts = store.by_language(folders.facts_report, languages, suffix=".json")
     recall = store.by_language(folders.recall, languages, suffix=".parquet")
     demonstrated = store.by_language(folders.demonstrations, languages, suffix=".parquet")
     return Results(
         provenance=store.read_json(folders.model / "provenance.json"),
-        fact_source=fact_source,
+        fact_source=parameters["facts"]["source"],
         facts={language: store.read_json(path) for language, path in facts.items()},
         recall={language: store.read_table(path, RECALL) for language, path in recall.items()},
+        examples={
+            language: chosen_examples(store.read_table(path, ASKED))
+            for language, path in recall.items()
+        },
         demonstrated={
             language: store.read_table(path, DEMONSTRATED)
             for language, path in demonstrated.items()
@@ -146,4 +176,35 @@ def read_results(folders: Folders, languages: Sequence[str], *, fact_source: str
             path.stem: store.read_table(path)
             for path in sorted(folders.knowledge.glob("*.parquet"))
         },
+        own=store.read_table(folders.effects / "own.parquet"),
+        cells_by_language=store.read_table(folders.effects / "cells_by_language.parquet"),
+        cards=_cards(folders.cards),
+        calibration=store.read_json(folders.calibration) if folders.calibration.exists() else {},
+        parameters=parameters,
     )
+
+
+def _cards(folder: Path) -> Cards | None:
+    cards = read_cards(folder)
+    return cards if len(cards.neurons) else None
+
+
+def chosen_examples(recalled: pd.DataFrame) -> pd.DataFrame:
+    """Return of each relation the first testing prompt that is answered right, and a wrong one.
+
+    Args:
+        recalled: A language's recall table, with the columns of `ASKED`.
+
+    Returns:
+        The columns of `EXAMPLES`; `given` is the label of the model's answer.
+    """
+    testing = recalled[recalled["template_role"] == TESTING]
+    first = testing.groupby(["relation", "correct"], sort=False).head(1)
+    rows = first.sort_values(["relation", "correct"], ascending=[True, False], kind="stable")
+    labels = [
+        dict(zip(ids, names, strict=True)).get(given, given)
+        for ids, names, given in zip(
+            rows["candidates"], rows["candidate_labels"], rows["predicted"], strict=True
+        )
+    ]
+    return rows.assign(given=labels)[EXAMPLES].reset_index(drop=True)

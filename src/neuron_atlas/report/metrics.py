@@ -1,9 +1,9 @@
 """Put a run's numbers into small JSON files, so that a git diff shows what a change did."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from math import isfinite
-from typing import Any
+from typing import Any, get_args
 
 import pandas as pd
 
@@ -18,6 +18,7 @@ from neuron_atlas.findings.recall import (
 from neuron_atlas.pipeline.store import records
 from neuron_atlas.report.inputs import Results
 from neuron_atlas.report.plot_data import SIGNIFICANT
+from neuron_atlas.verdicts.verdict import Word
 
 SCHEMA = 1
 MODEL = ("source", "sha256", "n_layers", "n_neurons", "n_parameters", "dtype")
@@ -79,6 +80,7 @@ def metrics(results: Results) -> dict[str, dict[str, Any]]:
 
     `facts/<language>` has a language's counts of facts. `verdicts/<claim>` has what a person
     compares between two runs: the word, the effect and its 95 % interval, in the claim's unit.
+    `headline` is what fits a line: how many claims have each word, and how many facts are known.
 
     Floats have six significant digits; a number that was not measured is absent.
     """
@@ -86,6 +88,7 @@ def metrics(results: Results) -> dict[str, dict[str, Any]]:
     popular = by_popularity(results.recall, results.popularity)
     content: dict[str, Mapping[str, Any]] = {
         "summary": _summary(results, table),
+        "headline": _headline(results, table),
         **{f"facts/{code}": _counts(report) for code, report in results.facts.items()},
         **{f"verdicts/{claim}": _compared(verdict) for claim, verdict in results.verdicts.items()},
         "recall": {
@@ -115,7 +118,7 @@ def _summary(results: Results, table: pd.DataFrame) -> dict[str, Any]:
             "languages": list(results.recall),
             "relations": relations(results.recall),
             "n_aligned": n_aligned(results.recall),
-            "by_language": {name: _headline(rows[ALL]) for name, rows in _nested(table).items()},
+            "by_language": {name: _totals(rows[ALL]) for name, rows in _nested(table).items()},
             "left_out": results.languages_left_out or None,
         },
         "relation_neurons": _pooled(results.relation_neurons),
@@ -153,7 +156,14 @@ def _model(provenance: Mapping[str, Any]) -> dict[str, Any]:
     return {**model, "architecture": provenance["architecture"]["model_type"]}
 
 
-def _headline(row: Mapping[str, Any]) -> dict[str, Any]:
+def _headline(results: Results, table: pd.DataFrame) -> dict[str, int]:
+    """Count the claims by verdict, and the facts that the model knows, over all languages."""
+    words = Counter(str(verdict["verdict"]) for verdict in results.verdicts.values())
+    counts = {word.replace(" ", "_"): words[word] for word in get_args(Word)}
+    return {**counts, "known": int(table.loc[table["relation"] == ALL, "n_known"].sum())}
+
+
+def _totals(row: Mapping[str, Any]) -> dict[str, Any]:
     return {key: row[key] for key in ("n_facts", "n_known", "typed_accuracy", "majority_baseline")}
 
 

@@ -221,7 +221,7 @@ def contrasts(table: pd.DataFrame) -> Records:
         return []
     right = table[table["questions"] == "right"]
     named = right.assign(
-        label=right["control"].map(CONTROL_NAMES), series=right["part"].map(PART_NAMES)
+        label=right["control"].replace(CONTROL_NAMES), series=right["part"].replace(PART_NAMES)
     )
     return _estimates(named, label="label", series="series", value="excess")
 

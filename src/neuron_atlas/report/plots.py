@@ -1,18 +1,13 @@
-"""Draw the plots as SVG: the same Vega-Lite plots as `dvc plots show` draws."""
+"""The plots that `dvc plots show` draws: what they are called, and their data."""
 
 import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
-
-import vl_convert
-from dvc_render.vega import VegaRenderer  # type: ignore[import-untyped]
 
 from neuron_atlas.pipeline.store import atomic
 from neuron_atlas.report.plot_data import Records
 
 TEMPLATES = Path(".dvc/plots")
-VEGA_LITE = "5.8"  # `dvc plots show` loads 5.2; this is the closest version installed
 
 
 @dataclass(frozen=True)
@@ -160,41 +155,12 @@ PLOTS = {
 }
 
 
-def svg(name: str, records: Records, *, templates: Path = TEMPLATES) -> str:
-    """Draw `PLOTS[name]` with the template that `dvc plots show` uses.
-
-    Args:
-        name: Which plot.
-        records: Its data, at least one record.
-        templates: Folder of the Vega-Lite templates.
-
-    Returns:
-        An SVG image; the same records always give the same text. Its ids start with `name`, so
-        that one page can hold several images.
-    """
-    plot = PLOTS[name]
-    renderer = VegaRenderer(
-        [{**record, "rev": ""} for record in records],
-        name,
-        template=plot.template,
-        template_dir=str(templates),
-        **{key: getattr(plot, key) for key in ("x", "y", "title", "x_label", "y_label")},
-    )
-    spec = renderer.get_filled_template()
-    spec["config"] = {**spec["config"], "aria": False}  # the page describes the image as a whole
-    return _renamed_ids(vl_convert.vegalite_to_svg(spec, vl_version=VEGA_LITE), name)
-
-
 def write(path: Path, records: Records) -> None:
-    """Write records as a JSON list, one per line; numbers stay numbers."""
+    """Write records as a JSON list, one per line; numbers stay numbers.
+
+    DVC writes texts into a script of its page as they are, which `<` could end; here it is `‹`.
+    """
     lines = [json.dumps(record, ensure_ascii=False, allow_nan=False) for record in records]
+    text = ",\n".join(lines).replace("<", "‹")
     with atomic(path) as temporary:
-        temporary.write_text("[\n" + ",\n".join(lines) + "\n]\n", encoding="utf-8")
-
-
-def _renamed_ids(image: str, prefix: str) -> str:
-    """Number an SVG's ids in their order, because the renderer's depend on what it drew before."""
-    found = dict.fromkeys(re.findall(r'\bid="([^"]+)"', image))
-    names = {old: f"{prefix}-{number}" for number, old in enumerate(found)}
-    image = re.sub(r'\bid="([^"]+)"', lambda m: f'id="{names[m[1]]}"', image)
-    return re.sub(r"url\(#([^)]+)\)", lambda m: f"url(#{names[m[1]]})", image)
+        temporary.write_text(f"[\n{text}\n]\n", encoding="utf-8")

@@ -1,0 +1,1 @@
+"""What all HTML pages share: the shell with its content security policy, formats and charts."""
