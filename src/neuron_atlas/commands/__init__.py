@@ -1,0 +1,1 @@
+"""The command line `neuron-atlas`: one module per command, which reads outputs and prints."""
