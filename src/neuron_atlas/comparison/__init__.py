@@ -1,0 +1,1 @@
+"""Runs side by side: whose numbers a commit holds, and what changed between several."""
