@@ -1,4 +1,4 @@
-"""Write every parameter of params.yaml into docs/parameters.md: `make docs`."""
+"""Write params.yaml into docs/parameters.md, and its values for the page: `make docs`."""
 
 import json
 import sys
@@ -12,6 +12,7 @@ from neuron_atlas.pipeline.accepted import Schema
 
 ROOT = Path(__file__).parents[1]
 PAGE = Path(__file__).with_name("parameters.md")
+SHIPPED = ROOT / "src/neuron_atlas/page/shipped_parameters.json"  # for the report's page
 HEADER = ["key", "type and range", "shipped", "meaning"]
 INTRODUCTION = """# The parameters
 `params.yaml` holds their values; each section belongs to the stage of its name. A value that does
@@ -33,6 +34,12 @@ def page() -> str:
         rows = [HEADER, ["---"] * len(HEADER), *_rows(schema, values[name], schema, name)]
         parts.append(f"\n## {name}\n" + "".join(f"| {' | '.join(row)} |\n" for row in rows))
     return "".join(parts)
+
+
+def shipped() -> str:
+    """Return the values of params.yaml as JSON."""
+    values = params.read_yaml(ROOT / "params.yaml")
+    return json.dumps(values, ensure_ascii=False, indent=1) + "\n"
 
 
 def _rows(
@@ -60,5 +67,6 @@ def _text(value: Any) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8")
-    sys.stdout.write(f"wrote {PAGE}\n")
+    for file, text in ((PAGE, page()), (SHIPPED, shipped())):
+        file.write_text(text, encoding="utf-8")
+        sys.stdout.write(f"wrote {file}\n")

@@ -71,7 +71,7 @@ def built_in_facts(
 
     Args:
         language: Code of a language that has templates, such as `en`.
-        relations: Names, such as `capital`; None takes ten of them.
+        relations: Names, such as `capital`; None takes the twelve of params.yaml.
         max_per_relation: Facts, those of the most prominent subjects; None keeps all.
         max_candidates: Largest number of possible answers per relation.
         max_majority_share: Share, in (0, 1], of a relation's facts that may have the same answer.
