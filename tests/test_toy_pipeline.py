@@ -3,13 +3,15 @@
 import json
 import shutil
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from ruamel.yaml import YAML
 
-from neuron_atlas.pipeline import stage_times
+from neuron_atlas.cards.reading import card, read_cards
+from neuron_atlas.pipeline import stage_times, store
 from neuron_atlas.pipeline.work_folder import WHOLE
-from neuron_atlas.report import metrics
+from neuron_atlas.verdicts.verdict import Word
 from repository import LANGUAGES, copied, ran, run, stages
 
 
@@ -34,11 +36,31 @@ def test_the_results_are_complete(repository: Path) -> None:
     }
     assert summary["attribution"]["completeness_median"] < 0.05
     assert set(summary["selection"]) >= {"amig", "zero_ig", "activation", "random"}
-    assert (repository / "report" / "index.html").read_text(encoding="utf-8").count("<svg") >= 5
+    page = (repository / "report" / "index.html").read_text(encoding="utf-8")
+    assert page.count("data-chart=") >= 5
     assert (repository / ".work" / stage_times.FILE).exists()
     kept = list((repository / ".work").glob("*/*"))
     assert {file.name for file in kept} == {WHOLE}
     assert {file.parent.name.split()[0] for file in kept} == {"relation_neurons", "transfer"}
+
+
+def test_every_neuron_of_a_set_has_a_card(repository: Path) -> None:
+    cards = read_cards(repository / "data" / "cards")
+    sets = store.read_table(repository / "data" / "relation_neurons" / "sets.parquet")
+    own = cards.memberships[cards.memberships["kind"] == "relation"]
+    assert len(own) == len(sets)
+    assert set(cards.memberships["kind"]) >= {"relation", "fact", "language_specific"}
+    assert set(cards.neurons["neuron"]) == set(cards.memberships["neuron"])
+    assert set(cards.effects["measured_by"]) == {
+        *("cards", "degenerate_neurons", "attribution_methods"),
+    }
+    both = own.merge(cards.scores, on=["neuron", "language", "relation"])
+    assert len(both) == len(own)
+    assert (both["average_precision"].astype("float32") == both["score"].astype("float32")).all()
+    for neuron in cards.neurons["neuron"]:
+        found = card(cards, neuron)
+        assert {row["direction"] for row in found["tokens"]} == {"promoted", "suppressed"}
+        assert len(found["prompts"]) == 2 * cards.meta["settings"]["prompts"]
 
 
 def test_nothing_runs_again(repository: Path) -> None:
@@ -70,7 +92,7 @@ def test_an_experiment_with_other_sets_does_not_extract_again(repository: Path) 
     assert not again & slow
     shown = run(repository, "dvc", "exp", "show", "--csv")
     assert "relation_neurons.k" in shown.splitlines()[0]
-    assert "verdicts" in run(repository, "dvc", "metrics", "show", "--json")
+    assert "headline" in run(repository, "dvc", "metrics", "show", "--json")
     assert "relation_neurons.k" in run(repository, "dvc", "params", "diff")
     edits = run(repository, "git", "diff", "--unified=0", "params.yaml").splitlines()[5:]
     assert [line.split("#")[0].split() for line in edits] == [["-", "k:", "8"], ["+", "k:", "6"]]
@@ -79,10 +101,24 @@ def test_an_experiment_with_other_sets_does_not_extract_again(repository: Path) 
 @pytest.mark.parametrize(
     ("command", "shown"),
     [
-        ("dvc metrics show", ("cumulativity", "effect", "low", "high", "verdict")),
-        ("dvc metrics diff", ("cumulativity", "HEAD", "workspace")),
-        ("dvc exp diff HEAD k-six", ("cumulativity", "relation_neurons.k", "k-six")),
-        ("python tools/compare.py", ("cumulativity", "relation_neurons.k", "k-six")),
+        ("dvc metrics show", ("untestable", "not_supported", "known")),
+        (
+            "dvc metrics show metrics/verdicts",
+            ("cumulativity", "effect", "low", "high", "mde", "verdict"),
+        ),
+        (
+            "dvc metrics diff --targets metrics/verdicts",
+            ("cumulativity", "HEAD", "workspace"),
+        ),
+        ("dvc exp diff HEAD k-six", ("relation_neurons.k", "k-six")),
+        (
+            "env PYTHONPATH=src python -m neuron_atlas compare",
+            ("cumulativity", "relation_neurons.k", "k-six"),
+        ),
+        (
+            "dvc exp show --no-pager --only-changed --drop Created|data|src|stages|params.yaml",
+            ("relation_neurons.k", "k-six"),
+        ),
     ],
 )
 def test_what_is_compared_fits_a_terminal(
@@ -94,11 +130,11 @@ def test_what_is_compared_fits_a_terminal(
     assert all(any(word in line for line in lines) for word in shown)
 
 
-def test_metrics_are_thirteen_verdicts(repository: Path) -> None:
+def test_the_columns_of_metrics_are_few_and_short(repository: Path) -> None:
     header = run(repository, "dvc", "exp", "show", "--csv").splitlines()[0].split(",")
-    columns = [name for name in header if name.startswith("metrics/")]
-    assert len({name.split(":")[0] for name in columns}) == 13
-    assert 13 * len(("verdict", "effect")) <= len(columns) <= 13 * len(metrics.COMPARED)
+    columns = header[header.index("parent") + 1 : header.index("seed")]
+    words = {word.replace(" ", "_") for word in get_args(Word)}
+    assert {name for name in columns if name not in ("State", "Executor")} == words | {"known"}
 
 
 def test_another_seed_asks_and_records_nothing_again(repository: Path) -> None:

@@ -147,12 +147,15 @@ def test_the_page_has_an_example_of_each_name() -> None:
 def test_the_five_lines_do_what_they_say(
     example_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With its strength at 0 the planted model tells a language's answers no longer apart."""
+    """Without its neuron the planted model tells a language's answers no longer apart."""
     monkeypatch.chdir(example_folder)
     names: dict[str, Any] = {}
     exec(page_blocks()["Five lines"], names)
-    printed = np.array(capsys.readouterr().out.strip(" []\n").split(), dtype=float)
-    assert printed == pytest.approx(planted.log_probability(0), abs=1e-4)
+    lines = capsys.readouterr().out.splitlines()
+    printed = np.array([line.strip(" []").split() for line in lines], dtype=float)
+    strengths = (3.0, 0, 3.0)  # with all neurons, without the set, without random ones
+    expected = [planted.log_probability(strength) for strength in strengths]
+    assert printed[:, 0] == pytest.approx(expected, abs=1e-4)
     lm = names["lm"]
     clean = na.log_probabilities(lm, "The capital of France is", [" Paris", " Rome"])
     assert clean[0] == pytest.approx(planted.log_probability(3.0), abs=1e-4)

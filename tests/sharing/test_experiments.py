@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -117,7 +118,7 @@ def test_a_grid_runs_in_a_queue(lab: Path, ledger: Ledger) -> None:
     seen.check(lab, ledger, "a run of the queue")
     found = {(row["report.title"], row["report.top_neurons"]) for row in rows(lab)}
     assert {("One", "3"), ("One", "5"), ("Two", "3"), ("Two", "5")} <= found
-    shown = run(lab, "python", "tools/compare.py", COLUMNS="120")
+    shown = compared(lab)
     assert max(map(len, shown.splitlines())) <= 120
     assert {row["Experiment"] for row in rows(lab)} <= set(shown.split())
     named = {line.split()[0] for line in shown.splitlines() if line.strip()}
@@ -126,6 +127,58 @@ def test_a_grid_runs_in_a_queue(lab: Path, ledger: Ledger) -> None:
     summary = json.loads((lab / "metrics" / "summary.json").read_text(encoding="utf-8"))
     assert verdicts == set(summary["verdicts"])
     assert len(verdicts) == 13
+
+
+def compared(lab: Path, *names: str) -> str:
+    """Return what `make compare` prints."""
+    command = ("env", "PYTHONPATH=src", "python", "-m", "neuron_atlas", "compare", *names)
+    return run(lab, *command, COLUMNS="120")
+
+
+def told(lab: Path, *names: str) -> dict[str, dict[str, Any]]:
+    """Return by name what `make compare` says of each run."""
+    found = json.loads(compared(lab, *names, "--json"))
+    return {one["name"]: one for one in found["runs"]}
+
+
+def test_an_experiment_that_stopped_shows_no_other_run_s_numbers(lab: Path) -> None:
+    stopped = ("-n", "stopped", "-S", "relation_neurons.k=6", "relation_neurons")
+    output = run(lab, "dvc", "exp", "run", "--temp", *stopped)
+    assert "relation_neurons" in ran(output)
+    assert "report" not in ran(output)
+    here, there = (
+        run(lab, "git", "show", f"{rev}:metrics/summary.json")
+        for rev in ("HEAD", rev_of(lab, "stopped"))
+    )
+    assert here == there  # positive control: git holds the numbers of the commit for it
+    found = told(lab, "HEAD", "single", "stopped")
+    assert {name: one["own"] for name, one in found.items()} == {
+        **{"HEAD": True, "single": True, "stopped": False}
+    }
+    assert found["stopped"]["stopped_before"].partition("@")[0] in (
+        *("interference", "sufficiency", "other_selectors", "selection", "degenerate_neurons"),
+    )
+    shown = compared(lab, "HEAD", "single", "stopped")
+    assert "from another run: stopped before" in shown
+    assert "Relation neurons of HEAD and stopped" in shown
+
+
+def rev_of(lab: Path, name: str) -> str:
+    """Return an experiment's commit."""
+    return next(row["rev"] for row in rows(lab) if row["Experiment"] == name)
+
+
+def test_a_run_that_fails_in_the_queue_has_no_numbers(lab: Path) -> None:
+    run(lab, "dvc", "exp", "run", "--queue", "-n", "broken", "-S", "relation_neurons.k=99999")
+    start = ["dvc", "queue", "start", "-j", "1"]
+    subprocess.run(start, cwd=lab, env=environment(), stdout=-3, stderr=-3, check=True)
+    deadline = time.monotonic() + QUEUE_ENDS_WITHIN
+    while "Failed" not in run(lab, "dvc", "queue", "status"):
+        assert time.monotonic() < deadline
+        time.sleep(1)
+    found = told(lab)
+    assert (found["broken"]["state"], found["broken"]["own"]) == ("failed", False)
+    assert found["HEAD"]["own"]
 
 
 def failed(status: str) -> str:

@@ -14,6 +14,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 import results
 import toy
+from neuron_atlas.pages import shell
 from neuron_atlas.pipeline import params
 from neuron_atlas.report import metrics, page, plot_data, plots
 from repository import ROOT, copied, run
@@ -300,7 +301,7 @@ def test_the_same_text_unescaped_is_seen_to_do_harm(
 def test_the_policy_of_the_pages_stops_what_were_not_escaped(
     tmp_path: Path, browser: "playwright.Browser"
 ) -> None:
-    source = (page.FOLDER / "index.html.j2").read_text(encoding="utf-8")
+    source = (shell.FOLDER / "index.html.j2").read_text(encoding="utf-8")
     policy = next(line for line in source.splitlines() if "Content-Security-Policy" in line)
     seen = look(
         browser,

@@ -5,10 +5,10 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import pytest
 from ruamel.yaml import YAML
+from typer.testing import CliRunner, Result
 
-import lint_facts
+from neuron_atlas.commands.app import app
 from neuron_atlas.pipeline.params import read_yaml
 
 ROOT = Path(__file__).parents[2]
@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 def prepared(root: Path, rows: list[dict[str, Any]]) -> None:
     texts = {"r": ["The r of {subject} is"], "q": ["The q of {subject}:", "{subject}, q: ____"]}
+    (root / "data").mkdir()
     (root / "texts").mkdir()
     for code in ("en", "de"):
         content = {"name": code, "separator": " ", "templates": texts}
@@ -37,44 +38,49 @@ def facts() -> list[dict[str, Any]]:
 SET = "facts.source=jsonl facts.path=my.jsonl facts.templates=texts"
 
 
-def test_a_card_is_printed_without_a_model(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def linted(changes: str, *more: str, root: Path) -> Result:
+    """What `neuron-atlas facts --lint` says; its paths are from the repository's root."""
+    words = ["facts", "--lint", "--set", changes, "--data", str(root), *more]
+    return CliRunner().invoke(app, words)
+
+
+def test_a_card_is_printed_without_a_model(tmp_path: Path) -> None:
     rows = facts()
     rows[0]["object_label"] = "An odd name"
     rows[1]["subject_label"] = "\u200b"
     prepared(tmp_path, rows)
-    monkeypatch.chdir(tmp_path)
     for code in ("en", "de"):
         path = tmp_path / f"texts/{code}.yaml"
         content = read_yaml(path)
         content["templates"]["q"] = ["The q of {subject}:"]
         YAML().dump(content, path)
-    assert lint_facts.main(["--set", SET]) == 0
-    said = capsys.readouterr().out
+    said = linted(SET, root=tmp_path).stdout
     assert "labels, without a tokenizer:\n  en: 24 rows read; 22 have nothing odd\n" in said
     assert "    conflict: 1, such as 'Thing 0' - 'An odd name'\n" in said
     assert "    empty_label: 1, such as '' - 'Answer 1'\n" in said
     assert "  q: 12 facts, 4 answers\n    1 templates; The q of Thing" in said
     assert "  notice: 1 facts are left out as conflict" in said
+    found = json.loads(linted(SET, "--json", root=tmp_path).stdout)
+    assert found["labels"]["en"]["reasons"]["conflict"] == {
+        "n": 1,
+        "examples": [["Thing 0", "An odd name"]],
+    }
+    assert found["languages"]["en"]["relations"]["q"]["n_facts"] == 12
+    assert not found["with_tokenizer"]
 
 
-def test_a_mistake_is_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_mistake_is_one_line(tmp_path: Path) -> None:
     prepared(tmp_path, facts())
-    monkeypatch.chdir(tmp_path)
-    assert lint_facts.main(["--set", SET]) == 1
-    said = capsys.readouterr()
-    assert "en.yaml: q, paraphrase 2: a literal blank '____'" in said.err
-    assert lint_facts.main(["--set", "facts.nothing=1"]) == 1
-    assert capsys.readouterr().err.startswith("error: ")
+    said = linted(SET, root=tmp_path)
+    assert said.exit_code == 1
+    (line,) = said.stderr.splitlines()
+    assert "en.yaml: q, paraphrase 2: a literal blank '____'" in line
+    unknown = linted("facts.nothing=1", root=tmp_path)
+    assert unknown.exit_code == 1
+    assert unknown.stderr.startswith("error: ")
+    assert linted("facts.source='a", root=tmp_path).exit_code == 1
 
 
-def test_the_built_in_facts_have_a_card(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(ROOT)
+def test_the_built_in_facts_have_a_card() -> None:
     chosen = "~languages +languages={en:{}} facts.relations=[capital,continent]"
-    assert lint_facts.main(["--set", chosen]) == 0
-    assert "en: " in capsys.readouterr().out
+    assert "en: " in linted(chosen, root=ROOT).stdout

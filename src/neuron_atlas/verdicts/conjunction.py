@@ -30,7 +30,7 @@ class Joint:
 
     def verdict(self, because: str, interest: float, unit: str = "nats") -> Verdict:
         """Return the verdict, with the reason where it is untestable."""
-        coarse = too_coarse(self.shown.mde, interest, unit)
+        coarse = too_coarse(self.mde, interest, unit)
         reason = coarse if self.word == "untestable" else None
         if reason:
             because = f"{because} {reason[0].upper()}{reason[1:]}."
