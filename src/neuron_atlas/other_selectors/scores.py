@@ -91,10 +91,7 @@ def _at_the_end(clean: CleanPass, first: list[int]) -> Float[Tensor, "first d_mo
     points = [clean.batch.points[i] for i in first]
     wanted = [head[p.token].float() - head[list(p.choices)].float().mean(0) for p in points]
 
-    def before_head(output: Tensor) -> Tensor:
-        return lm.before_head(output if lm.final_norm is None else lm.final_norm(output))
-
-    return _through(before_head, clean.trace.output[first], torch.stack(wanted))
+    return _through(lm.head_input, clean.trace.output[first], torch.stack(wanted))
 
 
 def _before_norms(
