@@ -59,7 +59,6 @@ replicate: setup mend  ## Run again with SEEDS and MODELS, in DVC's queue; makes
 
 docs: setup  ## Make anew what docs/ says of parameters, claims, facts, commands and the committed results (after repro)
 	PYTHONPATH=stages $(BIN)/python docs/list_parameters.py
-	PYTHONPATH=stages:tests $(BIN)/python docs/list_families.py
 	$(BIN)/python docs/count_facts.py
 	$(BIN)/python docs/describe_claims.py
 	$(BIN)/python docs/fill_figures.py

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from neuron_atlas.attributions.questions import Question
 from neuron_atlas.model import kernels
-from neuron_atlas.model.families import architecture
+from neuron_atlas.model.architectures import architecture
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.pipeline.slots import OBJECT
 

@@ -40,7 +40,9 @@ class Writing:
     def weights(self) -> list[Float[Tensor, "neuron d_model"]]:
         """Of each layer, the columns of the down-projection."""
         if self.site == "down":
-            return [torch.eye(self.lm.d_model, device=self.lm.device)] * len(self.downs)
+            return [torch.eye(self.lm.head.weight.shape[1], device=self.lm.device)] * len(
+                self.downs
+            )
         found = [cast("Tensor", down.weight).detach().float() for down in self.downs]
         return [
             w.T if isinstance(d, nn.Linear) else w for d, w in zip(self.downs, found, strict=True)

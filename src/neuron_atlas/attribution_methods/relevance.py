@@ -49,15 +49,10 @@ class Places:
 
 _LLAMA = Places("mlp.act_fn", ("self_attn.q_proj", "self_attn.k_proj"))
 PLACES = {
-    "gemma": _LLAMA,
-    "gemma2": _LLAMA,
     "gemma3_text": _LLAMA,
     "gpt2": Places("mlp.act", ("attn.c_attn",), fused=""),
     "gpt_neox": Places("mlp.act", ("attention.query_key_value",), fused="num_attention_heads"),
     "llama": _LLAMA,
-    "mistral": _LLAMA,
-    "olmo2": _LLAMA,
-    "qwen2": _LLAMA,
     "qwen3": _LLAMA,
 }
 

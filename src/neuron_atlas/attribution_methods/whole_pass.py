@@ -29,7 +29,7 @@ def point_target(
         seen.append(x)
         return x
 
-    end = [(module, True) for module in lm.ending[:1]]
+    end = [] if lm.final_norm is None else [(lm.final_norm, True)]
     ids = torch.tensor([point.ids], device=lm.device).expand(n_rows, -1)
     with hooks.edit(end, dict.fromkeys(range(len(end)), change)):
         last = lm.hidden(ids, torch.arange(ids.shape[1]).to(ids).expand_as(ids), _visible(lm, ids))

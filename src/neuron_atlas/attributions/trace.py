@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, nn
+from transformers import DynamicCache
 
 from neuron_atlas.attributions.questions import Point
 from neuron_atlas.model import hooks
 from neuron_atlas.model.language_model import LanguageModel, site_modules
-from neuron_atlas.model.sight import PositionedCache
 
 Factors = Float[Tensor, "point layer neuron"]
 ByLayer = dict[int, Tensor]
@@ -73,10 +73,10 @@ def record_trace(
     ids, mask, position = _padded(batch, lm.device)
     places = torch.arange(ids.shape[1], device=lm.device).expand_as(ids)
     encoder = lm.architecture.encoder
-    cache = None if encoder else PositionedCache()
+    cache = None if encoder else DynamicCache()
     with _recorded(lm, position, keep) as (values, written, summed, calls):
         last = lm.hidden(ids, places, mask if encoder else _causal(mask), cache=cache)
-    whole = [call.args[0] for call in calls[1:]] + ([] if lm.ending else [last])
+    whole = [call.args[0] for call in calls[1:]] + ([last] if lm.final_norm is None else [])
     return Trace(
         position=position,
         token=position if encoder else torch.zeros_like(position),
@@ -124,6 +124,7 @@ def _recorded(
 ) -> Iterator[tuple[ByLayer, ByLayer, ByLayer, list[hooks.Call]]]:
     """Scale the hidden units by `keep`; yield what fills with a pass's values, as in `Trace`."""
     modules, sums = site_modules(lm, "hidden"), _sum_norms(lm)
+    after = [] if lm.final_norm is None else [lm.final_norm]
     scale = {} if keep is None else {i: _scaled(position, keep[:, i]) for i in range(lm.n_layers)}
 
     def answer(x: Tensor) -> Tensor:
@@ -134,7 +135,7 @@ def _recorded(
         hooks.record(modules, answer) as values,
         hooks.record([(m, False) for m, _ in modules], answer) as written,
         hooks.record([(m, True) for m in sums], answer) as summed,
-        hooks.record_calls([*lm.blocks, *lm.ending[:1]]) as calls,
+        hooks.record_calls([*lm.blocks, *after]) as calls,
     ):
         yield values, written, summed, calls
 
@@ -159,7 +160,7 @@ def token_mask(n_tokens: int, token: Int[Tensor, " sequence"]) -> Bool[Tensor, "
     return torch.arange(n_tokens, device=token.device) == token[:, None]
 
 
-def _keys(cache: PositionedCache) -> list[tuple[Tensor, Tensor]]:
+def _keys(cache: DynamicCache) -> list[tuple[Tensor, Tensor]]:
     layers: list[Any] = list(cache.layers)
     return [(layer.keys, layer.values) for layer in layers]
 

@@ -1,6 +1,6 @@
 """How often each neuron is active in each language, and how large its values are."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,11 @@ from neuron_atlas.language_specific.tables import COUNTS
 from neuron_atlas.language_specific.texts import Text
 from neuron_atlas.model import hooks
 from neuron_atlas.model.language_model import LanguageModel, site_modules
+
+# Families whose gate and up projections are one module: its path, and the half that is activated.
+FUSED: dict[str, tuple[str, Callable[[Tensor], Tensor]]] = {
+    "modernbert": ("mlp.Wi", lambda x: x.chunk(2, dim=-1)[0])
+}
 
 
 @dataclass(frozen=True)
@@ -102,9 +107,10 @@ def _stacked(found: dict[int, Tensor], n_layers: int) -> np.ndarray:
 
 def gate_outputs(lm: LanguageModel) -> tuple[hooks.Modules, hooks.Change]:
     """Return where a neuron's sign is read in each layer, and which part of it: see `measure`."""
+    family = lm.network.config.model_type
     if lm.architecture.gate is not None:
         return site_modules(lm, "gate"), lambda x: x
-    if (path := lm.architecture.gate_up) is not None:
-        fused = [(block.get_submodule(path), False) for block in lm.blocks]
-        return fused, lambda x: x.chunk(2, dim=-1)[0]
+    if family in FUSED:
+        path, part = FUSED[family]
+        return [(block.get_submodule(path), False) for block in lm.blocks], part
     return site_modules(lm, "hidden"), lambda x: x

@@ -30,22 +30,13 @@ def choose_matrix_products() -> None:
 
 
 NAME = "neuron_atlas"
-UNHANDLED = (
-    "s_aux",
-    "sinks",
-    "position_bias",
-    "alibi_slopes",
-)  # what attention may be told besides
 
 
 def choose_attention(network: PreTrainedModel) -> None:
     """Let a model use `attend` if it is on a CPU and oneDNN multiplies for it; else change nothing.
 
     oneDNN multiplies for models in bfloat16, and in float32 if `choose_matrix_products` chose it.
-    Families whose attention is a part of their own code, such as BLOOM's, keep it.
     """
-    if not network._can_set_attn_implementation():
-        return
     onednn = network.dtype != torch.float32 or torch.get_float32_matmul_precision() != "highest"
     if network.device.type == "cpu" and onednn:
         network.set_attn_implementation(NAME)
@@ -60,7 +51,7 @@ def attend(
     *,
     scaling: float | None = None,
     softcap: float | None = None,
-    **settings: Any,
+    **_settings: Any,
 ) -> tuple[Float[Tensor, "batch position head value_width"], None]:
     """Return the attention output at each position, computed in float32 or better.
 
@@ -75,16 +66,7 @@ def attend(
         attention_mask: Added to the scores, the products of query and key; None adds nothing.
         scaling: Factor on the scores; by default 1 / sqrt(width).
         softcap: Bound of the scores, which are squashed by tanh; None does not squash.
-        **settings: What else a family tells attention: dropout, windows that masks see to.
-
-    Raises:
-        ValueError: the family's attention has sinks, or biases of its own.
     """
-    if other := sorted(name for name in UNHANDLED if settings.get(name) is not None):
-        raise ValueError(
-            f"{type(module).__name__} attends with {other}, which this library's attention does "
-            "not handle; its family cannot be supported yet"
-        )
     exact = torch.promote_types(query.dtype, torch.float32)
     if query.dtype != exact and softcap is None and not torch.is_grad_enabled():
         return sdpa_attention_forward(

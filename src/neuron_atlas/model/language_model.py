@@ -14,14 +14,13 @@ from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
     AutoModelForMaskedLM,
+    Cache,
     PreTrainedModel,
 )
 from transformers.activations import ACT2FN
 
-from neuron_atlas.model import hooks, kernels, places, unfolded
-from neuron_atlas.model.architectures import Architecture, Site
-from neuron_atlas.model.sight import PositionedCache, Sight, additive, opened, read_sight
-from neuron_atlas.model.supported import require_supported
+from neuron_atlas.model import kernels
+from neuron_atlas.model.architectures import Architecture, Site, architecture
 from neuron_atlas.pipeline import prepared
 from neuron_atlas.pipeline.store import read_json
 
@@ -29,7 +28,7 @@ from neuron_atlas.pipeline.store import read_json
 class Head(NamedTuple):
     """The output embeddings: logits = hidden @ weight.T + bias, squashed by `softcap` if any."""
 
-    weight: Float[Tensor, "vocab width"]
+    weight: Float[Tensor, "vocab d_model"]
     bias: Float[Tensor, " vocab"] | None
     softcap: float | None
 
@@ -43,11 +42,6 @@ class LanguageModel:
     architecture: Architecture
     mask_id: int | None = None
 
-    def __post_init__(self) -> None:
-        """Require the network to have what the row names, batch and position apart everywhere."""
-        places.require(self.network, self.architecture)
-        unfolded.unfold(self.network)
-
     @property
     def n_layers(self) -> int:
         """Number of MLP layers."""
@@ -60,11 +54,6 @@ class LanguageModel:
         # GPT-2's Conv1D stores its weight [in, out]; nn.Linear stores [out, in].
         width: Any = down.nx if hasattr(down, "nx") else down.in_features
         return int(width)
-
-    @property
-    def d_model(self) -> int:
-        """Width of the residual stream; output embeddings may have another."""
-        return int(self.network.config.hidden_size)
 
     @property
     def device(self) -> torch.device:
@@ -95,7 +84,7 @@ class LanguageModel:
         positions: Int[Tensor, "batch position"],
         visible: Tensor,
         *,
-        cache: PositionedCache | None = None,
+        cache: Cache | None = None,
     ) -> Float[Tensor, "batch position d_model"]:
         """Run the body, without the head over the vocabulary.
 
@@ -103,51 +92,46 @@ class LanguageModel:
             ids: Token ids, right-padded.
             positions: Position ids; ignored by encoders, which count positions themselves.
             visible: True where a position may attend: [batch, position, position] for a decoder,
-                [batch, position] (which tokens are not padding) for an encoder. A decoder's sliding
-                windows, if it has any, come on top.
+                [batch, position] (which tokens are not padding) for an encoder.
             cache: Filled with a decoder's keys and values.
 
         Raises:
-            ValueError: a decoder's prompt is too long for what is known of its attention.
+            ValueError: a decoder's prompt is longer than its sliding attention window.
         """
         body: Any = self.network.get_submodule(self.architecture.body)
         if self.architecture.encoder:
             output = body(input_ids=ids, attention_mask=visible.long())
             return cast(Tensor, output.last_hidden_state)
-        length = int(positions.max()) + 1
-        self.sight.require_known(length)
-        keys = positions if cache is None else cache.extended(positions)
-        told = self.sight.told(visible, positions, keys, length=length, dtype=self.dtype)
-        with (
-            hooks.edit_keywords(self.blocks, told),
-            opened(self.blocks, self.architecture.own_mask),
-        ):
-            output = body(
-                input_ids=ids,
-                position_ids=positions,
-                attention_mask=None if self.sight.alibi else additive(visible, self.dtype),
-                past_key_values=cache,
-                use_cache=cache is not None,
-            )
+        self._require_full_sight(int(positions.max()) + 1)
+        mask = torch.zeros(visible.shape, dtype=self.dtype, device=ids.device)
+        mask.masked_fill_(~visible, torch.finfo(self.dtype).min)
+        output = body(
+            input_ids=ids,
+            position_ids=positions,
+            attention_mask=mask[:, None],
+            past_key_values=cache,
+            use_cache=cache is not None,
+        )
         return cast(Tensor, output.last_hidden_state)
 
-    @cached_property
-    def sight(self) -> Sight:
-        """What a decoder's layers see beside the mask that they share."""
-        return read_sight(self.network, self.architecture)
+    def _require_full_sight(self, length: int) -> None:
+        """Refuse a prompt longer than a sliding window, whose place the explicit masks take."""
+        config = self.network.config
+        window = getattr(config, "sliding_window", None)
+        slides = "sliding_attention" in (getattr(config, "layer_types", None) or ())
+        if slides and window and length > window:
+            raise ValueError(
+                f"a prompt has {length} tokens, more than the model's attention window of {window};"
+                " lower recall.shots or shorten the templates"
+            )
 
-    @cached_property
-    def ending(self) -> list[nn.Module]:
-        """What comes between the last block and the body's output, in order."""
-        return [self.network.get_submodule(path) for path in self.architecture.ending]
+    @property
+    def final_norm(self) -> nn.Module | None:
+        """The norm between the last block and the body's output, if the family has one."""
+        path = self.architecture.norm
+        return None if path is None else self.network.get_submodule(path)
 
-    def head_input(self, output: Float[Tensor, "*row d_model"]) -> Float[Tensor, "*row width"]:
-        """Return what the output embeddings are multiplied with, from the last block's output."""
-        for step in self.ending:
-            output = step(output)
-        return self.before_head(output.flatten(0, -2)).view(*output.shape[:-1], -1)
-
-    def before_head(self, hidden: Float[Tensor, "row d_model"]) -> Float[Tensor, "row width"]:
+    def before_head(self, hidden: Float[Tensor, "row d_model"]) -> Float[Tensor, "row d_model"]:
         """Apply what comes between the body and the output embeddings (encoders only)."""
         for name in self.architecture.transform:
             step = ACT2FN[name] if name in ACT2FN else self.network.get_submodule(name)
@@ -208,7 +192,7 @@ def _read(folder: Path, device: str, dtype: torch.dtype | None) -> LanguageModel
     config_file = folder / "config.json"
     if not config_file.exists():
         raise ValueError(f"{config_file} does not exist; run `dvc repro model` or `dvc pull model`")
-    row = require_supported(read_json(config_file), str(config_file))
+    row = architecture(str(read_json(config_file).get("model_type")))
     config = AutoConfig.from_pretrained(folder)
     auto = AutoModelForMaskedLM if row.encoder else AutoModelForCausalLM
     network = auto.from_pretrained(folder, dtype=dtype or config.dtype, use_safetensors=True)

@@ -91,7 +91,10 @@ def _at_the_end(clean: CleanPass, first: list[int]) -> Float[Tensor, "first d_mo
     points = [clean.batch.points[i] for i in first]
     wanted = [head[p.token].float() - head[list(p.choices)].float().mean(0) for p in points]
 
-    return _through(lm.head_input, clean.trace.output[first], torch.stack(wanted))
+    def before_head(output: Tensor) -> Tensor:
+        return lm.before_head(output if lm.final_norm is None else lm.final_norm(output))
+
+    return _through(before_head, clean.trace.output[first], torch.stack(wanted))
 
 
 def _before_norms(

@@ -16,9 +16,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
+from transformers import DynamicCache
 
 from neuron_atlas.model.language_model import LanguageModel
-from neuron_atlas.model.sight import PositionedCache
 from neuron_atlas.model.tokens import Text
 from neuron_atlas.scoring.beginnings import beginnings, without_continuations
 from neuron_atlas.scoring.log_probability import (
@@ -100,7 +100,7 @@ def score_contenders(
 
 def _score(lm: LanguageModel, batch: Sequence[Row], states: Sequence["_State"]) -> None:
     """Score the candidates of a batch's prompts."""
-    packed, cache, device = pack(batch, encoder=False), PositionedCache(), lm.device
+    packed, cache, device = pack(batch, encoder=False), DynamicCache(), lm.device
     hidden = lm.hidden(
         *(x.to(device) for x in (packed.ids, packed.positions, packed.visible)), cache=cache
     )
@@ -209,7 +209,7 @@ class _State:
 def _refine(
     lm: LanguageModel,
     wanted: Sequence[tuple[_Prompt, Text]],
-    cache: PositionedCache,
+    cache: DynamicCache,
     *,
     n_rows: int,
 ) -> None:

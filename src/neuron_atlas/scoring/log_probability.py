@@ -163,7 +163,7 @@ def read_rows(
     lm: LanguageModel,
     hidden: Float[Tensor, "batch position d_model"],
     source: Int[Tensor, " edge"],
-) -> tuple[Int[Tensor, " row"], Int[Tensor, " edge"], Float[Tensor, "row width"]]:
+) -> tuple[Int[Tensor, " row"], Int[Tensor, " edge"], Float[Tensor, "row d_model"]]:
     """Return the flat positions that are read, each edge's row among them, and the head's input."""
     read, row = torch.unique(source.to(lm.device), return_inverse=True)
     return read, row, lm.before_head(hidden.flatten(0, 1)[read])
