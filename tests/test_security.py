@@ -20,8 +20,8 @@ from neuron_atlas.model import weights
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.model.settings import ModelSource, parse_source
 from neuron_atlas.model.weights import fetch
+from neuron_atlas.pages import shell
 from neuron_atlas.pipeline import params
-from neuron_atlas.report import page
 from neuron_atlas.sources import lre, mlama
 from saved import save
 
@@ -173,27 +173,45 @@ auto.from_pretrained(folder, use_safetensors=True); snapshot_download(name, revi
     assert forbidden(source) == []
 
 
-def test_only_pictures_of_our_own_are_taken_for_markup() -> None:
+def test_only_our_own_scripts_and_escaped_data_are_taken_for_markup() -> None:
     marked = [
-        line.strip()
+        (file.name, line.strip())
         for file in CODE
         for line in file.read_text(encoding="utf-8").splitlines()
         if "Markup(" in line or "mark_safe" in line
     ]
-    assert marked == ["images={name: Markup(image) for name, image in images.items()},"]
+    assert marked == [
+        ("shell.py", "shown = [(one.kind, Markup(one.text)) for one in scripts]"),
+        (
+            "shell.py",
+            """return Markup('<script type="{}" id="{}">{}</script>')"""
+            ".format(kind, name, Markup(text))",
+        ),
+    ]
 
 
-def test_templates_escape_everything_and_hold_no_script() -> None:
-    assert page._environment().autoescape is True
-    assert page._environment().from_string("{{ x }}").render(x="</script>'\"") == (
+def test_what_the_two_marked_texts_hold_cannot_end_them() -> None:
+    """A script with the end of one is refused, data are escaped or in base64."""
+    with pytest.raises(ValueError, match="cannot hold '</script'"):
+        shell.Script("a = '</script><b>'")
+    hostile = "</script><img src=x>&\u2028"
+    for block in (shell.json_block("x", hostile), shell.packed_block("x", hostile.encode())):
+        assert block.count("<") == block.count(">") == 2
+        assert block.endswith("</script>")
+
+
+def test_templates_escape_everything_and_only_the_shell_has_scripts() -> None:
+    assert shell.environment().autoescape is True
+    assert shell.environment().from_string("{{ x }}").render(x="</script>'\"") == (
         "&lt;/script&gt;&#39;&#34;"
     )
-    sources = [file.read_text(encoding="utf-8") for file in page.FOLDER.glob("*.j2")]
-    assert len(sources) == 5
-    assert not [s for s in sources if re.search(r"\|\s*safe|autoescape|<script|\son\w+=", s)]
-    whole = [s for s in sources if "<html" in s]
-    assert len(whole) == 2
-    assert all("Content-Security-Policy\" content=\"default-src 'none';" in s for s in whole)
+    sources = {f.name: f.read_text(encoding="utf-8") for f in shell.FOLDER.glob("*.j2")}
+    assert len(sources) > 10
+    unsafe = r"\|\s*safe|autoescape|<script|\son\w+="
+    assert [name for name, s in sources.items() if re.search(unsafe, s)] == ["shell.html.j2"]
+    assert [name for name, s in sources.items() if "<html" in s] == ["shell.html.j2"]
+    assert 'Content-Security-Policy" content="{{ policy }}"' in sources["shell.html.j2"]
+    assert shell.policy([]).startswith("default-src 'none'; script-src 'none';")
 
 
 # The model: safetensors or GGUF, checked before they are read.
