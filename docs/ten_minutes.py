@@ -178,19 +178,41 @@ def _(relations, right, values):
     return finds, found_ap, tested_ap, tests
 
 
+@app.cell(hide_code=True)
+def _():
+    mo.md("""
+    With so few prompts many neurons tie at 1. Ties are broken by the *gap*: how far the mean over
+    the relation's prompts is above that over the others, in standard deviations.
+    """)
+
+
 @app.cell
-def _(found_ap, lm, relations, tested_ap):
+def _(finds, found_ap, lm, relations, right, tested_ap, values):
+    def gap(relation):
+        own = (right["relation"][finds] == relation).to_numpy()
+        spread = values[finds].std(0)
+        apart = values[finds][own].mean(0) - values[finds][~own].mean(0)
+        return np.divide(apart, spread, out=np.zeros_like(spread), where=spread > 0)
+
+    def best_neurons(*scores, k=20):
+        """The best neurons by the first score, ties by the next."""
+        order = np.lexsort([-one.ravel() for one in reversed(scores)])[:k]
+        return [na.Neuron(*divmod(int(i), lm.n_neurons)) for i in order]
+
+    sets = {relation: best_neurons(found_ap[relation], gap(relation)) for relation in relations}
+
     def _best(relation):
-        layer, index = divmod(int(found_ap[relation].argmax()), lm.n_neurons)
+        best = sets[relation][0]
         return {
             "relation": relation,
-            "best neuron": f"{layer}:{index}",
-            "AP where found": found_ap[relation][layer, index],
-            "AP on other facts and wording": tested_ap[relation][layer, index],
+            "best neuron": f"{best.layer}:{best.index}",
+            "AP where found": found_ap[relation][best.layer, best.index],
+            "AP on other facts and wording": tested_ap[relation][best.layer, best.index],
             "neurons with AP 1": int((found_ap[relation] == 1).sum()),
         }
 
     pd.DataFrame([_best(relation) for relation in relations]).round(2)
+    return best_neurons, sets
 
 
 @app.cell(hide_code=True)
@@ -236,18 +258,12 @@ def _():
 
 
 @app.cell
-def _(found_ap, lm, relations):
-    def best_neurons(scores, k=20):
-        order = np.argsort(-scores.ravel(), kind="stable")[:k]
-        return [na.Neuron(*divmod(int(i), lm.n_neurons)) for i in order]
-
-    sets = {relation: best_neurons(found_ap[relation]) for relation in relations}
+def _(relations, sets):
     pd.DataFrame(
         [[len(set(sets[a]) & set(sets[b])) for b in relations] for a in relations],
         index=pd.Index(relations, name="shared neurons"),
         columns=relations,
     ).reset_index()
-    return best_neurons, sets
 
 
 @app.cell(hide_code=True)
@@ -290,14 +306,16 @@ def _(lm, right, sets, values):
 @app.cell(hide_code=True)
 def _():
     mo.md("""
-    Now and then a neuron promotes answers of its relation. More often its tokens say nothing to a
-    reader. That a neuron *detects* a relation does not mean that it *writes* its answers.
+    Now and then a neuron promotes words of its relation, or what one would call its topic. More
+    often its tokens say nothing to a reader. That a neuron *detects* a relation does not mean that
+    it *writes* its answers.
 
     ## 7. Switch them off
 
     We hold a set at its mean over all prompts and ask the relation's held-out facts again. The
     effect is the change of the right answer's log-probability, in nats: -0.1 is a probability that
-    falls by a tenth.
+    falls by a tenth. (Here the set is held at every position; the pipeline holds it where the
+    answer is due.)
 
     Compared with what? Changing anything in a model does something. So each set stands beside ten
     random sets of the same layers, matched neuron by neuron in *strength*: how far switching off
@@ -437,8 +455,14 @@ def _():
     * **untestable**: the minimal detectable effect is above what one would want to find. This is no
       evidence against such neurons. Take more relations; more facts of each hardly help.
     * **not supported**: the interval excludes every effect that matters. This *is* a finding.
+    * **contradicted**: without the set answers lose *less* than without random neurons that were as
+      far from their mean. Such neurons respond to the relation, and the answers do not need them.
     * **supported**: beyond random neurons of equal strength. It still does not say that the neurons
       are this relation's own: other relations' neurons may harm it as much.
+    * **undecided**: none of these.
+
+    Three relations, one seed, a few facts of each: whatever the word, look for it again before you
+    believe it.
 
     What the pipeline does beyond these ten minutes: answers are held out as well as subjects; each
     random set is scaled to the same push on every prompt; other relations' sets are a second
