@@ -69,7 +69,8 @@ STEPS = (rows, sort, choose, search, card, export)  # what a reader does, each u
 
 def look(browser: Browser, file: Path) -> dict[str, float]:
     """Open a page once and time each step, seconds; the steps include the driver's own time."""
-    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    # Steps would wait for what moves.
+    page = browser.new_page(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
     page.set_default_timeout(PATIENCE)
     start = time.perf_counter()
     page.goto(file.as_uri(), wait_until="load")

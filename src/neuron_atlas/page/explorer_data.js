@@ -76,7 +76,7 @@ async function neuronList() {
     index: (i) => flat[i] % list.n_neurons,
     massive: (i) => list.massive[i] === 1,
     activation: (i) => list.size[i],
-    sets: (i) => Object.fromEntries(kinds.map((kind) => [kind, list.sets[kind][i]])),
+    sets: rowReader(list.sets),
     nSets: (i) => kinds.reduce((sum, kind) => sum + list.sets[kind][i], 0),
     bestRelation: best.relation,
     bestLanguage: best.language,
@@ -84,8 +84,8 @@ async function neuronList() {
     isIn: placed.any,
     bestIn: (i, wanted) => bestPlace(list.places.columns, placed.rows(i), places, wanted),
     shown: (i) => shown.of(i).map((code) => tokens[code]),
-    effect: (i) => valuesAt(list.effect, i),
-    writes: (i) => valuesAt(list.writes, i),
+    effect: rowReader(list.effect),
+    writes: rowReader(list.writes),
     address: (number) => `${Math.floor(number / list.n_neurons)}:${number % list.n_neurons}`,
     numbered: (layer, index) =>
       layer < list.n_layers && index < list.n_neurons ? layer * list.n_neurons + index : -1,
@@ -93,8 +93,10 @@ async function neuronList() {
   };
 }
 
-function valuesAt(columns, i) {
-  return Object.fromEntries(Object.entries(columns).map(([name, values]) => [name, reader(values)(i)]));
+/** Return a function from a position to an object with the values of several columns there. */
+function rowReader(columns) {
+  const readers = Object.entries(columns).map(([name, values]) => [name, reader(values)]);
+  return (i) => Object.fromEntries(readers.map(([name, read]) => [name, read(i)]));
 }
 
 /**

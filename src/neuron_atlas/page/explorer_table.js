@@ -61,40 +61,36 @@ const each = (list, i, key) =>
     ),
   ].sort();
 
-// The columns of the file that is exported.
-const EXPORTED = {
-  neuron: (list, i) => list.address(list.flat(i)),
-  layer: (list, i) => list.layer(i),
-  index: (list, i) => list.index(i),
-  massive: (list, i) => list.massive(i),
-  mean_activation: (list, i) => list.activation(i),
-  kinds: (list, i) => kindsOf(list, i).join(" "),
-  ...Object.fromEntries(Object.keys(KINDS).map((kind) => [`n_${kind}`, (list, i) => list.sets(i)[kind]])),
-  relations: (list, i) => JSON.stringify(each(list, i, "relation")),
-  languages: (list, i) => JSON.stringify(each(list, i, "language")),
-  ...Object.fromEntries(
-    ["kind", "relation", "language"].map((name) => [
-      `rank_${name}`,
-      (list, i, filter) => filter.best(i)?.[name],
-    ]),
-  ),
-  rank: (list, i, filter) => (filter.best(i) ? filter.best(i).rank + 1 : null),
-  best_relation: (list, i) => list.bestRelation(i),
-  best_language: (list, i) => list.bestLanguage(i),
-  promoted: (list, i) => JSON.stringify(list.shown(i)),
-  ...Object.fromEntries(
-    ["relation", "effect", "low", "high"].map((name) => [
-      name === "effect" ? name : `effect_${name}`,
-      (list, i) => list.effect(i)[name],
-    ]),
-  ),
-  ...Object.fromEntries(
-    ["relation", "auc", "random", "p_value"].map((name) => [
-      `writes_${name}`,
-      (list, i) => list.writes(i)[name],
-    ]),
-  ),
-};
+/** Return a row of the file that is exported, by the names of its columns. */
+function exportedRow(list, i, filter) {
+  const [best, sets, effect, writes] = [filter.best(i), list.sets(i), list.effect(i), list.writes(i)];
+  return {
+    neuron: list.address(list.flat(i)),
+    layer: list.layer(i),
+    index: list.index(i),
+    massive: list.massive(i),
+    mean_activation: list.activation(i),
+    kinds: kindsOf(list, i).join(" "),
+    ...Object.fromEntries(Object.entries(sets).map(([kind, n]) => [`n_${kind}`, n])),
+    relations: JSON.stringify(each(list, i, "relation")),
+    languages: JSON.stringify(each(list, i, "language")),
+    rank: best && best.rank + 1,
+    rank_kind: best?.kind,
+    rank_relation: best?.relation,
+    rank_language: best?.language,
+    best_relation: list.bestRelation(i),
+    best_language: list.bestLanguage(i),
+    promoted: JSON.stringify(list.shown(i)),
+    effect: effect.effect,
+    effect_low: effect.low,
+    effect_high: effect.high,
+    effect_relation: effect.relation,
+    writes_relation: writes.relation,
+    writes_auc: writes.auc,
+    writes_random: writes.random,
+    writes_p_value: writes.p_value,
+  };
+}
 
 function badges(list, i) {
   const found = list.sets(i);
@@ -207,11 +203,9 @@ function asElement(content) {
 
 /** Put what is exported in place of the page's rows: all that pass, with columns of their own. */
 function exported({ list, rows, filter }, data) {
-  const values = Object.values(EXPORTED);
-  data.body = [
-    Object.keys(EXPORTED),
-    ...rows.map((i) => values.map((value) => plainCell(value(list, i, filter)))),
-  ];
+  const all = rows.map((i) => exportedRow(list, i, filter));
+  const names = list.size ? Object.keys(exportedRow(list, 0, filter)) : [];
+  data.body = [names, ...all.map((row) => names.map((name) => plainCell(row[name])))];
 }
 
 function settings(shown) {
