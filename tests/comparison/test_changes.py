@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neuron_atlas.comparison.changes import NORMAL, change
+from neuron_atlas.comparison.changes import NORMAL, change, told
 from neuron_atlas.statistics.estimates import Estimate
 
 floats = st.floats(-100, 100)
@@ -96,3 +96,16 @@ def test_how_often_chance_alone_is_marked(shared: float, least: float, most: flo
         for a, b in draws
     ]
     assert least <= marked.count("beyond") / len(marked) <= most
+
+
+@pytest.mark.parametrize(
+    ("found", "text"),
+    [
+        (Estimate(0.6, 0.46, 0.74), "+0.6 [+0.46, +0.74]"),
+        (Estimate(-2.4e-6, -0.14, 0.14), "−2.4e−06 [−0.14, +0.14]"),
+        (Estimate(0.0, 0.0, 0.0), "+0 [+0.00, +0.00]"),
+    ],
+)
+def test_a_difference_in_words(found: Estimate, text: str) -> None:
+    """What differs in the last digits alone is not told as 0."""
+    assert told(found) == text

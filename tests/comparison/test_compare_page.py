@@ -30,7 +30,7 @@ def test_a_change_is_told_with_its_interval_and_drawn() -> None:
     text = rendered([made_run("a"), other])
     told = words(text)
     assert "Of 1 effects that differ from those of a , 1 changed beyond their intervals." in told
-    assert "Interference , b : +0.60 [+0.46, +0.74] nats, beyond by +0.46." in told
+    assert "Interference , b : +0.6 [+0.46, +0.74] nats, beyond by +0.46." in told
     assert "supported new" in told
     assert text.count('data-chart="chart-') == 1
     assert "b supported 0.9 0.8 1" in told

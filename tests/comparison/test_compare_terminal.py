@@ -24,7 +24,7 @@ def test_a_change_is_marked_and_the_rule_is_told() -> None:
     other = made_run("b", findings={"interference": finding(0.9, word="supported")})
     shown = printed([made_run("a"), other])
     assert "supported (new)" in shown
-    assert "Δ +0.60 [+0.46, +0.74]" in shown
+    assert "Δ +0.6 [+0.46, +0.74]" in shown
     assert "* beyond by +0.46" in shown
     assert "1 of 1 effects that differ changed beyond" in shown
     assert "independent" in shown

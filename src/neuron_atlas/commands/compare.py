@@ -67,4 +67,4 @@ def compare(
     write_page(found, out)
     width = printing.console().width
     told = {"page": str(out), **found.as_dict()}
-    printing.show(told, as_json, lambda _: [*terminal.parts(found, width), f"\nThe page: {out}"])
+    printing.show(told, as_json, lambda _: [*terminal.parts(found, width), "", f"The page: {out}"])

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from math import copysign, hypot
 from typing import Any, Literal
 
+from neuron_atlas.pages.formats import MINUS, digits, signed
 from neuron_atlas.statistics.estimates import Estimate
 
 Size = Literal["identical", "within", "beyond"]
@@ -61,6 +62,13 @@ def change(first: Estimate, second: Estimate) -> Change:
         _z(difference, low, high),
         "identical" if first == second else "beyond" if beyond else "within",
     )
+
+
+def told(found: Estimate) -> str:
+    """Return a difference, to two significant digits, with its interval."""
+    n = digits([found.mean, found.low, found.high])
+    mean = f"{found.mean:+.2g}".replace("-", MINUS)
+    return f"{mean} [{signed(found.low, n)}, {signed(found.high, n)}]"
 
 
 def _z(difference: float, low: float, high: float) -> float | None:

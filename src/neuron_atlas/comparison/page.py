@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import Any
 
-from neuron_atlas.comparison.changes import RULE
+from neuron_atlas.comparison import changes
 from neuron_atlas.comparison.side_by_side import ClaimRow, Comparison, SetsRow
 from neuron_atlas.neurons.relation_sets import POOLED
 from neuron_atlas.pages import charts, intervals, shell
@@ -12,6 +12,7 @@ from neuron_atlas.report.claims import CLAIMS, Claim
 
 TEMPLATE = "compare.html.j2"
 TITLE = "Neuron Atlas: runs side by side"
+SEEN = 0.05  # standard errors between two effects that are seen to be apart
 LONGEST = 24  # characters of a run's name beside a chart
 COLUMNS = {"run": "Run", "verdict": "Verdict", "effect": "Effect", "low": "From", "high": "To"}
 
@@ -28,7 +29,7 @@ def render(comparison: Comparison) -> str:
         claims=claims,
         charts=drawn,
         own=[place for place, run in enumerate(comparison.runs) if run.own],
-        rule=RULE,
+        rule=changes.RULE,
         sets=[_sets(row) for row in comparison.sets],
     )
 
@@ -40,14 +41,18 @@ def _claim(comparison: Comparison, row: ClaimRow) -> dict[str, Any]:
     for place, (run, finding) in enumerate(zip(comparison.runs, row.findings, strict=True)):
         shown: dict[str, Any] = {"run": run.choice.name, "finding": finding}
         shown |= {"change": row.changes[place], "new": row.new_words[place]}
-        cells.append(shown | {"same": row.same[place]})
+        change = row.changes[place]
+        told = changes.told(change.difference) if change else ""
+        cells.append(shown | {"same": row.same[place], "told": told})
     anchor = f"claim-{comparison.claims.index(row)}"
     words = {"name": about.name, "meaning": about.meaning, "unit": about.unit}
     return {**words, "anchor": anchor, "cells": cells}
 
 
 def _differs(claim: dict[str, Any]) -> bool:
-    return any(cell["change"] and cell["change"].size != "identical" for cell in claim["cells"])
+    """Say whether a chart would show a difference between two runs."""
+    changes_of = [cell["change"] for cell in claim["cells"] if cell["change"]]
+    return any(one.z is None or abs(one.z) > SEEN for one in changes_of if one.size != "identical")
 
 
 def _chart(claim: dict[str, Any]) -> charts.Chart:

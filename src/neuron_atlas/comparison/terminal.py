@@ -6,7 +6,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from neuron_atlas.comparison.changes import RULE
+from neuron_atlas.comparison.changes import RULE, told
+from neuron_atlas.comparison.runs import Run
 from neuron_atlas.comparison.side_by_side import ClaimRow, Comparison, Row, SetsRow
 from neuron_atlas.neurons.relation_sets import POOLED
 from neuron_atlas.pages.formats import NONE, digits, number, signed, small
@@ -28,9 +29,11 @@ def parts(comparison: Comparison, width: int) -> Iterator[Table | Text]:
     yield _title("Runs")
     yield _runs(comparison)
     yield _title("What differs")
-    rows = [*comparison.parameters, *comparison.inputs, *comparison.known]
+    rows = [*comparison.parameters, *comparison.known]
     for columns in _columns(range(len(comparison.runs)), [row.name for row in rows], width):
         yield _values(comparison, rows, columns)
+    if comparison.inputs:
+        yield _line(f"Code and files: {plain(', '.join(row.name for row in comparison.inputs))}")
     yield _title("Verdicts, and effects with 95 % intervals")
     own = [place for place, run in enumerate(comparison.runs) if run.own]
     for columns in _columns(own, [row.claim for row in comparison.claims], width):
@@ -78,10 +81,8 @@ def _table(*headers: str) -> Table:
 def _runs(comparison: Comparison) -> Table:
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     for place, run in enumerate(comparison.runs):
-        notes = [run.told()]
-        if run.own and run.ownership.changed_inputs:
-            notes.append(f"{len(run.ownership.changed_inputs)} code or input files changed since")
-        if place == comparison.reference and len(comparison.runs) > 1:
+        notes = [run.told(), *_notes(run)]
+        if place == comparison.reference:
             notes.append("the others are compared with it")
         table.add_row(
             Text(f"  {plain(run.choice.name)}", overflow="fold"),
@@ -89,6 +90,16 @@ def _runs(comparison: Comparison) -> Table:
             Text(plain("; ".join(notes)), overflow="fold"),
         )
     return table
+
+
+def _notes(run: Run) -> Iterator[str]:
+    """Yield what else is to be known of numbers that are a run's own."""
+    about = run.ownership
+    if run.own and about.changed_inputs:
+        yield f"{len(about.changed_inputs)} folders or files of code have changed since"
+    if run.own and (about.by_size or about.unchecked):
+        n = len(about.by_size) + len(about.unchecked)
+        yield f"{n} folders or files compared by size or not at all, for want of a cache"
 
 
 def _names(comparison: Comparison, columns: Sequence[int]) -> list[str]:
@@ -119,7 +130,7 @@ def _claim(row: ClaimRow, place: int) -> Text:
     if finding.effect is not None:
         lines.append(_interval(finding.effect))
     if change is not None:
-        lines.append(f"Δ {_interval(change.difference)}")
+        lines.append(f"Δ {told(change.difference)}")
     if change is not None and change.beyond:
         lines.append(f"* beyond by {small(change.beyond)}")
         return Text("\n".join(lines), style="bold")
