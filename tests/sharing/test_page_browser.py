@@ -38,7 +38,8 @@ COLLIDING = """() => [...document.querySelectorAll("[data-chart] svg")].flatMap(
     [...svg.querySelectorAll(".mark-text.role-axis-label, .mark-text.role-legend-label")]
     .flatMap((group) => {
         const words = [...group.querySelectorAll("text")].filter((one) => one.textContent
-            && one.getAttribute("opacity") !== "0" && !/rotate/.test(one.getAttribute("transform")));
+            && one.getAttribute("opacity") !== "0"
+            && !/rotate/.test(one.getAttribute("transform")));
         const boxes = words.map((one) => one.getBoundingClientRect());
         return words.slice(1).flatMap((one, i) => {
             const [a, b] = [boxes[i], boxes[i + 1]];

@@ -22,6 +22,7 @@ from rich.text import Text
 # direction of writing, and halves of surrogate pairs.
 STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 ENDLESS = 1000  # columns where nobody looks at a terminal: no line is folded
+NARROWEST = 10  # columns of a text that is folded
 NONE = "–"  # of a number or a text that is not known
 Found = Mapping[str, Any]
 
@@ -77,12 +78,19 @@ def table(
         rows: The cells; None is shown as `NONE`.
         title: Stands above.
     """
-    made = Table(box=SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
+    made = Table(
+        box=SIMPLE_HEAD,
+        title=title and plain(title),
+        title_justify="left",
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
     for heading, kind in columns.items():
         made.add_column(
             plain(heading),
             justify="right" if kind == ">" else "left",
             no_wrap=kind != "<",
+            min_width=NARROWEST if kind == "<" else None,
             overflow="fold",  # Chinese and Japanese have no spaces to fold at
         )
     for row in rows:
