@@ -156,6 +156,22 @@ def controls() -> str:
     return table(head, rows)
 
 
+def selectors() -> str:
+    """Return what the sets of every way of selecting do, beyond both controls, clearest first."""
+    found = summary()["selectors"]
+    tests = ("necessity", "specificity")
+    rows = (
+        [f"`{name}`", *(_tested(one, test) for test in tests)]
+        for name, one in sorted(found.items(), key=lambda each: each[1]["necessity_excess"])
+    )
+    return table(["selector", *tests], rows)
+
+
+def _tested(found: Mapping[str, Any], test: str) -> str:
+    ends = {end: found.get(f"{test}_{end}") for end in ("excess", "low", "high")}
+    return "-" if ends["excess"] is None else around(ends, "excess")
+
+
 def published() -> str:
     """Return what Liu et al.'s protocol shows beside each control, share of known facts."""
     file = ROOT / "benchmarks/published/liu2025.json"
@@ -211,6 +227,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "examples": examples,
     "controls": controls,
     "published": published,
+    "selectors": selectors,
     "tools": tools,
 }
 

@@ -215,10 +215,37 @@ def test_choices_change_the_matrix(browser: "playwright.Browser", file: Path) ->
     seen.page.locator("#chart-interference-choices select").select_option("zh")
     seen.page.get_by_label("later tokens").check()
     seen.page.wait_for_function(f"document.querySelector('{cells}').textContent === '−0.50'")
-    seen.page.hover("[data-chart=chart-interference] .mark-rect path >> nth=0")
+    seen.page.hover(f"{cells} >> nth=0")  # on the number, not beside it
     tip = seen.page.locator(".vg-tooltip")
     tip.wait_for()
     assert "not for this choice" in tip.inner_text()
+    assert not seen.complaints
+    seen.page.context.close()
+
+
+@pytest.mark.parametrize(
+    ("place", "named"),
+    [
+        ("#relation-captial", "#relation-captial"),
+        ("#%E0%A4%A", "#%E0%A4%A"),  # no valid encoding
+        ("#relation-capital", None),
+        ("", None),
+    ],
+)
+def test_an_address_that_names_nothing_is_said(
+    browser: "playwright.Browser", file: Path, place: str, named: str | None
+) -> None:
+    seen = look(browser, file, place=place)
+    notice = seen.page.locator("#unknown-address")
+    if named is None:
+        assert notice.text_content() == ""
+    else:
+        assert named in str(notice.text_content())
+        assert notice.is_visible()
+    seen.page.evaluate("location.hash = '#matrix'")
+    playwright.expect(notice).to_be_empty()
+    seen.page.evaluate("location.hash = '#nowhere'")
+    playwright.expect(notice).to_be_in_viewport()
     assert not seen.complaints
     seen.page.context.close()
 

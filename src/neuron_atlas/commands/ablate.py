@@ -128,7 +128,8 @@ def ablate(
 def _chosen(like: "RelationSets", relation: str | None, neurons: str | None) -> "np.ndarray":
     if neurons is not None:
         return outputs.parsed(neurons, like)
-    name = outputs.require(str(relation), like.sets, what=f"relation of {like.source}")
+    what = "relation" if like.source == POOLED else f"relation of {like.source}"
+    name = outputs.require(str(relation), like.sets, what=what)
     return like.sets[name]
 
 

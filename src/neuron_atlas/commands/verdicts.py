@@ -66,6 +66,8 @@ def _in_short(found: Found) -> Iterator[RenderableType]:
     for one in found["verdicts"]:
         yield printing.prose(f"{one['claim']}: {one['verdict']}", style="bold")
         yield printing.indented(_numbers(one))
+        if one["reason"]:
+            yield printing.indented(f"why: {one['reason']}")
         if one["against"]:
             yield printing.indented(f"control: {one['against']}")
     yield printing.prose(
@@ -81,7 +83,8 @@ def _numbers(one: Mapping[str, Any]) -> str:
     found = f", would find {one['mde']:.2g}" if one["mde"] is not None else ""
     interval = (one["low"], one["high"])
     ends = "" if None in interval else f" [{brief(one['low'])}, {brief(one['high'])}]"
-    return f"effect {brief(one['effect'])}{ends}{found}"
+    chance = f", p {one['p_value']:.2g}" if one["p_value"] is not None else ""
+    return f"effect {brief(one['effect'])}{ends}{found}{chance}"
 
 
 def _in_full(found: Found) -> Iterator[RenderableType]:

@@ -91,9 +91,9 @@ async function followAddress() {
   }
   const number = addressed(shown.list, state.neuron);
   const place = number === null ? -1 : shown.list.position(number);
-  if (place < 0)
-    say(`There is no card of neuron “${state.neuron}”: it is in no set, or the model has no such neuron.`);
-  else await openCard(shown, place);
+  if (place >= 0) return openCard(shown, place);
+  say(`There is no card of neuron “${state.neuron}”: it is in no set, or the model has no such neuron.`);
+  at("section").scrollIntoView();
 }
 
 async function follow(shown, given) {

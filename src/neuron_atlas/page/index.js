@@ -1,13 +1,29 @@
 // Open what a link points into, and mark in the contents which section is in view.
 function open() {
-  const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  const name = named(location.hash);
+  const target = document.getElementById(name);
+  const isExplorers = name.includes("=") && document.getElementById("explorer-neurons");
+  const isKnown = !name || target || isExplorers;
+  const notice = document.getElementById("unknown-address");
+  notice.textContent = isKnown ? "" : `This page has nothing at “#${name}”. Its parts are in the contents above.`;
+  if (!isKnown) notice.scrollIntoView({ block: "center" });
   for (let one = target; one; one = one.parentElement) {
     if (one.tagName === "DETAILS") one.open = true;
   }
   target?.scrollIntoView();
 }
+
+/** Return what an address names, as it is where it is no valid encoding. */
+function named(hash) {
+  try {
+    return decodeURIComponent(hash.slice(1));
+  } catch {
+    return hash.slice(1);
+  }
+}
+
 addEventListener("hashchange", open);
-if (location.hash) open();
+open();
 
 const links = new Map(
   [...document.querySelectorAll("nav a")].map((link) => [decodeURIComponent(link.hash.slice(1)), link]),

@@ -58,7 +58,7 @@ def heat_map(rows: Rows, x: Axis, y: Axis, shown: Shown, hover: Hover) -> Spec:
     on_dark = {"test": f"luminance(scale('color', {number})) < 0.22", "value": "#ffffff"}
     text = {
         "mark": {
-            **{"type": "text", "fontSize": 11, "tooltip": None},
+            **{"type": "text", "fontSize": 11},
             "opacity": {"expr": f"width / {n_columns} > {CELL} ? 1 : 0"},
         },
         "transform": with_number,
@@ -70,16 +70,20 @@ def heat_map(rows: Rows, x: Axis, y: Axis, shown: Shown, hover: Hover) -> Spec:
     return sized(
         rows,
         height=max(n_rows, 2) * ROW_HEIGHT,
-        encoding={"x": _across(x, rows), "y": _in_order(named(y), rows)},
+        encoding={
+            "x": _across(x, rows),
+            "y": _in_order(named(y), rows),
+            "tooltip": hover.encoded(),  # of the number and the outline too: they lie on the cell
+        },
         layer=[
             {
                 "transform": with_number,
                 "mark": {"type": "rect", "style": "tile"},
-                "encoding": {"color": {**fill, "legend": bar}, "tooltip": hover.encoded()},
+                "encoding": {"color": {**fill, "legend": bar}},
             },
             {
                 "transform": [{"filter": "datum.outlined === true"}],
-                "mark": {"type": "rect", "style": "outline", "fillOpacity": 0, "tooltip": None},
+                "mark": {"type": "rect", "style": "outline", "fillOpacity": 0},
             },
             text,
         ],
