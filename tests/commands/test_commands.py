@@ -382,6 +382,16 @@ def test_people_see_no_more_than_their_terminal_takes(say: Said) -> None:
             assert max(len(line.rstrip()) for line in lines) <= 90, words
 
 
+@pytest.mark.parametrize("columns", ["60", "34"])
+def test_a_narrow_terminal_loses_no_cell(say: Said, columns: str) -> None:
+    for name in ("neuron", "neurons", "ask", "facts"):
+        wide, narrow = (
+            set(re.findall(r"[+-]?[0-9]+\.[0-9]+", say(*LINES[name], COLUMNS=width).stdout))
+            for width in ("250", columns)
+        )
+        assert wide <= narrow, name
+
+
 def test_without_a_terminal_lines_are_whole_and_plain(say: Said) -> None:
     shown = say("neurons", COLUMNS="", NO_COLOR="1").stdout
     assert "\x1b" not in shown

@@ -613,3 +613,21 @@ def test_the_stage_writes_metrics_plots_and_page(
     assert {path.name for path in (tmp_path / "report").iterdir()} == {"index.html", "facts.html"}
     assert Elements(text).data("provenance")["languages"] == list(results.LANGUAGES)
     assert "capital:S0 is" in Elements(text).text  # an example
+
+
+def test_what_does_not_exceed_chimeras_is_named_by_measure(whole: str) -> None:
+    text = " ".join(Elements(whole).text.split())
+    assert "The average precision on held-out facts is not beyond chimeras’ (p > 0.05) for" in text
+    assert "The overlap of sets from two halves" not in text
+
+
+def test_the_selector_whose_neurons_answers_need_is_named() -> None:
+    def found(necessity_high: float | None, specificity_high: float | None) -> dict[str, Any]:
+        ends = {"necessity_high": necessity_high, "specificity_high": specificity_high}
+        return {"necessity_excess": -1.0, **ends}
+
+    both = {"one_way": found(-0.1, -0.1), "stronger": {**found(-0.1, -0.1), "necessity_excess": -2}}
+    assert page._needed(both)["name"] == "stronger"
+    assert page._needed({"a": found(-0.1, 0.1), "b": found(0.1, -0.1)}) is None
+    assert page._needed({"left_out": found(-0.1, None)}) is None
+    assert page._needed({}) is None

@@ -5,11 +5,10 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import RenderableType
-from rich.table import Table
 
 from neuron_atlas.commands import outputs, printing
 from neuron_atlas.commands.options import Data, Json
-from neuron_atlas.commands.printing import Found, between, number, percent, signed
+from neuron_atlas.commands.printing import Fitting, Found, between, number, percent, signed
 
 KEYS = {
     "address": "`layer:index`",
@@ -100,21 +99,27 @@ def _of(rows: Rows, direction: str) -> list[Mapping[str, Any]]:
 
 def _table(
     title: str, columns: Mapping[str, str], rows: Sequence[Sequence[object]], n: int
-) -> Table:
+) -> Fitting:
     more = f", {n} of {len(rows)}" if len(rows) > n else ""
     return printing.table(columns, rows[:n], title=title + more)
 
 
-def _memberships(rows: Rows, n: int) -> Table:
+def _memberships(rows: Rows, n: int) -> Fitting:
     columns = {"kind": "!", "of": "<", "language": "!", "rank": ">", "score": ">"}
     ranked = sorted(rows, key=lambda r: (r["rank"] is None, r["rank"] or 0))
     cells = [
-        [r["kind"], r["label"], r["language"], r["rank"], number(r["score"], 3)] for r in ranked
+        [r["kind"], r["label"], r["language"], _place(r["rank"]), number(r["score"], 3)]
+        for r in ranked
     ]
     return _table("Sets", columns, cells, n)
 
 
-def _scores(rows: Rows, n: int) -> Table:
+def _place(rank: int | None) -> int | None:
+    """Return a rank as people count."""
+    return None if rank is None else rank + 1
+
+
+def _scores(rows: Rows, n: int) -> Fitting:
     columns = {"relation": "<", "language": "!", "average precision": ">"}
     columns |= {"mean there": ">", "elsewhere": ">"}
     best = sorted(rows, key=lambda r: -(r["average_precision"] or 0))
@@ -131,7 +136,7 @@ def _scores(rows: Rows, n: int) -> Table:
     return _table("Scores", columns, cells, n)
 
 
-def _prompts(rows: Rows, n: int) -> Table:
+def _prompts(rows: Rows, n: int) -> Fitting:
     columns = {"end": "!", "value": ">", "language": "!", "prompt": "<", "answer": "<"}
     cells = [
         [r["end"], signed(r["value"]), r["language"], r["prompt"], r["answer"]]
@@ -140,7 +145,7 @@ def _prompts(rows: Rows, n: int) -> Table:
     return _table("Prompts on which its value is largest and smallest", columns, cells, n)
 
 
-def _effects(rows: Rows, n: int) -> Table:
+def _effects(rows: Rows, n: int) -> Fitting:
     columns = {"measured by": "!", "of": "<", "language": "!", "effect": ">", "95 %": ">"}
     cells = [
         [
@@ -155,7 +160,7 @@ def _effects(rows: Rows, n: int) -> Table:
     return _table("Effect alone: the right answer without it", columns, cells, n)
 
 
-def _writes(rows: Rows, n: int) -> Table:
+def _writes(rows: Rows, n: int) -> Fitting:
     columns = {"relation": "<", "language": "!", "chance": ">", "random": ">", "p": ">"}
     cells = [
         [r["relation"], r["language"], *(number(r[k], 3) for k in ("auc", "random", "p_value"))]
@@ -167,7 +172,7 @@ def _writes(rows: Rows, n: int) -> Table:
     return _table(title, columns, cells, n)
 
 
-def _partners(rows: Rows, n: int) -> Table:
+def _partners(rows: Rows, n: int) -> Fitting:
     columns = {"partner": "!", "kind": "!", "in common": ">", "by chance": ">"}
     columns |= {"interaction, nats": ">"}
     cells = [
@@ -183,7 +188,7 @@ def _partners(rows: Rows, n: int) -> Table:
     return _table("Partners", columns, cells, n)
 
 
-TABLES: Mapping[str, Callable[[Rows, int], Table]] = {
+TABLES: Mapping[str, Callable[[Rows, int], Fitting]] = {
     "memberships": _memberships,
     "scores": _scores,
     "prompts": _prompts,

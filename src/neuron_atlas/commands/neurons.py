@@ -223,21 +223,20 @@ def _shown(found: Found) -> Iterator[RenderableType]:
 
 
 def _cells(one: Mapping[str, Any], columns: Iterable[str]) -> list[object]:
-    made = {name: one.get(key) for name, key in KEY.items()}
+    made: dict[str, Any] = {name: one.get(key) for name, key in KEY.items()}
     made["neuron"] = f"{one['address']}{' (massive)' if one['massive'] else ''}"
     made["score"] = number(one["score"], 3)
+    for name in ("rank", "token at"):
+        made[name] = None if made[name] is None else made[name] + 1
     made["promotes"] = "  ".join(map(printing.token, one["promoted"]))
     return [made[name] for name in columns]
 
 
 def _notes(found: Found) -> Iterator[str]:
     if not found["neurons"]:
-        yield "No neuron of the run's sets is so."
+        yield "No neuron in a set of this run fits these options."
         return
-    yield (
-        "Ranks count from 0. “Promotes”: tokens that it makes likelier where its relation is "
-        "asked; ␣ is a space."
-    )
+    yield ("“Promotes”: tokens that it makes likelier where its relation is asked; ␣ is a space.")
     if writes := found["writes"]:
         yield (
             f"The set's promoted tokens begin answers of {writes['relation']} rather than of other "

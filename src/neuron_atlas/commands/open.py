@@ -61,7 +61,7 @@ def _opened(address: str) -> bool:
 
 
 def _path(found: Found) -> Iterator[RenderableType]:
-    yield found["path"]
+    yield found["address"] if "#" in found["address"] else found["path"]
 
 
 def _by_hand(found: Found) -> Iterator[RenderableType]:

@@ -9,11 +9,13 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console, RenderableType
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -69,8 +71,8 @@ def table(
     rows: Iterable[Sequence[object]],
     *,
     title: str | None = None,
-) -> Table:
-    """Return a table.
+) -> "Fitting":
+    """Return a table; where the terminal is too narrow for it, its rows stand one below the other.
 
     Args:
         columns: The headings, and for each `<` for text, `>` for numbers, or `!` for short texts
@@ -78,24 +80,65 @@ def table(
         rows: The cells; None is shown as `NONE`.
         title: Stands above.
     """
-    made = Table(
-        box=SIMPLE_HEAD,
-        title=title and plain(title),
-        title_justify="left",
-        pad_edge=False,
-        padding=(0, 1, 0, 0),
-    )
-    for heading, kind in columns.items():
-        made.add_column(
-            plain(heading),
-            justify="right" if kind == ">" else "left",
-            no_wrap=kind != "<",
-            min_width=NARROWEST if kind == "<" else None,
-            overflow="fold",  # Chinese and Japanese have no spaces to fold at
+    every = [[NONE if cell is None else plain(cell) for cell in row] for row in rows]
+    return Fitting({plain(heading): kind for heading, kind in columns.items()}, every, title)
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """A table that loses nothing in a narrow terminal.
+
+    Attributes:
+        columns: As those of `table`.
+        rows: Texts that can be printed.
+        title: Stands above.
+    """
+
+    columns: Mapping[str, str]
+    rows: Sequence[Sequence[str]]
+    title: str | None
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield the table, or each row's cells behind their headings."""
+        if self._width() <= options.max_width:
+            yield self._as_table()
+            return
+        if self.title:
+            yield prose(self.title, style="italic")
+        for row in self.rows:
+            yield Padding(pairs(dict(zip(self.columns, row, strict=True))), (0, 0, 1, 0))
+
+    def _width(self) -> int:
+        """Return the columns of a terminal that the table needs at least."""
+        between = 2 * (len(self.columns) + 1)
+        return between + sum(
+            min(widest, NARROWEST) if kind == "<" else widest
+            for kind, widest in zip(self.columns.values(), self._widest(), strict=True)
         )
-    for row in rows:
-        made.add_row(*(Text(NONE if cell is None else plain(cell)) for cell in row))
-    return made
+
+    def _widest(self) -> list[int]:
+        lines = [list(self.columns), *self.rows]
+        return [max(map(cell_len, cells)) for cells in zip(*lines, strict=True)]
+
+    def _as_table(self) -> Table:
+        made = Table(
+            box=SIMPLE_HEAD,
+            title=self.title and plain(self.title),
+            title_justify="left",
+            pad_edge=False,
+            padding=(0, 1, 0, 0),
+        )
+        for heading, kind in self.columns.items():
+            made.add_column(
+                heading,
+                justify="right" if kind == ">" else "left",
+                no_wrap=kind != "<",
+                min_width=NARROWEST if kind == "<" else None,
+                overflow="fold",  # Chinese and Japanese have no spaces to fold at
+            )
+        for row in self.rows:
+            made.add_row(*map(Text, row))
+        return made
 
 
 def prose(text: str, style: str = "") -> Text:

@@ -9,10 +9,12 @@ from rich.console import RenderableType
 from neuron_atlas.commands import outputs, printing, whose
 from neuron_atlas.commands.options import Data, Json, claims
 from neuron_atlas.commands.printing import Found, brief, number
+from neuron_atlas.report.claims import CLAIMS
 
 KEYS = {
     "whose": "whose numbers these are, in words: `its own`, or another run's; null if not known",
-    "verdicts[].claim": "its name",
+    "verdicts[].claim": "its name in files and options",
+    "verdicts[].name": "the same for people",
     "verdicts[].verdict": "supported, contradicted, not supported, undecided or untestable",
     "verdicts[].effect": "mostly nats; null where nothing could be measured",
     "verdicts[].low": "lower end of its 95 % interval",
@@ -56,6 +58,7 @@ def _verdict(name: str, one: Mapping[str, Any]) -> dict[str, Any]:
     question = one.get("question") or {}
     return {
         "claim": name,
+        "name": CLAIMS[name].name if name in CLAIMS else name,
         "verdict": one["verdict"],
         **{key: one.get(key) for key in (*NUMBERS, "reason")},
         **{key: question.get(key) for key in TEXTS},
@@ -64,7 +67,7 @@ def _verdict(name: str, one: Mapping[str, Any]) -> dict[str, Any]:
 
 def _in_short(found: Found) -> Iterator[RenderableType]:
     for one in found["verdicts"]:
-        yield printing.prose(f"{one['claim']}: {one['verdict']}", style="bold")
+        yield printing.prose(f"{one['name']} ({one['claim']}): {one['verdict']}", style="bold")
         yield printing.indented(_numbers(one))
         if one["reason"]:
             yield printing.indented(f"why: {one['reason']}")
@@ -90,7 +93,7 @@ def _numbers(one: Mapping[str, Any]) -> str:
 def _in_full(found: Found) -> Iterator[RenderableType]:
     (one,) = found["verdicts"]
     rows = {
-        "claim": one["claim"],
+        "claim": f"{one['name']} ({one['claim']})",
         "verdict": one["verdict"],
         "why": one["reason"],
         "measured": _numbers(one),

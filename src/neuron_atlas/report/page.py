@@ -25,6 +25,10 @@ QUESTIONS = {  # of the table of contrasts
     "seen": "answered right, with answers that selected neurons",
 }
 FLIPPED = {"all": "all", "known": "of known facts", "unknown": "of other facts"}
+MEASURES = {  # in which a set can exceed the chimeras
+    "held_out_ap": "The average precision on held-out facts",
+    "split_half_jaccard": "The overlap of sets from two halves of the facts",
+}
 CONTENTS = {  # the page's sections, by their ids
     "verdicts": "Findings",
     "relations": "Relations",
@@ -85,6 +89,7 @@ def render(
         **_findings(results, sections),
         **_tables(results),
         summary=summary,
+        needed=_needed(summary.get("selectors", {})),
         charts=charts,
         card=data_card.contents(results),
         made_from=provenance.made_from(results),
@@ -119,10 +124,21 @@ def _findings(results: Results, sections: Sequence[RelationSection]) -> dict[str
         "provenance": results.provenance,
         "effects": results.effects,
         "found": results.relation_neurons,
+        "like_chimeras": _like_chimeras(results.relation_neurons["like_chimeras"]),
         "knowledge": results.knowledge,
         "calibration": results.calibration,
         "languages_left_out": results.languages_left_out,
     }
+
+
+def _like_chimeras(sets: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, list[str]]]:
+    """Return which relations do not exceed the chimeras: by measure, and where they were found."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for one in sets:
+        for measure in one["measures"]:
+            by_relation = found.setdefault(MEASURES[measure], {})
+            by_relation.setdefault(one["relation"], []).append(one["source"])
+    return found
 
 
 def _tables(results: Results) -> dict[str, Any]:
@@ -162,6 +178,20 @@ def _claims(verdicts: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
         known |= {"because": _because(values)}
         rows.append({**values, **known, "style": values["verdict"].replace(" ", "-")})
     return rows
+
+
+def _needed(selectors: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] | None:
+    """Return the selector whose sets answers need most, beyond both controls; None if none is."""
+    ends = ("necessity_high", "specificity_high")
+    shown = {
+        name: found
+        for name, found in selectors.items()
+        if all(found.get(end) is not None and found[end] < 0 for end in ends)
+    }
+    if not shown:
+        return None
+    name = min(shown, key=lambda one: float(shown[one]["necessity_excess"]))
+    return {**shown[name], "name": name.replace("_", " ")}
 
 
 def _because(verdict: Mapping[str, Any]) -> str:

@@ -81,11 +81,11 @@ def _between(controls: pd.DataFrame, kept: pd.DataFrame) -> Between | None:
     are a two-way layout, whose draws' mean square less the residual's estimates the variance
     between sets (negative where there is none); it is pooled over the cells that ask the same
     relation, whose answers are as easily moved. The set itself is one draw, and its control the
-    mean of the draws. None with a single draw.
+    mean of the draws. None where a cell has a single draw.
     """
     cells = kept[list(PAIR)].drop_duplicates()
     rows = _per_fact(controls, "effect", [*PAIR, "fact", "draw"]).merge(cells, on=list(PAIR))
-    if rows["draw"].nunique() < 2:
+    if rows.groupby(list(PAIR), observed=True)["draw"].nunique().min() < 2:
         return None
     cell = codes(_labels(rows))
     spread, residual, n_draws, n_facts = _two_way(rows, cell)
