@@ -46,11 +46,13 @@ def output(folder: Path) -> str:
     return (folder / "output.txt").read_text(encoding="utf-8", errors="replace")
 
 
-def until(process: subprocess.Popen[bytes], happened: Callable[[], bool]) -> None:
-    """Wait for something to happen while the program runs."""
+def until(
+    process: subprocess.Popen[bytes], happened: Callable[[], bool], said: Callable[[], str] = str
+) -> None:
+    """Wait for something to happen while the program runs; `said` is what it has printed."""
     end = time.monotonic() + PATIENCE
     while not happened():
-        assert process.poll() is None, f"ended with {process.returncode} before it happened"
+        assert process.poll() is None, f"ended with {process.returncode} before it: {said()}"
         assert time.monotonic() < end, "did not happen"
         time.sleep(0.01)
 

@@ -142,7 +142,7 @@ def told(lab: Path, *names: str) -> dict[str, dict[str, Any]]:
 
 
 def test_an_experiment_that_stopped_shows_no_other_run_s_numbers(lab: Path) -> None:
-    stopped = ("-n", "stopped", "-S", "relation_neurons.k=6", "relation_neurons")
+    stopped = ("-n", "stopped", "-S", "relation_neurons.k=7", "relation_neurons")
     output = run(lab, "dvc", "exp", "run", "--temp", *stopped)
     assert "relation_neurons" in ran(output)
     assert "report" not in ran(output)

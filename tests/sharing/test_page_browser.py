@@ -1,5 +1,6 @@
 """The atlas page in a real browser: quiet, whole, readable and usable on a phone and a desk."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -23,7 +24,6 @@ RELATIONS = (
 LANGUAGES = ("en", "fr", "de", "es", "ru", "zh")
 WIDTHS = {"desk": 1280, "phone": 390}
 PATIENCE = 120_000  # milliseconds for what must happen; a busy machine is slow
-DRAWN = "[data-drawn=light], [data-drawn=dark]"
 # Words of a chart that reach beyond its frame, with the chart's name.
 CUT = """() => [...document.querySelectorAll("[data-chart] svg")].flatMap((svg) => {
     const frame = svg.getBoundingClientRect();
@@ -62,10 +62,11 @@ class Seen:
     def draw_everything(self) -> None:
         """Open all details and scroll through the page, until all charts are drawn."""
         self.page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
-        n = self.page.locator("[data-chart]").count()
         for place in self.page.locator("[data-chart]").all():
             place.evaluate("one => one.scrollIntoView({behavior: 'instant'})")
-        self.page.wait_for_function(f"document.querySelectorAll('{DRAWN}').length === {n}")
+            playwright.expect(place).to_have_attribute(
+                "data-drawn", re.compile("light|dark"), timeout=PATIENCE
+            )
 
 
 @pytest.fixture(scope="module")

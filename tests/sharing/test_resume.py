@@ -62,17 +62,21 @@ def killed(folder: Path, order: list[str], aim: str, *, share: float, writes: bo
         writes: Kill while DVC writes the stage's results to `dvc.lock`.
     """
     begin = time.monotonic()
+
+    def said() -> str:
+        return output(folder)
+
     with started(folder, "dvc", "repro") as process:
-        until(process, lambda: bool(ran(output(folder))))
+        until(process, lambda: bool(ran(said())), said)
         pace = time.monotonic() - begin  # long on a busy machine
-        until(process, lambda: reached(folder, order, aim))
+        until(process, lambda: reached(folder, order, aim), said)
         if writes:
-            until(process, lambda: WRITES in output(folder).rpartition("Running stage")[2])
+            until(process, lambda: WRITES in said().rpartition("Running stage")[2], said)
             time.sleep(share * pace * 0.1)
         else:
             late = time.monotonic() + share * pace * 1.5
             last = order[-1]  # after which there is nothing left to kill
-            until(process, lambda: time.monotonic() > late or reached(folder, order, last))
+            until(process, lambda: time.monotonic() > late or reached(folder, order, last), said)
         assert end(process, signal.SIGKILL) == -signal.SIGKILL
     return tried(folder, *MEND).stderr
 
