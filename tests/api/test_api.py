@@ -153,7 +153,7 @@ def test_the_five_lines_do_what_they_say(
     exec(page_blocks()["Five lines"], names)
     lines = capsys.readouterr().out.splitlines()
     printed = np.array([line.strip(" []").split() for line in lines], dtype=float)
-    strengths = (3.0, 0, 3.0)  # with all neurons, without the set, without random ones
+    strengths = (3.0, 0, 3.0, 3.0, 3.0)  # with all neurons, without the set, without random ones
     expected = [planted.log_probability(strength) for strength in strengths]
     assert printed[:, 0] == pytest.approx(expected, abs=1e-4)
     lm = names["lm"]
