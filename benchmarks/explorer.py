@@ -22,6 +22,7 @@ ROUNDS = 3
 PATIENCE = 120_000  # milliseconds
 N_WORDS = 20_000  # different tokens of each script
 ROW = "#explorer-table tbody tr[data-neuron]"
+PAINTS = "performance.getEntriesByName('first-contentful-paint').length"
 PAINT = "performance.getEntriesByName('first-contentful-paint')[0].startTime / 1000"
 
 
@@ -74,6 +75,7 @@ def look(browser: Browser, file: Path) -> dict[str, float]:
     page.set_default_timeout(PATIENCE)
     start = time.perf_counter()
     page.goto(file.as_uri(), wait_until="load")
+    page.wait_for_function(PAINTS)
     found = {"loaded_s": time.perf_counter() - start, "first_paint_s": page.evaluate(PAINT)}
     for step in STEPS:
         start = time.perf_counter()
