@@ -19,7 +19,6 @@ from neuron_atlas.commands import (
     neuron,
     neurons,
     open,
-    plan,
     verdicts,
 )
 from neuron_atlas.commands.printing import plain
@@ -93,7 +92,6 @@ for command in (
     compare.compare,
     export.export,
     open.open,
-    plan.plan,
 ):
     app.command()(command)
 

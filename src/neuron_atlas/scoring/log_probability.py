@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +9,6 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from neuron_atlas.devices.halving import halving, in_two
 from neuron_atlas.model.language_model import Head, LanguageModel
 from neuron_atlas.scoring.normaliser import Normalisers, nearby
 from neuron_atlas.scoring.packing import (
@@ -111,9 +109,9 @@ def ask(
     parts = split_arms(laid_out, [arms[i] for i in owners], shareable=shareable, target=sequence)
     packable = share_prefixes(parts, shareable=shareable, everywhere=everywhere, target=sequence)
     for some in _runs(lm, batches(list(packable), n_tokens=n_tokens), intervene):
-        for them, edges in halving(some, partial(_edges, lm, tolerance=tolerance), in_two):
-            for part, found in _by_segment([row for batch, _ in them for row in batch], edges):
-                _enter(results[owners[part.owner]], part, found)
+        edges = _edges(lm, [run for _, run in some], tolerance)
+        for part, found in _by_segment([row for batch, _ in some for row in batch], edges):
+            _enter(results[owners[part.owner]], part, found)
     return results
 
 
@@ -133,21 +131,15 @@ class Run(NamedTuple):
     token: Int[Tensor, " edge"]
 
 
-BatchRun = tuple[list[Row], Run]
-
-
 def _runs(
     lm: LanguageModel, found: Iterable[list[Row]], intervene: Intervene | None
-) -> Iterator[list[BatchRun]]:
+) -> Iterator[list[tuple[list[Row], Run]]]:
     """Yield batches with their runs, so many together that the head is worth reading."""
-
-    def run(batch: list[Row]) -> Run:
-        return _run(lm, pack(batch, encoder=lm.architecture.encoder), intervene)
-
-    some: list[BatchRun] = []
+    some: list[tuple[list[Row], Run]] = []
     for batch in found:
-        some += halving(batch, run, in_two)
-        if sum(len(one.hidden) for _, one in some) >= HEAD_ROWS:
+        packed = pack(batch, encoder=lm.architecture.encoder)
+        some.append((batch, _run(lm, packed, intervene)))
+        if sum(len(run.hidden) for _, run in some) >= HEAD_ROWS:
             yield some
             some = []
     if some:
@@ -171,7 +163,7 @@ def read_rows(
     lm: LanguageModel,
     hidden: Float[Tensor, "batch position d_model"],
     source: Int[Tensor, " edge"],
-) -> tuple[Int[Tensor, " row"], Int[Tensor, " edge"], Float[Tensor, "row width"]]:
+) -> tuple[Int[Tensor, " row"], Int[Tensor, " edge"], Float[Tensor, "row d_model"]]:
     """Return the flat positions that are read, each edge's row among them, and the head's input."""
     read, row = torch.unique(source.to(lm.device), return_inverse=True)
     return read, row, lm.before_head(hidden.flatten(0, 1)[read])
@@ -207,8 +199,7 @@ def _by_segment(batch: Sequence[Row], edges: Edges) -> Iterator[tuple[Segment, E
         yield part, Edges(*(x.reshape(len(part.arms), -1) for x in found))
 
 
-def _edges(lm: LanguageModel, some: Sequence[BatchRun], tolerance: float | None) -> Edges:
-    runs = [run for _, run in some]
+def _edges(lm: LanguageModel, runs: Sequence[Run], tolerance: float | None) -> Edges:
     first = np.cumsum([0, *(len(run.hidden) for run in runs)]).tolist()
     hidden, token = (torch.cat(x) for x in zip(*((r.hidden, r.token) for r in runs), strict=True))
     row = torch.cat([run.row + start for run, start in zip(runs, first[:-1], strict=True)])

@@ -5,7 +5,6 @@ exactly; the many unlikely ones, the tail, are carried along by their mean and t
 error is audited on some rows of each group, and a group that errs too much is summed in full.
 """
 
-from collections.abc import Sequence
 from math import log
 from typing import NamedTuple
 
@@ -83,10 +82,10 @@ def nearby(
         sizes.zero_()
     summed = sizes[clean] <= WORTH
     values, error = (torch.full((n,), torch.nan, device=hidden.device) for _ in range(2))
-    audited, members_of = torch.zeros_like(summed), clean.cpu()  # so that no group is waited for
+    audited = torch.zeros_like(summed)
     for some in torch.split((sizes > WORTH).nonzero()[:, 0], AT_ONCE):
         for own, row in zip(some.tolist(), clean_rows(head, hidden[some]), strict=True):
-            members = (members_of == own).nonzero()[:, 0].to(hidden.device)
+            members = (clean == own).nonzero()[:, 0]
             values[members] = shifted(row, hidden[members])
             values[own] = row.log_normaliser
             audited[members[_to_audit((hidden[members].float() - row.hidden).norm(dim=1))]] = True
@@ -104,7 +103,7 @@ def clean_rows(head: Head, hidden: Float[Tensor, "row d_model"]) -> list[CleanRo
     """Describe the distributions of some rows over the vocabulary; each is summed in full."""
     logits = _logits(head, hidden.float())
     total = logits.logsumexp(1)
-    likely = _likely(logits)
+    likely = [(row >= _limit(row)).nonzero()[:, 0] for row in logits]
     odds = logits.sub_(total[:, None]).exp_()
     for row, tokens in zip(odds, likely, strict=True):
         row[tokens] = 0
@@ -123,15 +122,6 @@ def clean_rows(head: Head, hidden: Float[Tensor, "row d_model"]) -> list[CleanRo
         )
         for i, tokens in enumerate(likely)
     ]
-
-
-def _likely(logits: Float[Tensor, "row vocab"]) -> Sequence[Int[Tensor, " _"]]:
-    """Return each row's likely tokens, waiting for the device once for all rows."""
-    if not len(logits):
-        return []
-    above = logits >= torch.stack([_limit(row) for row in logits])[:, None]
-    row, token = above.nonzero(as_tuple=True)
-    return torch.split(token, torch.bincount(row, minlength=len(logits)).tolist())
 
 
 def _limit(logits: Float[Tensor, " vocab"]) -> Float[Tensor, ""]:

@@ -1,3 +1,0 @@
-"""An amount: a count as it is, or an estimate of one."""
-
-Amount = float | int
