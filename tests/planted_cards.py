@@ -9,9 +9,9 @@ import pytest
 
 import planted
 import planted_scores
+from few_controls import FEW
 from neuron_atlas.activations import extraction
 from neuron_atlas.activations.files import Recorded
-from neuron_atlas.arms.settings import Interference
 from neuron_atlas.cards import build
 from neuron_atlas.cards.inputs import Inputs
 from neuron_atlas.cards.settings import CardPlan
@@ -49,18 +49,7 @@ PLAN = CardPlan(
     n_draws=99,
 )
 RULE = SharingRule(k=3, share=0.6, min_languages=2, n_permutations=19, n_draws=1)
-OFF = Interference(
-    value="zero",
-    positions="answer",
-    max_facts=2,
-    max_seen=0,
-    n_draws=2,
-    n_across_draws=2,
-    n_dose_draws=2,
-    doses=[0.5],
-    pushes=[],
-    n_others=2,
-)
+OFF = FEW.model_copy(update={"value": "zero"})
 HOW = build.Settings(PLAN, SETS_PLAN, RULE, OFF, tolerance=0.0, seed=0)
 
 

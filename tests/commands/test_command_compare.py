@@ -2,13 +2,13 @@
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
+from json_places import paths
 from neuron_atlas.commands import compare
 from neuron_atlas.commands.app import app
 from once import once
@@ -31,15 +31,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         restored(folder)
 
     return once(tmp_path_factory, "small_pipeline_of_commands", make)
-
-
-def paths(value: Any, place: str = "") -> Iterator[str]:
-    """Where the values of JSON are, with `[]` for the elements of a list."""
-    yield place
-    for name, part in value.items() if isinstance(value, dict) else ():
-        yield from paths(part, f"{place}.{name}" if place else name)
-    for part in value if isinstance(value, list) else ():
-        yield from paths(part, f"{place}[]")
 
 
 def say(folder: Path, *words: str) -> Result:

@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
 
@@ -12,6 +11,7 @@ import typer
 
 import planted_run
 from asked_commands import Said
+from json_places import paths
 from neuron_atlas.commands.app import app
 from planted_run import address
 
@@ -33,15 +33,6 @@ ONLY_LINTED = {"labels", "with_tokenizer"}
 
 def section(name: str) -> str:
     return TEXT.split(f"\n## {name}\n")[1].split("\n## ")[0]
-
-
-def paths(value: Any, place: str = "") -> Iterator[str]:
-    """Where the values of JSON are, with `[]` for the elements of a list."""
-    yield place
-    for name, part in value.items() if isinstance(value, dict) else ():
-        yield from paths(part, f"{place}.{name}" if place else name)
-    for part in value if isinstance(value, list) else ():
-        yield from paths(part, f"{place}[]")
 
 
 def test_the_page_is_made_from_the_program() -> None:

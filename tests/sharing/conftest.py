@@ -1,5 +1,6 @@
 """A repository with the toy model's results, clones of it, servers, and the ledger of faults."""
 
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -87,6 +88,19 @@ def origin(tmp_path_factory: pytest.TempPathFactory, toy_decoder_folder: Path) -
 def clone(origin: Path, tmp_path: Path) -> Clone:
     """A function that makes a named clone of `origin`; `repository.cloned` says what `cache` is."""
     return lambda name, cache="empty": cloned(origin, tmp_path / name, cache=cache)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium, of Playwright's type `Browser`; a test without it is skipped."""
+    driver = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.skip("chromium is not installed")
+    with driver.sync_playwright() as started:
+        opened = started.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield opened
+        opened.close()
 
 
 @pytest.fixture(scope="session")

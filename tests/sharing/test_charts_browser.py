@@ -1,7 +1,5 @@
 """Charts in a real browser: drawn under the policy, from the page alone, in both themes."""
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,8 +7,6 @@ import pytest
 from neuron_atlas.pages import charts, shell
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 
 HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script>"
 SPEC = {
@@ -26,14 +22,6 @@ SPEC = {
         "y": {"field": "a", "type": "nominal"},
     },
 }
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator["playwright.Browser"]:
-    with playwright.sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield opened
-        opened.close()
 
 
 @pytest.fixture

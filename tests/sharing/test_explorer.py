@@ -4,8 +4,6 @@ import csv
 import io
 import json
 import re
-import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import quote
@@ -20,8 +18,6 @@ from neuron_atlas.report import charts, metrics, page
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
-CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 
 N = 300
 ROW = "#explorer-table tbody tr[data-neuron]"
@@ -55,14 +51,6 @@ class Seen:
     def until(self, count: str) -> None:
         """Wait until the line that says how many neurons are shown begins so."""
         self.page.locator(".dt-info", has_text=re.compile(f"^{re.escape(count)}")).wait_for()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator["playwright.Browser"]:
-    with playwright.sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield opened
-        opened.close()
 
 
 def look(browser: "playwright.Browser", file: Path, address: str = "", **options: object) -> Seen:

@@ -1,9 +1,8 @@
 """Facts full of markup and scripts: both pages show them as text in a real browser."""
 
 import json
-import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -21,8 +20,6 @@ from repository import copied, run
 from saved import save
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 
 LANGUAGES = ("en", "fr")
 RELATIONS = ("r1", "r2", "r3")
@@ -182,14 +179,6 @@ class Seen:
     stopped: list[str] = field(default_factory=list)  # of the requests, by the policy
     complaints: list[str] = field(default_factory=list)
     harmful: list[str] = field(default_factory=list)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator["playwright.Browser"]:
-    with playwright.sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield opened
-        opened.close()
 
 
 def look(

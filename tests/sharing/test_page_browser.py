@@ -1,7 +1,6 @@
 """The atlas page in a real browser: quiet, whole, readable and usable on a phone and a desk."""
 
 import re
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,8 +12,6 @@ from neuron_atlas.report import charts, metrics, page
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
-CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 
 RELATIONS = (
     *("capital", "continent", "country_of_city", "country_of_language", "currency"),
@@ -78,14 +75,6 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     text = page.render(given, summary, drawn, title="Neuron Atlas", top_neurons=3)
     made.write_text(text, encoding="utf-8")
     return made
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator["playwright.Browser"]:
-    with playwright.sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield opened
-        opened.close()
 
 
 def look(

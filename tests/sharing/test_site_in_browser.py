@@ -1,7 +1,6 @@
 """The site opens from disk in a real browser: without a request, searchable, on a phone too."""
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,10 +11,6 @@ from typing import Any
 import pytest
 
 from repository import ROOT
-
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 
 PATIENCE = 60_000  # milliseconds for what must happen; a busy machine is slow
 PAGES = ("index", "results", "nulls", "methods/effects", "reference/python", "howto/ci", "glossary")
@@ -39,17 +34,15 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(params=[1280, 390])
-def seen(request: pytest.FixtureRequest) -> Iterator[Seen]:
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": request.param, "height": 900})
-        page.set_default_timeout(PATIENCE)
-        found = Seen(page, [], [])
-        page.on("console", lambda m: found.complaints.append(m.text) if m.type == "error" else None)
-        page.on("pageerror", lambda error: found.complaints.append(str(error)))
-        page.on("request", lambda r: found.asked.append(r.url))
-        yield found
-        browser.close()
+def seen(request: pytest.FixtureRequest, browser: Any) -> Iterator[Seen]:
+    page = browser.new_page(viewport={"width": request.param, "height": 900})
+    page.set_default_timeout(PATIENCE)
+    found = Seen(page, [], [])
+    page.on("console", lambda m: found.complaints.append(m.text) if m.type == "error" else None)
+    page.on("pageerror", lambda error: found.complaints.append(str(error)))
+    page.on("request", lambda r: found.asked.append(r.url))
+    yield found
+    page.close()
 
 
 def test_pages_open_from_disk_and_fit(site: Path, seen: Seen) -> None:

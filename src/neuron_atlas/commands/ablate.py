@@ -8,7 +8,7 @@ from rich.console import RenderableType
 
 from neuron_atlas.commands import outputs, printing
 from neuron_atlas.commands.ask import Candidates, Prompt, listed
-from neuron_atlas.commands.options import Data, Json, Relation, Seed, languages
+from neuron_atlas.commands.options import Data, Json, Relation, Seed, language_of
 from neuron_atlas.commands.outputs import Run
 from neuron_atlas.commands.printing import Found, between, number, signed
 
@@ -67,12 +67,7 @@ def ablate(
     neurons: Neurons = None,
     language: Annotated[
         str | None,
-        typer.Option(
-            "--language",
-            metavar="CODE",
-            autocompletion=languages,
-            help="Whose set and means are taken; by default those of all languages together.",
-        ),
+        language_of("Whose set and means are taken; by default those of all languages together."),
     ] = None,
     candidates: Candidates = None,
     top: Annotated[

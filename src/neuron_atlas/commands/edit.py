@@ -17,7 +17,7 @@ from neuron_atlas.commands.ablate import (
     notes_on_random,
     random_cells,
 )
-from neuron_atlas.commands.options import Data, Json, Seed, facts, languages
+from neuron_atlas.commands.options import Data, Json, Seed, facts, language_of
 from neuron_atlas.commands.outputs import Run
 from neuron_atlas.commands.printing import Found, number, signed
 
@@ -80,12 +80,7 @@ def edit(
     ] = 4,
     language: Annotated[
         str | None,
-        typer.Option(
-            "--language",
-            metavar="CODE",
-            autocompletion=languages,
-            help="In which the fact is asked; by default the run's first.",
-        ),
+        language_of("In which the fact is asked; by default the run's first."),
     ] = None,
     draws: Number = 10,
     seed: Seed = 0,

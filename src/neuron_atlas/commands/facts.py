@@ -9,7 +9,7 @@ import typer
 from rich.console import RenderableType
 
 from neuron_atlas.commands import outputs, printing
-from neuron_atlas.commands.options import Data, Json, Relation, languages
+from neuron_atlas.commands.options import Data, Json, Relation, language_of
 from neuron_atlas.commands.outputs import Run
 from neuron_atlas.commands.printing import Found
 
@@ -29,9 +29,7 @@ def facts(
     relation: Relation = None,
     language: Annotated[
         str | None,
-        typer.Option(
-            "--language", metavar="CODE", autocompletion=languages, help="By default all."
-        ),
+        language_of("By default all."),
     ] = None,
     lint: Annotated[
         bool,

@@ -8,7 +8,7 @@ import typer
 from rich.console import RenderableType
 
 from neuron_atlas.commands import outputs, printing
-from neuron_atlas.commands.options import Data, Json, Relation, facts, languages
+from neuron_atlas.commands.options import Data, Json, Relation, facts, language_of
 from neuron_atlas.commands.printing import Found, between, number, signed
 
 if TYPE_CHECKING:
@@ -81,12 +81,9 @@ def neurons(
     relation: Relation = None,
     language: Annotated[
         str | None,
-        typer.Option(
-            "--language",
-            metavar="CODE",
-            autocompletion=languages,
-            help="Of the sets found in it; of relations' sets, by default those of all languages "
-            "together (pooled).",
+        language_of(
+            "Of the sets found in it; of relations' sets, by default those of all languages "
+            "together (pooled)."
         ),
     ] = None,
     kind: Annotated[

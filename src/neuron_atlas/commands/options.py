@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -47,6 +47,11 @@ def _names(ctx: typer.Context, of: Callable[[Run], list[str]]) -> list[str]:
         return of(outputs.find(Path(given) if given else None))
     except (ValueError, OSError, KeyError):
         return []
+
+
+def language_of(whose: str) -> Any:
+    """Return the option `--language`; `whose` says what the language is of."""
+    return typer.Option("--language", metavar="CODE", autocompletion=languages, help=whose)
 
 
 Data = Annotated[

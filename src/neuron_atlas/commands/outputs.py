@@ -45,12 +45,7 @@ class Run:
         Raises:
             ValueError: it is missing; the message says what to run.
         """
-        path = self.place(name)
-        if not path.exists():
-            raise ValueError(
-                f"{self._called(path)} is missing: run `dvc repro {stage}`, or `dvc pull {stage}`"
-            )
-        return path
+        return self._there(name, stage, f"dvc pull {stage}")
 
     def need_tracked(self, name: str, stage: str) -> Path:
         """Return the path of an output that git tracks.
@@ -58,11 +53,13 @@ class Run:
         Raises:
             ValueError: it is missing; the message says what to run.
         """
+        return self._there(name, stage, f"git checkout {name.partition('/')[0]}")
+
+    def _there(self, name: str, stage: str, fetched: str) -> Path:
         path = self.place(name)
         if not path.exists():
             raise ValueError(
-                f"{self._called(path)} is missing: run `dvc repro {stage}`, or "
-                f"`git checkout {name.partition('/')[0]}`"
+                f"{self._called(path)} is missing: run `dvc repro {stage}`, or `{fetched}`"
             )
         return path
 
