@@ -101,3 +101,18 @@ def test_each_language_s_cells_are_means_over_facts(planted: pd.DataFrame) -> No
             some = rows[(rows["kind"] == kind) & (rows["relation"] == relation)]
             assert one.loc[relation, name] == pytest.approx(some["effect_type"].mean())
     assert (one["n_facts"] == 10).all()
+
+
+def test_a_relation_with_one_rival_is_left_out_and_narrows_no_other_s_interval(
+    planted: pd.DataFrame,
+) -> None:
+    """One set says nothing of how much sets differ; two relations alone have no more."""
+    first, second = RELATIONS[:2]
+    beside = planted["kind"].eq("other_set") & planted["measured"].eq(first)
+    one, none = (
+        relation_effects.own_effects(planted[~beside | kept])
+        for kept in (planted["relation"].eq(second), pd.Series(False, index=planted.index))
+    )
+    pd.testing.assert_frame_equal(one, none)
+    assert first not in set(one.loc[one["control"] == "other_set", "relation"])
+    assert second in set(one.loc[one["control"] == "other_set", "relation"])

@@ -22,7 +22,7 @@ class Family:
         relations: Whose neurons were switched off, by cell.
         measured: Whose facts were asked, by cell.
         tested: A cell's excess over push-matched draws, nats; intervals and p hold together.
-        left_out: Cells of too few facts.
+        left_out: Cells of too few facts, or of a single draw where others have more.
     """
 
     relations: list[str]
@@ -49,7 +49,7 @@ def family(rows: pd.DataFrame) -> Family:
         return Family([], [], [], 0)
     facts = _per_fact(items, "excess", ["relation", "measured", "fact"])
     size = facts.groupby(["relation", "measured"], observed=True)["fact"].transform("size")
-    kept = facts[size >= MIN_FACTS]
+    kept = _with_several_draws(facts[size >= MIN_FACTS], controls)
     left_out = len(facts[["relation", "measured"]].drop_duplicates()) - len(
         names := kept[["relation", "measured"]].drop_duplicates().sort_values(list(PAIR))
     )
@@ -62,6 +62,23 @@ def family(rows: pd.DataFrame) -> Family:
         between=_between(controls, kept),
     )
     return Family(names["relation"].tolist(), names["measured"].tolist(), tested, left_out)
+
+
+def _with_several_draws(facts: pd.DataFrame, controls: pd.DataFrame) -> pd.DataFrame:
+    """Leave out cells with a single draw where others have more.
+
+    Such a cell says nothing of the variance between draws; without that variance, no interval of
+    the family would be wide enough.
+    """
+    n_draws = _n_draws(controls)
+    if n_draws.max() < 2:
+        return facts
+    cells = pd.MultiIndex.from_frame(facts[list(PAIR)])
+    return facts[cells.isin(n_draws.index[n_draws > 1])]
+
+
+def _n_draws(controls: pd.DataFrame) -> pd.Series:
+    return controls.groupby(list(PAIR), observed=True)["draw"].nunique()
 
 
 def _labels(rows: pd.DataFrame) -> Int[np.ndarray, " row"]:
@@ -81,11 +98,11 @@ def _between(controls: pd.DataFrame, kept: pd.DataFrame) -> Between | None:
     are a two-way layout, whose draws' mean square less the residual's estimates the variance
     between sets (negative where there is none); it is pooled over the cells that ask the same
     relation, whose answers are as easily moved. The set itself is one draw, and its control the
-    mean of the draws. None where a cell has a single draw.
+    mean of the draws. None with a single draw.
     """
     cells = kept[list(PAIR)].drop_duplicates()
     rows = _per_fact(controls, "effect", [*PAIR, "fact", "draw"]).merge(cells, on=list(PAIR))
-    if rows.groupby(list(PAIR), observed=True)["draw"].nunique().min() < 2:
+    if _n_draws(rows).max() < 2:
         return None
     cell = codes(_labels(rows))
     spread, residual, n_draws, n_facts = _two_way(rows, cell)
