@@ -83,6 +83,11 @@ def test_extreme_prompts_are_those_of_a_full_sort(given: Inputs, found: Activity
         ],
         ignore_index=True,
     )
+    texts = {
+        (code, row.fact, row.template): row.prompt
+        for code in LANGUAGES
+        for row in given.recalled[code].itertuples()
+    }
     for neuron in CARDED.tolist():
         for end, up in ((tables.STRONGEST, False), (tables.WEAKEST, True)):
             rows = table[(table["neuron"] == neuron) & (table["end"] == end)]
@@ -91,11 +96,8 @@ def test_extreme_prompts_are_those_of_a_full_sort(given: Inputs, found: Activity
             assert rows["value"].tolist() == order[str(neuron)].tolist()
             assert rows["fact"].tolist() == order["fact"].tolist()
             assert rows["language"].tolist() == order["language"].tolist()
-    text = given.recalled[LANGUAGES[0]].set_index(["fact", "template"])["prompt"]
-    assert set(table["prompt"]) <= {
-        str(t) for code in LANGUAGES for t in given.recalled[code]["prompt"]
-    }
-    assert len(text)
+            keys = order[["language", "fact", "template"]].itertuples(index=False)
+            assert rows["prompt"].tolist() == [texts[key] for key in map(tuple, keys)]
 
 
 def test_prompts_are_shown_without_demonstrations_and_with_a_blank(given: Inputs) -> None:

@@ -13,6 +13,7 @@ from neuron_atlas.commands.app import app
 from repository import environment
 
 ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 HEAVY = {"torch", "pandas", "numpy", "transformers", "dvc", "pydantic", "pyarrow", "tyro", "scipy"}
 START = [sys.executable, "-m", "neuron_atlas"]
 
@@ -43,8 +44,7 @@ def test_help_loads_nothing_heavy() -> None:
 
 
 def test_the_module_is_the_script() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert project["scripts"] == {"neuron-atlas": "neuron_atlas.commands.app:app"}
+    assert PROJECT["scripts"] == {"neuron-atlas": "neuron_atlas.commands.app:app"}
     shown = ran("--help")
     assert shown.returncode == 0
     assert shown.stdout.startswith("Usage: neuron-atlas ")
@@ -60,7 +60,8 @@ def test_without_a_command_the_commands_are_listed() -> None:
 
 
 def test_the_version_is_the_project_s() -> None:
-    assert CliRunner().invoke(app, ["--version"]).stdout.startswith("neuron-atlas 0.")
+    shown = CliRunner().invoke(app, ["--version"]).stdout
+    assert shown == f"neuron-atlas {PROJECT['version']}\n"
 
 
 @pytest.mark.parametrize(
@@ -105,6 +106,7 @@ def test_who_reads_no_further_sees_no_traceback(planted_folder: Path) -> None:
 
 
 def test_what_an_output_cannot_encode_is_escaped(planted_folder: Path) -> None:
-    shown = ran("facts", "--data", str(planted_folder), PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    shown = ran("neurons", "--data", str(planted_folder), PYTHONIOENCODING="ascii", PYTHONUTF8="0")
     assert shown.returncode == 0, shown.stderr
     assert shown.stdout.isascii()
+    assert r"\u2423Paris" in shown.stdout

@@ -5,6 +5,7 @@ const FIRST_ORDER = "rank";
 const at = (id) => document.getElementById(`explorer-${id}`);
 const form = at("filters");
 const dialog = at("card");
+let asked = null; // the place of the card that was asked for last
 let opened = null; // a promise of { list, table, filter, rows }
 
 /** Return what the address says: filters, sort and neuron; nothing if it speaks of other things. */
@@ -70,7 +71,9 @@ async function start() {
 /** Show the rows that pass the filters of the form. */
 async function filter(shown) {
   const filters = filtersShown();
-  shown.filter = await passing(shown.list, filters);
+  const found = await passing(shown.list, filters);
+  if (JSON.stringify(filters) !== JSON.stringify(filtersShown())) return; // a newer one is under way
+  shown.filter = found;
   shown.table.draw();
   form.querySelector("[type=reset]").disabled = !Object.values(filters).some((value) => value.trim());
 }
@@ -114,7 +117,9 @@ async function follow(shown, given) {
 async function openCard(shown, place, isNew = false) {
   const { list } = shown;
   const address = list.address(list.flat(place));
+  asked = place;
   const sections = cardSections(list, place, await details(list, place));
+  if (asked !== place) return; // another card was asked for since
   at("title").textContent = `Neuron ${address}`;
   at("subtitle").textContent = `Layer ${list.layer(place)}, index ${list.index(place)}`;
   at("content").replaceChildren(...sections);

@@ -30,7 +30,8 @@ const MEANINGS = {
   effects: [
     "Change of the right answer’s log-probability when this neuron alone is switched off, in nats,",
     "with its 95 % interval where several prompts were asked: below 0 the answer became less",
-    "probable. An interval that holds 0 means that no effect was seen.",
+    "probable. An interval that holds 0 means that no effect was seen. It is of this one neuron:",
+    "of 100 that do nothing, 5 exclude 0.",
   ].join(" "),
   partners: [
     "Degenerate partners stand in for this neuron: the answer of the fact suffers only when both are",

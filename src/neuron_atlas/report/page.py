@@ -7,6 +7,7 @@ import pandas as pd
 
 from neuron_atlas.explorer import assets
 from neuron_atlas.findings.recall import ALL, by_popularity, with_demonstrations
+from neuron_atlas.neurons.overlap import expected_jaccard
 from neuron_atlas.pages import charts as page_scripts
 from neuron_atlas.pages.charts import Chart
 from neuron_atlas.pages.shell import Script, filled, script
@@ -89,7 +90,7 @@ def render(
         **_findings(results, sections),
         **_tables(results),
         summary=summary,
-        needed=_needed(summary.get("selectors", {})),
+        needed=_needed(summary.get("selectors", {}), results.relation_neurons),
         charts=charts,
         card=data_card.contents(results),
         made_from=provenance.made_from(results),
@@ -176,12 +177,17 @@ def _claims(verdicts: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
         known |= {"evidence": claim.evidence}
         known |= {"plain": VERDICT_SENTENCES[values["verdict"]]}
         known |= {"because": _because(values)}
-        rows.append({**values, **known, "style": values["verdict"].replace(" ", "-")})
+        rows.append({**values, **known})
     return rows
 
 
-def _needed(selectors: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] | None:
-    """Return the selector whose sets answers need most, beyond both controls; None if none is."""
+def _needed(
+    selectors: Mapping[str, Mapping[str, Any]], sets: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """Return the selector whose sets answers need most, beyond both controls; None if none is.
+
+    `chance` is the Jaccard index with average precision's sets that random sets would have.
+    """
     ends = ("necessity_high", "specificity_high")
     shown = {
         name: found
@@ -191,7 +197,8 @@ def _needed(selectors: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] | None
     if not shown:
         return None
     name = min(shown, key=lambda one: float(shown[one]["necessity_excess"]))
-    return {**shown[name], "name": name.replace("_", " ")}
+    k, n = sets["k"], sets["n_layers"] * sets["n_neurons"]
+    return {**shown[name], "name": name.replace("_", " "), "chance": expected_jaccard(k, k, n)}
 
 
 def _because(verdict: Mapping[str, Any]) -> str:
