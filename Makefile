@@ -89,7 +89,7 @@ bench-shortcuts: setup  ## What each shortcut saves, beside the same work in ful
 bench-facts: setup  ## Time and memory of building fact sets of up to 100,000 facts in six languages
 	$(BIN)/python benchmarks/facts.py benchmarks/facts.json
 
-bench-explorer: $(SERVERS)  ## Size of the page's explorer, and how fast it opens with 1,000 and 100,000 neurons; needs Chromium
+bench-explorer: $(SERVERS) programs  ## Size of the page's explorer, and how fast it opens with 1,000 and 100,000 neurons; needs Chromium
 	PYTHONPATH=src $(BIN)/python benchmarks/explorer.py benchmarks/explorer.json
 
 MODEL ?= data/model

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from asked_commands import Found, Said
+from neuron_atlas.comparison import ownership
+from neuron_atlas.comparison.ownership import Ownership
 
 
 def test_an_export_has_licences_and_is_never_overwritten(
@@ -31,3 +33,15 @@ def test_a_data_set_is_ready_for_the_hub(say: Said, tmp_path: Path) -> None:
     assert sorted(p.name for p in out.iterdir()) == [
         *("README.md", "data", "provenance.json", "verdicts.json"),
     ]
+
+
+def test_another_run_s_verdicts_are_not_exported(
+    say: Said, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As they are beside newer sets, after an experiment that stopped early."""
+    stopped = Ownership({"report": "its code has changed"})
+    monkeypatch.setattr(ownership, "of_workspace", lambda root: stopped)
+    shown = say("export", "--format", "csv", "--out", str(tmp_path / "atlas"))
+    assert shown.exit_code == 0, shown.stderr
+    assert "warning: these results are from another run: stopped before report" in shown.stderr
+    assert not (tmp_path / "atlas" / "verdicts.json").exists()

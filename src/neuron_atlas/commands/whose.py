@@ -1,9 +1,14 @@
 """Whose numbers the workspace has: a warning before they are shown."""
 
+from typing import TYPE_CHECKING
+
 import typer
 
 from neuron_atlas.commands.outputs import Run
 from neuron_atlas.commands.printing import plain
+
+if TYPE_CHECKING:
+    from neuron_atlas.comparison.ownership import Ownership
 
 
 def told(run: Run) -> str | None:
@@ -12,6 +17,17 @@ def told(run: Run) -> str | None:
     A warning goes to standard error if they are another run's: the parameters or the data are
     newer than the metrics and the page.
     """
+    found = _ownership(run)
+    return found and found.told()
+
+
+def another_run_s(run: Run) -> bool:
+    """Return whether a workspace's metrics are known to be another run's; warn if they are."""
+    found = _ownership(run)
+    return found is not None and not found.own
+
+
+def _ownership(run: Run) -> "Ownership | None":
     from neuron_atlas.comparison.ownership import of_workspace
 
     try:
@@ -20,4 +36,4 @@ def told(run: Run) -> str | None:
         return None
     if not found.own:
         typer.echo(f"warning: these results are {plain(found.told())}", err=True)
-    return found.told()
+    return found
