@@ -40,7 +40,7 @@ def test_another_run_s_verdicts_are_not_exported(
 ) -> None:
     """As they are beside newer sets, after an experiment that stopped early."""
     stopped = Ownership({"report": "its code has changed"})
-    monkeypatch.setattr(ownership, "of_workspace", lambda root: stopped)
+    monkeypatch.setattr(ownership, "of_workspace", lambda _: stopped)
     shown = say("export", "--format", "csv", "--out", str(tmp_path / "atlas"))
     assert shown.exit_code == 0, shown.stderr
     assert "warning: these results are from another run: stopped before report" in shown.stderr

@@ -18,7 +18,7 @@ def told(run: Run) -> str | None:
     newer than the metrics and the page.
     """
     found = _ownership(run)
-    return found and found.told()
+    return None if found is None else found.told()
 
 
 def another_run_s(run: Run) -> bool:
