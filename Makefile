@@ -59,10 +59,12 @@ replicate: setup mend  ## Run again with SEEDS and MODELS, in DVC's queue; makes
 
 docs: setup  ## Make anew what docs/ says of parameters, claims, facts, commands and the committed results (after repro)
 	PYTHONPATH=stages $(BIN)/python docs/list_parameters.py
+	PYTHONPATH=stages:tests $(BIN)/python docs/list_families.py
 	$(BIN)/python docs/count_facts.py
 	$(BIN)/python docs/describe_claims.py
 	$(BIN)/python docs/fill_figures.py
 	PYTHONPATH=src $(BIN)/python docs/list_commands.py
+	PYTHONPATH=src $(BIN)/python docs/list_costs.py
 
 notebook: setup  ## Run the notebook on data/model; makes docs/ten-minutes.md anew (after repro)
 	$(BIN)/python docs/run_notebook.py

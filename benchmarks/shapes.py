@@ -12,7 +12,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from neuron_atlas.attributions.questions import Question
 from neuron_atlas.model import kernels
-from neuron_atlas.model.architectures import architecture
+from neuron_atlas.model.families import architecture
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.pipeline.slots import OBJECT
 
@@ -71,7 +71,7 @@ def shape(
         network = auto.from_config(config).eval().requires_grad_(False)
     kernels.choose_matrix_products()
     kernels.choose_attention(network)
-    words = _tokenizer(config.vocab_size, encoder=row.encoder)
+    words = word_tokenizer(config.vocab_size, encoder=row.encoder)
     lm = LanguageModel(network, words, row, SPECIAL[MASK] if row.encoder else None)
     ids = np.random.default_rng(seed).integers(
         len(SPECIAL), config.vocab_size, (n_prompts, N_TOKENS)
@@ -88,7 +88,7 @@ def _prompt(ids: Sequence[int], *, encoder: bool) -> str:
     return " ".join(words)
 
 
-def _tokenizer(size: int, *, encoder: bool) -> Tokenizer:
+def word_tokenizer(size: int, *, encoder: bool) -> Tokenizer:
     """Return a tokenizer with one token per word."""
     vocabulary = SPECIAL | {f"w{i}": i for i in range(len(SPECIAL), size)}
     result = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))

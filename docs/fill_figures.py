@@ -13,6 +13,7 @@ from typing import Any, get_args
 
 from describe_claims import INTEREST
 
+from neuron_atlas.attribution_methods.relevance import PLACES
 from neuron_atlas.model.architectures import ARCHITECTURES
 from neuron_atlas.report.claims import CLAIMS
 from neuron_atlas.verdicts.verdict import Word
@@ -215,6 +216,11 @@ def families() -> str:
     return f"{', '.join(f'`{name}`' for name in sorted(ARCHITECTURES))}.\n"
 
 
+def relp() -> str:
+    """Return the model families that have rules of relevance propagation."""
+    return f"{', '.join(f'`{name}`' for name in sorted(PLACES))}.\n"
+
+
 def languages() -> str:
     """Return the languages that have templates."""
     return f"{', '.join(f'`{code}`' for code in templates.languages())}.\n"
@@ -223,6 +229,7 @@ def languages() -> str:
 BLOCKS: Mapping[str, Callable[[], str]] = {
     "families": families,
     "languages": languages,
+    "relp": relp,
     "verdicts": verdicts,
     "examples": examples,
     "controls": controls,

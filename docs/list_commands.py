@@ -63,6 +63,9 @@ EXAMPLES: Mapping[str, Callable[[], list[str]]] = {
     "compare": lambda: ["compare HEAD workspace"],
     "export": lambda: ["export --format hf --out atlas"],
     "open": lambda: ["open --print"],
+    "plan": lambda: [
+        "plan --model-config llama-2-70b --facts 308 --languages 6 --device h100 --gpus 8"
+    ],
 }
 INTRODUCTION = """# The command line
 `make setup` installs `.venv/bin/neuron-atlas`; `python -m neuron_atlas` is the same. It reads the

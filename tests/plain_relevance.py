@@ -30,9 +30,11 @@ def coefficients(lm: LanguageModel, point: Point) -> tuple[Tensor, Tensor]:
             x = BLOCKS[lm.network.config.model_type](
                 module, lm.network.config, x, pattern[0], hidden
             )
-        norm: Any = lm.final_norm
+        norm: Any = lm.ending[0]
         end = (layer_norm if hasattr(norm, "bias") and norm.bias is not None else rms)(norm, x)
         logits = end[point.position] @ lm.head.weight.T
+        if lm.head.softcap is not None:
+            logits = lm.head.softcap * torch.tanh(logits / lm.head.softcap)
         value = logits.log_softmax(0)[point.token]
         found = torch.autograd.grad(value, hidden)
     return value.detach(), torch.stack([one[point.position] for one in found])
@@ -61,21 +63,23 @@ def mixed(pattern: Tensor, values: Tensor) -> Tensor:
 
 
 def gated(block: Any, config: Any, x: Tensor, pattern: Tensor, hidden: list[Tensor]) -> Tensor:
-    """Llama and Qwen 3, and Gemma 3 with its norms behind attention and MLP."""
-    gemma = config.model_type == "gemma3_text"
+    """Llama and its like; Gemma 2 and 3 norm behind attention and MLP too, OLMo 2 there alone."""
+    behind = hasattr(block, "post_feedforward_layernorm")
+    olmo = config.model_type == "olmo2"
     groups = config.num_attention_heads // config.num_key_value_heads
-    values = rms(block.input_layernorm, x) @ block.self_attn.v_proj.weight.T
+    seen = x if olmo else rms(block.input_layernorm, x)
+    values = block.self_attn.v_proj(seen)
     heads = values.unflatten(-1, (config.num_key_value_heads, -1)).repeat_interleave(groups, 1)
     written = mixed(pattern, heads.flatten(1)) @ block.self_attn.o_proj.weight.T
-    x = x + (rms(block.post_attention_layernorm, written) if gemma else written)
-    before = block.pre_feedforward_layernorm if gemma else block.post_attention_layernorm
-    read = rms(before, x)
-    name = config.hidden_activation if gemma else config.hidden_act
+    x = x + (rms(block.post_attention_layernorm, written) if behind else written)
+    before = "pre_feedforward_layernorm" if behind else "post_attention_layernorm"
+    read = x if olmo else rms(getattr(block, before), x)
+    name = getattr(config, "hidden_activation", None) or config.hidden_act
     gate = activated(name, read @ block.mlp.gate_proj.weight.T)
     up = read @ block.mlp.up_proj.weight.T
     hidden.append((gate * up.detach() + gate.detach() * up) / 2)
     written = hidden[-1] @ block.mlp.down_proj.weight.T
-    return x + (rms(block.post_feedforward_layernorm, written) if gemma else written)
+    return x + (rms(block.post_feedforward_layernorm, written) if behind else written)
 
 
 def gpt2(block: Any, config: Any, x: Tensor, pattern: Tensor, hidden: list[Tensor]) -> Tensor:
@@ -100,7 +104,8 @@ def gpt_neox(block: Any, config: Any, x: Tensor, pattern: Tensor, hidden: list[T
 
 
 BLOCKS: dict[str, Block] = {
-    **dict.fromkeys(("llama", "qwen3", "gemma3_text"), gated),
+    **dict.fromkeys(("gemma", "gemma2", "gemma3_text"), gated),
+    **dict.fromkeys(("llama", "mistral", "olmo2", "qwen2", "qwen3"), gated),
     "gpt2": gpt2,
     "gpt_neox": gpt_neox,
 }

@@ -58,7 +58,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from neuron_atlas.facts import fact_table as facts_fact_table
 from neuron_atlas.facts.answer_sides import deal
 from neuron_atlas.facts.fact_table import Fact, build
-from neuron_atlas.model.architectures import architecture
+from neuron_atlas.model.families import architecture
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.neurons.addresses import Neuron, to_flat
 from neuron_atlas.pipeline.slots import SUBJECT

@@ -30,7 +30,7 @@ from transformers import LlamaForCausalLM
 
 from neuron_atlas.facts import fact_table
 from neuron_atlas.facts.answer_sides import SIDES, Side
-from neuron_atlas.model.architectures import architecture
+from neuron_atlas.model.families import architecture
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.neurons.relation_sets import RelationSets
 from neuron_atlas.pipeline.slots import SUBJECT

@@ -2,9 +2,11 @@
 
 import functools
 import itertools
+import json
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,7 @@ import attributing
 import attribution_peers
 import bench
 import flops
+import gpu
 import growth
 import machine
 import memory
@@ -25,6 +28,7 @@ import tiny
 from defaults import by_default
 from neuron_atlas.attributions.quadrature import midpoint, radau
 from neuron_atlas.model import kernels
+from neuron_atlas.pipeline import stage_times
 from rounding import rounding
 from shapes import Shape, shape
 from timing import Comparison, Contender, Timed, absolute, interleave, relative, row
@@ -345,3 +349,30 @@ def test_a_folder_without_a_model_is_refused_before_anything_runs(
     with pytest.raises(SystemExit):
         bench.parsed()
     assert "holds no model; run `dvc repro model` first" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("times", [False, True])
+def test_the_benchmark_of_devices_runs_on_a_cpu(
+    times: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage_times.record("recall@en", 12.5, tmp_path)
+    options = ["--times", str(tmp_path)] if times else []
+    out = tmp_path / "gpu.json"
+    monkeypatch.setattr(
+        sys, "argv", ["gpu.py", str(out), "--shape", "tiny", "--device", "cpu", *options]
+    )
+    gpu.main()
+    found = json.loads(out.read_text())
+    assert found["device"] == "cpu"
+    assert found["extraction"]["prompts_per_s"] > 0
+    assert found["attribution"]["rows_per_s"] > 0
+    assert 0 < found["attribution"]["share_of_peak"] < 10
+    assert found.get("stages_s") == ({"recall@en": 12.5} if times else None)
+
+
+def test_the_seven_billion_are_those_of_llama() -> None:
+    with torch.device("meta"):
+        network = gpu.tr.AutoModelForCausalLM.from_config(
+            gpu.tr.LlamaConfig(**gpu.SCALES["7b"].config)
+        )
+    assert network.num_parameters() == 6738415616

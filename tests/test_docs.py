@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import count_facts
+import list_families
 import list_parameters
 import pytest
 
@@ -147,6 +148,37 @@ def test_a_dead_path_and_a_dead_link_are_seen() -> None:
 def test_the_families_are_named() -> None:
     text = " ".join(README.split()).split("The families ")[1].split(" are known")[0]
     assert sorted(re.findall(r"`([\w-]+)`", text)) == sorted(ARCHITECTURES)
+
+
+def test_the_report_on_families_is_of_these_families_and_laws() -> None:
+    """Which laws hold is what a run of them said; all else on the page follows from the code."""
+    text = list_families.PAGE.read_text(encoding="utf-8")
+    outcomes = list_families.read(text)
+    assert list_families.page(outcomes) == text
+    assert {name.partition(", ")[0] for name, _ in outcomes} == set(ARCHITECTURES)
+    assert set(outcomes.values()) == {"passed", "skipped"}
+    skipped = {name for (name, _), outcome in outcomes.items() if outcome == "skipped"}
+    assert skipped == {name for name, row in ARCHITECTURES.items() if row.encoder}
+
+
+REPORT = """<testsuites><testsuite><testcase name="test_padding[llama]"/>
+<testcase name="test_padding[opt, post-norm of 350m]"><failure message="m"/></testcase>
+<testcase name="test_padding[bert]"><error message="m"/></testcase>
+<testcase name="test_kept_keys[bert]"><skipped message="m"/></testcase></testsuite></testsuites>"""
+
+
+def test_a_law_that_fails_is_seen_and_shown() -> None:
+    found = list_families.outcomes_of(REPORT)
+    assert found == {
+        ("llama", "test_padding"): "passed",
+        ("opt, post-norm of 350m", "test_padding"): "failed",
+        ("bert", "test_padding"): "failed",
+        ("bert", "test_kept_keys"): "skipped",
+    }
+    every = list_families.read(list_families.PAGE.read_text(encoding="utf-8"))
+    page = list_families.page({**every, ("bert", "test_padding"): "failed"})
+    assert "| `bert` |  | yes | yes | yes | **no** |" in page
+    assert list_families.read(page)["bert", "test_padding"] == "failed"
 
 
 def test_the_rooms_are_those_of_the_linter_in_its_order() -> None:

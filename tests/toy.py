@@ -1,6 +1,7 @@
-"""A decoder and an encoder that learnt a few real facts in three languages within seconds."""
+"""Models of some families that learnt a few real facts in three languages within seconds."""
 
-from collections.abc import Iterator, Sequence
+import copy
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from itertools import cycle, islice
 from pathlib import Path
@@ -8,22 +9,15 @@ from typing import Any
 
 import pandas as pd
 import torch
+import transformers as tr
 from tokenizers import Tokenizer, decoders, pre_tokenizers, processors, trainers
 from tokenizers import models as tokenizer_models
 from torch import Tensor
-from transformers import (
-    AutoConfig,
-    BertConfig,
-    BertForMaskedLM,
-    LlamaConfig,
-    LlamaForCausalLM,
-    PreTrainedModel,
-)
 
 from neuron_atlas.builtin_facts import builtin
 from neuron_atlas.fact_sets.limits import Limits
 from neuron_atlas.facts.fact_table import build
-from neuron_atlas.model.architectures import architecture
+from neuron_atlas.model.families import architecture
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.model.tokens import continuation, encode
 from neuron_atlas.wording import templates
@@ -44,6 +38,51 @@ SMALL: dict[str, Any] = {
     "bos_token_id": BOS,
     "eos_token_id": EOS,
     "tie_word_embeddings": False,
+}
+GROUPED = SMALL | {"num_key_value_heads": 2}
+GEMMA = GROUPED | {"head_dim": 16}
+WINDOW = 8  # tokens: fewer than most prompts have
+INIT = {"initializer_range": 0.06}  # learns faster than the usual 0.02
+NEO = {k: v for k, v in SMALL.items() if k not in {"num_hidden_layers", "num_attention_heads"}}
+OTHERS: dict[str, tr.PretrainedConfig] = {  # by name: families beside the decoder's and encoder's
+    "bloom": tr.BloomConfig(**SMALL | INIT, n_layer=2, n_head=4),
+    "distilbert": tr.DistilBertConfig(
+        **SMALL | INIT, n_layers=2, dim=64, n_heads=4, hidden_dim=128
+    ),
+    "electra": tr.ElectraConfig(**SMALL | INIT, embedding_size=32),
+    "falcon": tr.FalconConfig(
+        **SMALL, ffn_hidden_size=128, new_decoder_architecture=True, num_kv_heads=2
+    ),
+    "falcon, ALiBi of RW": tr.FalconConfig(
+        **SMALL, ffn_hidden_size=128, alibi=True, multi_query=False, parallel_attn=False
+    ),
+    "gemma": tr.GemmaConfig(**GEMMA),
+    "gemma2": tr.Gemma2Config(**GEMMA, query_pre_attn_scalar=16, sliding_window=WINDOW),
+    "gemma3_text": tr.Gemma3TextConfig(**GEMMA, sliding_window=WINDOW),
+    "gpt2": tr.GPT2Config(**SMALL, n_embd=64, n_layer=2, n_head=4, n_inner=128, n_positions=128),
+    "gpt_neo": tr.GPTNeoConfig(
+        **NEO,
+        num_layers=2,
+        num_heads=4,
+        attention_types=[[["global", "local"], 1]],
+        window_size=WINDOW,
+    ),
+    "gpt_neox": tr.GPTNeoXConfig(**SMALL),
+    "mistral": tr.MistralConfig(**GROUPED, sliding_window=WINDOW),
+    "modernbert": tr.ModernBertConfig(**SMALL | INIT, cls_token_id=BOS, sep_token_id=EOS),
+    "olmo2": tr.Olmo2Config(**GROUPED),
+    "opt, post-norm of 350m": tr.OPTConfig(
+        **SMALL, ffn_dim=128, do_layer_norm_before=False, word_embed_proj_dim=32, init_std=0.12
+    ),
+    "opt": tr.OPTConfig(**SMALL, ffn_dim=128),
+    "phi3": tr.Phi3Config(**GROUPED, sliding_window=WINDOW),
+    "qwen2": tr.Qwen2Config(**GROUPED),
+    "qwen3": tr.Qwen3Config(**GROUPED, head_dim=16),
+    "roberta": tr.RobertaConfig(**SMALL | INIT),
+    "xglm": tr.XGLMConfig(
+        **NEO, d_model=64, num_layers=2, attention_heads=4, ffn_dim=128, init_std=0.06
+    ),
+    "xlm-roberta": tr.XLMRobertaConfig(**SMALL | INIT),
 }
 DEPTH = SMALL["num_hidden_layers"] * SMALL["intermediate_size"]  # as in `tiny`
 Example = tuple[list[int], list[int]]  # token ids, and labels that are -100 where nothing is asked
@@ -86,36 +125,42 @@ def tokenizer(table: pd.DataFrame | None = None, *, encoder: bool = False) -> To
 
 def decoder(table: pd.DataFrame | None = None, *, n_steps: int = 90) -> LanguageModel:
     """Train a two-layer llama to continue every prompt with its answer."""
-    return _trained(LlamaForCausalLM, LlamaConfig(**SMALL), "llama", table=table, n_steps=n_steps)
+    return _trained(tr.LlamaForCausalLM, tr.LlamaConfig(**SMALL), table=table, n_steps=n_steps)
 
 
 def encoder() -> LanguageModel:
     """Train a two-layer bert to fill every answer's masks."""
-    config = BertConfig(**SMALL, initializer_range=0.06)  # learns faster than the usual 0.02
-    return _trained(BertForMaskedLM, config, "bert", n_steps=120, rate=5e-3)
+    return _trained(tr.BertForMaskedLM, tr.BertConfig(**SMALL | INIT), n_steps=120, rate=5e-3)
+
+
+def other(name: str) -> LanguageModel:
+    """Train a two-layer model of `OTHERS`."""
+    config = copy.deepcopy(OTHERS[name])
+    if architecture(config.model_type).encoder:
+        return _trained(tr.AutoModelForMaskedLM.from_config, config, n_steps=180, rate=5e-3)
+    return _trained(tr.AutoModelForCausalLM.from_config, config, n_steps=120, rate=5e-3)
 
 
 def restored(folder: Path) -> LanguageModel:
     """Return a model that was trained here and saved, as it was before."""
-    config = AutoConfig.from_pretrained(folder)
+    config = tr.AutoConfig.from_pretrained(folder)
     row = architecture(config.model_type)
-    network = (BertForMaskedLM if row.encoder else LlamaForCausalLM).from_pretrained(folder)
+    network = (tr.BertForMaskedLM if row.encoder else tr.LlamaForCausalLM).from_pretrained(folder)
     network.eval().requires_grad_(False)
     words = Tokenizer.from_file(str(folder / "tokenizer.json"))
     return LanguageModel(network, words, row, MASK if row.encoder else None)
 
 
 def _trained(
-    kind: type[PreTrainedModel],
+    kind: Callable[[Any], tr.PreTrainedModel],
     config: Any,
-    family: str,
     *,
     n_steps: int,
     table: pd.DataFrame | None = None,
     rate: float = 4e-3,
 ) -> LanguageModel:
     table = every_fact() if table is None else table
-    row = architecture(family)
+    row = architecture(config.model_type, config.to_dict())
     with torch.random.fork_rng():
         torch.random.default_generator.manual_seed(0)
         network = kind(config)
@@ -136,7 +181,7 @@ def _example(lm: LanguageModel, row: dict[Any, Any]) -> Example:
 
 
 def _fit(
-    network: PreTrainedModel, examples: Sequence[Example], *, n_steps: int, rate: float
+    network: tr.PreTrainedModel, examples: Sequence[Example], *, n_steps: int, rate: float
 ) -> None:
     """Minimise the loss of the answers' tokens; dropout is off, so the result is seeded."""
     network.eval()

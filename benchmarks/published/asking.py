@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from transformers import DynamicCache
 
 from neuron_atlas.model.language_model import LanguageModel
+from neuron_atlas.model.sight import PositionedCache
 from neuron_atlas.model.tokens import continuation, encode
 from published.facts import Fact, agrees_with_any
 from published.places import Edit, opened
@@ -138,7 +138,7 @@ def _two_tokens(
 ) -> tuple[list[list[int]], Float[Tensor, "batch vocab"]]:
     """Return two greedy tokens and the log-probabilities of the first."""
     n, width = batch.ids.shape
-    cache, real = DynamicCache(), batch.real
+    cache, real = PositionedCache(), batch.real
     positions = torch.arange(width).expand(n, -1)
     visible = torch.ones(width, width, dtype=torch.bool).tril() & real[:, None]
     with opened(edit, batch.last if edit is not None and edit.answer_only else real):

@@ -34,7 +34,7 @@ class Places:
     @cached_property
     def widths(self) -> list[int]:
         """Neurons of one layer, by site."""
-        d_model = int(self.lm.network.config.hidden_size)
+        d_model = self.lm.d_model
         return [d_model if site == "down" else self.lm.n_neurons for site in self.sites]
 
     @property

@@ -38,7 +38,7 @@ class Responses:
 def respond(lm: LanguageModel, asked: Sequence[Question]) -> Responses:
     """Record the unedited model at the questions' prompts."""
     raw, hidden = Places(lm, RAW), Places(lm, HIDDEN)
-    d_model = int(lm.network.config.hidden_size)
+    d_model = lm.d_model
     means = torch.empty(len(asked), lm.n_layers, raw.width)
     lasts = torch.empty(len(asked), lm.n_layers, hidden.width)
     inputs = torch.empty(len(asked), lm.n_layers, d_model)

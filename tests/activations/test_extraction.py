@@ -1,6 +1,5 @@
 """Extraction equals one unpadded pass per prompt, and what is stored is what was extracted."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -228,17 +227,17 @@ def saved_until(
 ) -> list[list[int]]:
     """Save with one prompt per batch, killed after batch `stop`; return the batches that ran."""
     ran: list[list[int]] = []
-    whole = extraction.extract
+    whole = extraction._values
 
-    def watched(*args: Any, **options: Any) -> Iterator[tuple[np.ndarray, Tensor]]:
-        for places, values in whole(*args, **options):
-            ran.append(places.tolist())
-            if len(ran) > stop:
-                raise Killed
-            yield places, values
+    def watched(*words: Any) -> Tensor:
+        values = whole(*words)
+        ran.append(extraction._places(words[-1]).tolist())
+        if len(ran) > stop:
+            raise Killed
+        return values
 
     with monkeypatch.context() as patch:
-        patch.setattr(extraction, "extract", watched)
+        patch.setattr(extraction, "_values", watched)
         patch.setattr(extraction, "SEQUENCE", 0)  # none shares its beginning with another
         place = out.parent / "work"
         extraction.save(

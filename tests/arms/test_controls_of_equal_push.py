@@ -13,7 +13,7 @@ from clean_values import PROMPTS, clean, table
 from neuron_atlas.arms import controls
 from neuron_atlas.arms.arm import Arm, Scaled, edits
 from neuron_atlas.arms.controls import Asked
-from neuron_atlas.model.architectures import architecture
+from neuron_atlas.model.families import architecture
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.neurons.relation_sets import RelationSets
 

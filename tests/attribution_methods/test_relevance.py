@@ -15,7 +15,8 @@ from neuron_atlas.attribution_methods import relevance
 from neuron_atlas.attribution_methods.methods import METHODS
 from neuron_atlas.attribution_methods.single_ablations import drops
 from neuron_atlas.attributions.questions import Question
-from neuron_atlas.model.architectures import ARCHITECTURES, architecture
+from neuron_atlas.model.architectures import ARCHITECTURES
+from neuron_atlas.model.families import architecture
 from neuron_atlas.model.language_model import LanguageModel
 from rounding import rounding
 
@@ -36,9 +37,14 @@ def biased(lm: LanguageModel) -> LanguageModel:
     return lm
 
 
-def test_every_decoder_has_rules() -> None:
+WITHOUT = {"bloom", "falcon", "gpt_neo", "opt", "phi3", "xglm"}  # nobody has written theirs yet
+
+
+def test_every_decoder_has_rules_or_is_known_to_have_none() -> None:
     decoders = {name for name, row in ARCHITECTURES.items() if not row.encoder}
-    assert set(relevance.PLACES) == decoders
+    assert set(relevance.PLACES) == decoders - WITHOUT
+    for family in WITHOUT:
+        assert f"for {family!r}" in str(relevance.undefined(tiny.random_model(family)))
 
 
 def test_coefficients_are_those_of_a_forward_pass_in_plain_tensors(lm: LanguageModel) -> None:
@@ -62,9 +68,9 @@ def test_values_stay_as_they_are_to_the_last_bit(lm: LanguageModel) -> None:
 
 
 def test_relevance_is_conserved_where_nothing_is_added(lm: LanguageModel) -> None:
-    """A bias takes its share: of GPT-2's and GPT-NeoX's some is lost, of the others' none."""
+    """A bias takes its share: some is lost where there are any, elsewhere none."""
     error = relevance.conservation_error(case(lm).clean, "log_probability")
-    bare = lm.network.config.model_type in {"llama", "qwen3", "gemma3_text"}
+    bare = not any(name.endswith("bias") for name, _ in lm.network.named_parameters())
     assert error < 1e-4 if bare else error > 1e-3
     unbiased = tiny.random_model(lm.network.config.model_type)
     assert relevance.conservation_error(case(unbiased).clean, "log_probability") < 1e-4
@@ -86,7 +92,7 @@ def test_hooks_are_gone_after_an_exception(lm: LanguageModel) -> None:
 
 def test_a_run_that_breaks_off_in_a_norm_leaves_nothing_for_the_next(lm: LanguageModel) -> None:
     point = asked_points(lm)[0]
-    norm: Any = lm.final_norm
+    norm: Any = lm.ending[0]
     with relevance.relevance_rules(lm):
         with pytest.raises((RuntimeError, TypeError, ValueError)):
             norm(torch.ones(1, 2, 3))

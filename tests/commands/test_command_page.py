@@ -27,6 +27,7 @@ LINES = {
     "edit": [("edit", "alpha:s3", "--suppress", "--strongest", "1", "--draws", "2")],
     "verdicts": [("verdicts",)],
     "open": [("open", "--print")],
+    "plan": [("plan", "--model-config", "llama-2-7b", "--facts", "308", "--languages", "6")],
 }
 ONLY_LINTED = {"labels", "with_tokenizer"}
 

@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
+from neuron_atlas.activations import neuron_blocks
 from neuron_atlas.activations.files import Recorded
 from neuron_atlas.detectors import probe
 from neuron_atlas.pipeline import store
@@ -36,3 +37,24 @@ def test_weights_are_those_of_scikit_learn_on_all_layers_at_once(
     assert np.abs(model.coef_).max() > 0.05  # positive control: the weights are not all near 0
     assert (found[:, 1, 4] == 0).all()
     np.testing.assert_allclose(found.sum(0), 0, atol=1e-6)
+
+
+def test_blocks_and_a_bound_on_prompts_leave_the_weights_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of more prompts than are fitted, those at even distances are."""
+    values = np.random.default_rng(0).normal(size=(2, 40, 200))
+    for layer, one in enumerate(values):
+        save_file({"values": torch.from_numpy(one)}, tmp_path / f"layer_{layer:03d}.safetensors")
+    store.write_json(tmp_path / "meta.json", {"n_layers": 2})
+    recorded, rows = Recorded(tmp_path, pd.DataFrame()), np.arange(40)
+    relation = ["a"] * 20 + ["b"] * 20
+    whole = probe.weights(recorded, rows, relation)
+    monkeypatch.setattr(neuron_blocks, "BYTES", 1)
+    assert len(list(neuron_blocks.neuron_blocks(40, 200))) == 4
+    torch.testing.assert_close(probe.weights(recorded, rows, relation), whole, rtol=0, atol=1e-6)
+    monkeypatch.setattr(probe, "MOST", 14)
+    some = np.linspace(0, 39, 14).astype(np.int64)
+    fewer = probe.weights(recorded, some, [relation[i] for i in some.tolist()])
+    torch.testing.assert_close(probe.weights(recorded, rows, relation), fewer, rtol=0, atol=1e-6)
+    assert not torch.allclose(fewer, whole, atol=1e-3)

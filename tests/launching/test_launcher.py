@@ -140,7 +140,7 @@ def test_a_forked_stage_sees_what_a_fresh_one_sees(folder: Path) -> None:
         assert server(forked["parent"])
     for told in (alone, forked):
         rooms = {m.split(".")[1] for m in told.pop("modules") if m.startswith("neuron_atlas.")}
-        assert rooms <= {"launching", "pipeline"}
+        assert rooms <= {"executors", "launching", "pipeline"}
         del told["pid"], told["parent"]
     assert forked == alone
     assert forked["argv"] == ["stages/tell.py", "a", "--b"]

@@ -4,7 +4,9 @@ import copy
 from pathlib import Path
 
 import pytest
+import torch
 import transformers as tr
+from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 import tiny
@@ -70,3 +72,16 @@ def test_a_head_that_is_tied_or_not_used_may_be_absent_or_there(
     source = saved(made(kind, family), tmp_path / "source")
     fetch(source, tmp_path / "model", sha256=None, dtype="float32")
     assert store.read_json(tmp_path / "model" / "provenance.json")["n_layers"] == 3
+
+
+def test_masks_that_older_checkpoints_hold_are_no_weights(tmp_path: Path) -> None:
+    """GPT-Neo's published ones have them; its code makes them anew."""
+    source = saved(made(tr.GPTNeoForCausalLM, "gpt_neo"), tmp_path / "source")
+    file = tmp_path / "source" / "model.safetensors"
+    tensors, old = load_file(file), "transformer.h.0.attn.attention."
+    added = {f"{old}bias": torch.ones(1, 1, 4, 4), f"{old}masked_bias": torch.tensor(-1e9)}
+    save_file(tensors | added, file, metadata={"format": "pt"})
+    fetch(source, tmp_path / "model", sha256=None, dtype="float32")
+    save_file(tensors | {f"{old}other": torch.ones(2)}, file, metadata={"format": "pt"})
+    with pytest.raises(ValueError, match=r"unexpected: transformer.h.0.attn.attention.other"):
+        fetch(source, tmp_path / "again", sha256=None, dtype="float32")

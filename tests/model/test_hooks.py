@@ -83,7 +83,7 @@ def test_a_recording_may_end_the_run(lm: LanguageModel) -> None:
     modules, ended = site_modules(lm, "hidden"), False
     with hooks.record(modules) as whole:
         logits(lm)
-    with hooks.record([(lm.blocks[-1], False)]) as above:
+    with hooks.record([(lm.network.get_output_embeddings(), True)]) as above:
         with hooks.record(modules, stop=True) as values:
             logits(lm)
             ended = True

@@ -66,11 +66,12 @@ def test_a_folder_comes_in_with_its_provenance(lm: LanguageModel, tmp_path: Path
         "architecture": {
             "model_type": model_type,
             **asdict(lm.architecture),
+            "ending": list(lm.architecture.ending),
             "transform": list(lm.architecture.transform),
         },
         "n_layers": 3,
-        "n_neurons": 24,
-        "d_model": 16,
+        "n_neurons": lm.n_neurons,
+        "d_model": lm.d_model,
         "n_parameters": lm.network.num_parameters(),
     }
     assert record["licence"]["name"]
@@ -144,10 +145,10 @@ def test_an_unsupported_family_is_refused_before_its_weights_are_read(
     folder: Path, tmp_path: Path
 ) -> None:
     source = copied(folder, tmp_path / "source")
-    (source / "config.json").write_text(json.dumps({"model_type": "opt"}))
+    (source / "config.json").write_text(json.dumps({"model_type": "mamba"}))
     (source / "model.safetensors").write_bytes(b"not weights")
     refused(
-        ModelSource("path", str(source)), tmp_path, "unsupported architecture 'opt'; supported:"
+        ModelSource("path", str(source)), tmp_path, "unsupported architecture 'mamba'; supported:"
     )
 
 

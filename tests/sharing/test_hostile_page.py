@@ -115,7 +115,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository in which the pipeline ran on hostile facts, which the model has learnt."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(toy, "every_fact", asked)
-        learnt = toy._trained(LlamaForCausalLM, LlamaConfig(**toy.SMALL), "llama", n_steps=200)
+        learnt = toy._trained(LlamaForCausalLM, LlamaConfig(**toy.SMALL), n_steps=200)
         model = save(learnt, tmp_path_factory.mktemp("model") / FOLDER)
     folder = copied(tmp_path_factory.mktemp("hostile") / "atlas", model, languages=LANGUAGES)
     raw = folder / "data" / "raw"

@@ -1,6 +1,7 @@
 """Value vectors at the head: by hand, and against the derivative of the model's own modules."""
 
 import copy
+from typing import cast
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import planted
 import tiny
 from neuron_atlas.attributions.clean_pass import clean_passes
 from neuron_atlas.attributions.questions import Question
+from neuron_atlas.model.architectures import Site
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.model.tokens import continuation
 from neuron_atlas.value_vectors import at_head
@@ -45,7 +47,7 @@ def norms(lm: LanguageModel) -> list[nn.Module]:
     row, block = lm.architecture, lm.blocks[0]
     paths = [path for path in (row.down_norm, row.sum_norm) if path is not None]
     found = [block.get_submodule(path) for path in paths]
-    return found if lm.final_norm is None else [*found, lm.final_norm]
+    return [*found, *(step for step in lm.ending if not isinstance(step, nn.Linear))]
 
 
 def test_behind_a_norm_a_vector_is_its_derivative_but_for_the_direction_of_the_stream(
@@ -55,7 +57,7 @@ def test_behind_a_norm_a_vector_is_its_derivative_but_for_the_direction_of_the_s
     for norm in map(copy.deepcopy, norms(lm)):
         for seed, parameter in enumerate(norm.parameters()):
             parameter.data.copy_(1 + 0.3 * random(1, len(parameter), seed=seed)[0])
-        width = lm.head.weight.shape[1]
+        width = lm.d_model
         at, along = random(1, width), random(4, width, seed=1)
         exact = derivative(norm, at, along)
         bias = getattr(norm, "bias", None)
@@ -86,6 +88,33 @@ def test_an_encoders_head_is_linearised_at_its_questions() -> None:
     transform = lm.network.get_submodule("cls.predictions.transform")
     exact = torch.stack([derivative(transform, point[None], along) for point in points]).mean(0)
     torch.testing.assert_close(own.at_head(along), exact, rtol=0, atol=rounding(exact, tiny.DEPTH))
+
+
+@pytest.mark.parametrize("name", ["electra", "opt, post-norm of 350m"])
+def test_a_head_of_another_width_is_reached_by_its_projection(name: str) -> None:
+    lm = tiny.random_model(name)
+    own, along = vectors(lm), random(3, lm.d_model)
+    found = own.at_head(along)
+    assert found.shape == (3, lm.head.weight.shape[1]) == (3, lm.d_model // 2)
+    if lm.architecture.transform:
+        points = torch.cat([clean.trace.output for clean in clean_passes(lm, questions(lm))])
+        generator = lm.network.get_submodule("generator_predictions")
+        exact = torch.stack([derivative(generator, point[None], along) for point in points]).mean(0)
+    else:
+        (project,) = lm.ending
+        exact = project(along)
+    torch.testing.assert_close(found, exact, rtol=0, atol=rounding(exact, tiny.DEPTH))
+
+
+@pytest.mark.parametrize("name", tiny.EVERY)
+def test_neurons_of_every_family_write_to_the_head(name: str) -> None:
+    lm = tiny.random_model(name)
+    for site, n in (("hidden", lm.n_neurons), ("down", lm.d_model)):
+        own = ValueVectors(lm, cast("Site", site), questions(lm))
+        heads = own.of_neurons(1, torch.arange(n))
+        logits = at_head.logits(heads, own.rows(torch.arange(own.n_tokens)))
+        assert logits.shape == (n, own.n_tokens)
+        assert logits.std() > 0.01
 
 
 def test_an_encoder_needs_questions() -> None:

@@ -1,8 +1,9 @@
 """Neuron values of many prompts: all layers from one pass per prompt."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,9 @@ from torch import Tensor
 
 from neuron_atlas.activations.files import INDEX, INDEX_COLUMNS, META, LayerWriter, Places
 from neuron_atlas.activations.settings import Pooling
+from neuron_atlas.devices.everywhere import Everywhere
+from neuron_atlas.devices.halving import halving, in_two
+from neuron_atlas.executors import executor
 from neuron_atlas.model import hooks
 from neuron_atlas.model.architectures import Site
 from neuron_atlas.model.language_model import LanguageModel, mlp_inputs, site_modules
@@ -68,14 +72,12 @@ def reading(lm: LanguageModel, prompt: str, subject: tuple[int, int], pooling: P
     return Reading(ids, where)
 
 
-@torch.no_grad()
 def extract(
     lm: LanguageModel,
     readings: Sequence[Reading],
     *,
     site: Site = "hidden",
     n_tokens: int = N_TOKENS,
-    skip: Callable[[Places], bool] | None = None,
 ) -> Iterator[tuple[Places, Float[Tensor, "prompt layer neuron"]]]:
     """Yield the pooled values of all layers, batch by batch, from one pass per prompt.
 
@@ -87,7 +89,6 @@ def extract(
         readings: The prompts.
         site: Which values of the MLP are neurons; see `language_model.site_modules`.
         n_tokens: Tokens of a padded batch; a matter of memory only.
-        skip: Called with a batch's places; where it returns True the batch is left out.
 
     Yields:
         Places of the batch's prompts in `readings`, and their values in the model's precision.
@@ -95,18 +96,44 @@ def extract(
     Raises:
         ValueError: a value is NaN or infinite; the message names the layer and the prompt.
     """
-    encoder, modules = lm.architecture.encoder, site_modules(lm, site)
+    for batch in _batches(lm, readings, n_tokens=n_tokens):
+        yield _places(batch), _values(lm, readings, site, batch)
+
+
+def _batches(
+    lm: LanguageModel, readings: Sequence[Reading], *, n_tokens: int
+) -> Iterator[Sequence[Row]]:
+    encoder = lm.architecture.encoder
     laid_out = [_block(r, encoder=encoder) for r in readings]
     parts = [Segment(i, block, (0,), (UNEDITED,)) for i, block in enumerate(laid_out)]
     packable = share_prefixes(parts, shareable=not encoder, everywhere=False, target=SEQUENCE)
-    for batch in batches(list(packable), n_tokens=n_tokens):
-        places = np.array([part.owner for row in batch for part in row.segments])
-        if skip is not None and skip(places):
-            continue
-        values = _run(lm, batch, readings, modules)
+    return batches(list(packable), n_tokens=n_tokens)
+
+
+def _places(batch: Sequence[Row]) -> Places:
+    """Return the places of a batch's prompts among all."""
+    return np.array([part.owner for row in batch for part in row.segments])
+
+
+@torch.no_grad()
+def _values(
+    lm: LanguageModel, readings: Sequence[Reading], site: Site, batch: Sequence[Row]
+) -> Float[Tensor, "prompt layer neuron"]:
+    """Return the values of a batch's prompts; its halves are run if it does not fit a device."""
+    modules = site_modules(lm, site)
+    found = []
+    for some, values in halving(list(batch), partial(_read, lm, readings, modules), in_two):
         if not all(map(torch.isfinite, values.aminmax())):  # NaN is passed on
-            raise _not_finite(lm, batch, readings, modules)
-        yield places, values.cpu()
+            raise _not_finite(lm, some, readings, modules)
+        found.append(values)
+    return found[0] if len(found) == 1 else torch.cat(found)
+
+
+def _read(
+    lm: LanguageModel, readings: Sequence[Reading], modules: hooks.Modules, batch: Sequence[Row]
+) -> Float[Tensor, "prompt layer neuron"]:
+    """Return a batch's values in main memory: the one time that it is waited for."""
+    return _run(lm, batch, readings, modules).cpu()
 
 
 def _run(
@@ -120,7 +147,7 @@ def _run(
         for part, at in prompt_places(row)
     ]
     inputs = (x.to(lm.device) for x in (packed.ids, packed.positions, packed.visible))
-    read, average = _pool(where, lm.device)
+    read, average = _pool(where)
     entrances = mlp_inputs(lm, -1)
     at_end = average if entrances else lambda x: average(read(x))
     with (
@@ -129,7 +156,7 @@ def _run(
         hooks.record(modules[-1:], at_end, stop=True) as last,
     ):
         lm.hidden(*inputs)
-    return torch.stack([*(below[i] for i in range(lm.n_layers - 1)), last[0]], 1)
+    return lm.stacked({**below, lm.n_layers - 1: last[0]}, 1)
 
 
 def _not_finite(
@@ -165,25 +192,26 @@ def _block(asked: Reading, *, encoder: bool) -> AnswerTree:
     )
 
 
-def _pool(where: Sequence[Ints], device: torch.device) -> tuple[hooks.Change, hooks.Change]:
+def _pool(where: Sequence[Ints]) -> tuple[hooks.Change, hooks.Change]:
     """Return what reads the positions, which count through the whole batch, and what averages them.
 
     The first makes [1, token, neuron] of [batch, position, neuron]; the second takes that to
     [prompt, neuron].
     """
-    at = torch.from_numpy(np.concatenate(where)).to(device)
+    at = Everywhere(torch.from_numpy(np.concatenate(where)))
 
     def read(x: Tensor) -> Tensor:
-        return x.flatten(0, 1)[at][None]
+        return x.flatten(0, 1)[at.near(x)][None]
 
-    if len(at) == len(where):
+    if sum(map(len, where)) == len(where):
         return read, lambda x: x[0]
-    owner = torch.tensor([i for i, w in enumerate(where) for _ in w], device=device)
-    weight = torch.tensor([1 / len(w) for w in where for _ in w], device=device)
+    owner = Everywhere(torch.tensor([i for i, w in enumerate(where) for _ in w]))
+    weight = Everywhere(torch.tensor([1 / len(w) for w in where for _ in w]))
 
     def average(x: Tensor) -> Tensor:
-        total = torch.zeros(len(where), x.shape[-1], device=device)
-        return total.index_add_(0, owner, x[0].float() * weight[:, None]).to(x.dtype)
+        total = torch.zeros(len(where), x.shape[-1], device=x.device)
+        own = x[0].float() * weight.near(x)[:, None]
+        return total.index_add_(0, owner.near(x), own).to(x.dtype)
 
     return read, average
 
@@ -223,17 +251,20 @@ def _fill(
     site: Site,
     n_tokens: int,
 ) -> None:
-    """Write the values that the files lack."""
+    """Write the values that the files lack, batch by batch."""
     with progress.bar("activations", total=len(readings)) as shown:
-
-        def held(places: Places) -> bool:
-            there = writer.holds(places)
-            shown.update(len(places) * there)
-            return there
-
-        for places, values in extract(lm, readings, site=site, n_tokens=n_tokens, skip=held):
-            writer.write(places, values)
-            shown.update(len(places))
+        lacking = []
+        for batch in _batches(lm, readings, n_tokens=n_tokens):
+            places = _places(batch)
+            if writer.holds(places):
+                shown.update(len(places))
+            else:
+                lacking.append(batch)
+        run = partial(_values, lm, readings, site)
+        with closing(executor.chosen().map(run, lacking)) as found:
+            for batch, values in zip(lacking, found, strict=True):
+                writer.write(_places(batch), values)
+                shown.update(len(values))
 
 
 def _writer(

@@ -71,9 +71,24 @@ class Recorded:
         """Return the values of one layer, as `read_layer` does."""
         return read_layer(self.folder, number)
 
+    def block(
+        self, number: int, rows: Int[np.ndarray, " prompt"], neurons: slice
+    ) -> Float[Tensor, "prompt neuron"]:
+        """Return some prompts' values of some neurons of a layer, as `read_block` does."""
+        return read_block(self.folder, number, rows, neurons)
+
+    def n_neurons(self, number: int) -> int:
+        """Return the neurons of a layer, from its file's header."""
+        return layer_shape(self.folder, number)[1]
+
 
 NAME = "values"
-SAFETENSORS_DTYPE = {torch.bfloat16: "BF16", torch.float16: "F16", torch.float32: "F32"}
+SAFETENSORS_DTYPE = {
+    torch.bfloat16: "BF16",
+    torch.float16: "F16",
+    torch.float32: "F32",
+    torch.float64: "F64",
+}
 Places = Int[np.ndarray, " prompt"]
 
 
@@ -157,6 +172,44 @@ def read_layer(folder: Path, layer: int) -> Float[Tensor, "prompt neuron"]:
     with safe_open(path, framework="pt") as file:
         values: Tensor = file.get_tensor(NAME)
     return values
+
+
+def layer_shape(folder: Path, layer: int) -> tuple[int, int]:
+    """Return the prompts and the neurons of a layer's file.
+
+    Raises:
+        ValueError: the file is missing.
+    """
+    n_prompts, n_neurons = _laid_out(folder / file_name(layer))[0]["shape"]
+    return n_prompts, n_neurons
+
+
+def read_block(
+    folder: Path, layer: int, rows: Int[np.ndarray, " prompt"], neurons: slice
+) -> Float[Tensor, "prompt neuron"]:
+    """Copy some prompts' values of some neurons of a layer; nothing else stays in memory.
+
+    The file is mapped to be read alone: its pages are the system's, which takes them back when
+    memory is short, and no part of what the process holds.
+
+    Raises:
+        ValueError: the file is missing.
+    """
+    entry, start = _laid_out(path := folder / file_name(layer))
+    (kind,) = (kind for kind, name in SAFETENSORS_DTYPE.items() if name == entry["dtype"])
+    width = np.dtype(f"u{kind.itemsize}")  # numpy has no bfloat16
+    there = np.memmap(path, width, mode="r", offset=start, shape=tuple(entry["shape"]))
+    return torch.from_numpy(np.ascontiguousarray(there[rows, neurons])).view(kind)
+
+
+def _laid_out(path: Path) -> tuple[dict[str, Any], int]:
+    """Return what a layer's file says of its values, and the byte where they begin."""
+    if not path.exists():
+        raise ValueError(f"{path} does not exist; run `dvc repro` or `dvc pull` first")
+    with path.open("rb") as file:
+        (size,) = struct.unpack("<Q", file.read(8))
+        entry: dict[str, Any] = json.loads(file.read(size))[NAME]
+    return entry, 8 + size
 
 
 def _batch_name(places: Places) -> str:

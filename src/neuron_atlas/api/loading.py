@@ -31,14 +31,16 @@ def load_model(
     Args:
         folder: What the stage `model` wrote, or any folder with `config.json`, `tokenizer.json` and
             safetensors of a supported family; `path:` may stand before it, as in params.yaml.
-        device: Such as `cpu` or `cuda:1`; by default the GPU if there is one.
+        device: Such as `cpu` or `cuda:1`; `auto` is the GPU if there is one, and `spread` uses all
+            devices. By default what NEURON_ATLAS_DEVICE says, else `auto`.
         dtype: Of weights and products; by default that in which the weights were stored.
 
     Returns:
         The model, frozen. `network` is the transformers model, `tokenizer` its tokenizer.
 
     Raises:
-        ValueError: it is no such folder, or the family or the precision is unknown.
+        ValueError: it is no such folder, the family or the precision is unknown, or the device is
+            not there or too small.
     """
     path = Path(str(folder).removeprefix("path:"))
     missing = [n for n in ("config.json", "tokenizer.json") if not (path / n).is_file()]

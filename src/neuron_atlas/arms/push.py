@@ -9,7 +9,6 @@ of the effect, not of the push.
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import cast
 
 import numpy as np
 import torch
@@ -17,6 +16,7 @@ from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
 from neuron_atlas.arms.gains import wanted_gains
+from neuron_atlas.devices.running import weight
 from neuron_atlas.model.architectures import Site
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.scoring.ablation import Edits
@@ -40,10 +40,8 @@ class Writing:
     def weights(self) -> list[Float[Tensor, "neuron d_model"]]:
         """Of each layer, the columns of the down-projection."""
         if self.site == "down":
-            return [torch.eye(self.lm.head.weight.shape[1], device=self.lm.device)] * len(
-                self.downs
-            )
-        found = [cast("Tensor", down.weight).detach().float() for down in self.downs]
+            return [torch.eye(self.lm.d_model, device=self.lm.device)] * len(self.downs)
+        found = [weight(down).detach().float() for down in self.downs]
         return [
             w.T if isinstance(d, nn.Linear) else w for d, w in zip(self.downs, found, strict=True)
         ]
@@ -80,8 +78,8 @@ class Writing:
         """
         device = self.lm.device
         found = [
-            (added[:, i].to(device).double() @ gram @ weight.T.double()).float()
-            for i, (weight, gram) in enumerate(zip(self.weights, self._grams, strict=True))
+            (added[:, i].to(gram.device).double() @ gram @ columns.T.double()).float().to(device)
+            for i, (columns, gram) in enumerate(zip(self.weights, self._grams, strict=True))
         ]
         return torch.stack(found, 1).cpu()
 
@@ -100,14 +98,15 @@ class CleanValues:
 
     def moves(self, edits: Edits) -> Float[Tensor, "arm layer prompt d_model"]:
         """Return what each arm, all the way, adds to each layer's output on each prompt."""
-        device = self.writing.lm.device
         layers = []
-        for i, weight in enumerate(self.writing.weights):
+        for i, columns in enumerate(self.writing.weights):
+            device = columns.device
             own = self.values[:, i].to(device)
             new = edits.value[edits.kind, i].to(device, torch.float32)[:, None]
             new = torch.addcmul(new, edits.scale[edits.kind].to(device)[:, None, None], own[None])
             chosen = edits.chosen[:, i].to(device)[:, None]
-            layers.append(torch.where(chosen, new - own, 0) @ weight)
+            added = torch.where(chosen, new - own, 0) @ columns
+            layers.append(added.to(self.writing.lm.device))
         return torch.stack(layers, 1)
 
     def pushes(
@@ -119,7 +118,8 @@ class CleanValues:
         gain = torch.from_numpy(gains).to(moves)[..., None]
         total = torch.zeros_like(moves[:, 0])
         for i, norm in enumerate(self.writing.norms_after):
-            total += norm(self._outputs[i] + gain * moves[:, i]) - norm(self._outputs[i])
+            away = norm(self._outputs[i] + gain * moves[:, i]) - norm(self._outputs[i])
+            total += away.to(total.device)
         return np.asarray(total.norm(dim=-1).double().cpu().numpy())
 
     def gains(
@@ -143,12 +143,13 @@ class CleanValues:
     def _outputs(self) -> Float[Tensor, "layer prompt d_model"]:
         """What each layer's down-projection makes of the values."""
         device, found = self.writing.lm.device, []
-        for i, (weight, down) in enumerate(
+        for i, (columns, down) in enumerate(
             zip(self.writing.weights, self.writing.downs, strict=True)
         ):
-            product = self.values[:, i].to(device) @ weight
-            bias = cast("Tensor | None", down.bias) if self.writing.site != "down" else None
-            found.append(product if bias is None else product + bias.detach().float())
+            product = self.values[:, i].to(columns.device) @ columns
+            if self.writing.site != "down" and getattr(down, "bias", None) is not None:
+                product = product + weight(down, "bias").detach().float()
+            found.append(product.to(device))
         return torch.stack(found)
 
 

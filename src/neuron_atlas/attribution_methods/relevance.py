@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from neuron_atlas.attribution_methods.whole_pass import point_target
 from neuron_atlas.attributions.clean_pass import CleanPass
 from neuron_atlas.attributions.settings import Target
+from neuron_atlas.devices.running import weight
 from neuron_atlas.model import hooks
 from neuron_atlas.model.language_model import LanguageModel
 
@@ -49,10 +50,15 @@ class Places:
 
 _LLAMA = Places("mlp.act_fn", ("self_attn.q_proj", "self_attn.k_proj"))
 PLACES = {
+    "gemma": _LLAMA,
+    "gemma2": _LLAMA,
     "gemma3_text": _LLAMA,
     "gpt2": Places("mlp.act", ("attn.c_attn",), fused=""),
     "gpt_neox": Places("mlp.act", ("attention.query_key_value",), fused="num_attention_heads"),
     "llama": _LLAMA,
+    "mistral": _LLAMA,
+    "olmo2": _LLAMA,
+    "qwen2": _LLAMA,
     "qwen3": _LLAMA,
 }
 
@@ -152,7 +158,7 @@ def _replaced(module: nn.Module, rule: Rule) -> Iterator[None]:
         return x
 
     def after(y: Tensor) -> Tensor:
-        return _as_if(y, rule(given.pop(), y.detach()))
+        return _as_if(y, rule(given.pop().to(y.device), y.detach()))
 
     with hooks.edit([(module, True), (module, False)], {0: before, 1: after}):
         yield
@@ -194,12 +200,12 @@ def _norm_rule(norm: nn.Module) -> Rule:
 
 
 def _layer_norm_rule(norm: nn.LayerNorm) -> Rule:
-    weight: Tensor | int = 1 if norm.weight is None else norm.weight.float()
+    gain: Tensor | int = 1 if norm.weight is None else weight(norm).float()
 
     def rule(x: Tensor, _y: Tensor) -> Tensor:
         away = x.float() - x.float().mean(-1, keepdim=True)
         divisor = (away.square().mean(-1, keepdim=True) + norm.eps).sqrt().detach()
-        return away / divisor * weight
+        return away / divisor * gain
 
     return rule
 
@@ -207,12 +213,12 @@ def _layer_norm_rule(norm: nn.LayerNorm) -> Rule:
 def _rms_norm_rule(norm: nn.Module) -> Rule:
     """What it makes of a vector of ones tells its weight, whichever way a family stores it."""
     eps = float(getattr(norm, "variance_epsilon", getattr(norm, "eps", 0.0)))
-    ones = torch.ones_like(norm.get_parameter("weight"))
-    weight: Tensor = norm(ones).float() * (1 + eps) ** 0.5
+    ones = torch.ones_like(weight(norm))
+    gain: Tensor = norm(ones).float() * (1 + eps) ** 0.5
 
     def rule(x: Tensor, _y: Tensor) -> Tensor:
         divisor = (x.float().square().mean(-1, keepdim=True) + eps).sqrt().detach()
-        return x.float() / divisor * weight
+        return x.float() / divisor * gain
 
     return rule
 

@@ -88,8 +88,8 @@ def _set_above(
             rows = x.view(*shape, -1, x.shape[-1])
             token = trace.token.clamp_max(rows.shape[2] - 1)
             there = token_mask(rows.shape[2], token)[:, None, :, None]
-            asked = there & changed[None, :, None, layer]
-            return torch.where(asked, others[layer], rows).view(x.shape)
+            asked = (there & changed[None, :, None, layer]).to(x.device)
+            return torch.where(asked, others[layer].to(x.device), rows).view(x.shape)
 
         return run
 

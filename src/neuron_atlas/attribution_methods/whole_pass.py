@@ -29,7 +29,7 @@ def point_target(
         seen.append(x)
         return x
 
-    end = [] if lm.final_norm is None else [(lm.final_norm, True)]
+    end = [(module, True) for module in lm.ending[:1]]
     ids = torch.tensor([point.ids], device=lm.device).expand(n_rows, -1)
     with hooks.edit(end, dict.fromkeys(range(len(end)), change)):
         last = lm.hidden(ids, torch.arange(ids.shape[1]).to(ids).expand_as(ids), _visible(lm, ids))
@@ -80,10 +80,10 @@ def _between(
     lm: LanguageModel, point: Point, hidden: list[int], target: Target, steps: int
 ) -> Float[Tensor, "layer neuron"]:
     embedding = lm.network.get_input_embeddings()
-    ids = torch.tensor([point.ids], device=lm.device)
+    ids = torch.tensor([point.ids])
     ids[0, hidden] = filler_token(lm)
     with torch.no_grad():
-        low: Tensor = embedding(ids)
+        low: Tensor = embedding(ids.to(lm.device))
     share = ((torch.arange(steps, device=lm.device) + 1) / steps)[:, None, None].to(low.dtype)
     seen: list[Tensor] = []
 
@@ -99,4 +99,5 @@ def _between(
     ):
         value, _ = point_target(lm, point, target, n_rows=steps)
         slopes = torch.autograd.grad(value.sum(), seen)
-    return torch.stack([slope[:, point.position].float().mean(0) for slope in slopes])
+    own = {i: slope[:, point.position].float().mean(0) for i, slope in enumerate(slopes)}
+    return lm.stacked(own, 0)

@@ -18,6 +18,7 @@ class Batch(NamedTuple):
     owner: tuple[int, ...]  # of each point, its place among the batch's questions
     points: tuple[Point, ...]
     words: tuple[Sequence[Text], ...]  # of each point; the same number for all points
+    n_rows: int = N_ROWS  # tokens of its rows in all layers together
 
     @property
     def size(self) -> tuple[int, int]:
@@ -44,7 +45,32 @@ def batches(lm: LanguageModel, questions: Sequence[Question], *, by_words: bool)
 def nodes_at_once(lm: LanguageModel, batch: Batch, *, n_layers: int) -> int:
     """Return how many rows a point may have at a time in each of `n_layers`: more if few points."""
     tokens = sum(_width(lm, [point]) for point in batch.points) * max(1, n_layers)
-    return max(NODES, N_ROWS // tokens)
+    return max(NODES * batch.n_rows // N_ROWS, batch.n_rows // tokens)
+
+
+def halves(batch: Batch) -> list[Batch]:
+    """Return the two halves of a batch, with half as many rows at a time; of one question, itself.
+
+    Nothing, if one question has but one row per point and layer at a time.
+    """
+    middle, n_rows = len(batch.places) // 2, max(batch.n_rows // 2, N_ROWS // NODES)
+    if not middle:
+        return [batch._replace(n_rows=n_rows)] if n_rows < batch.n_rows else []
+    return [
+        _some(batch, range(middle), n_rows),
+        _some(batch, range(middle, len(batch.places)), n_rows),
+    ]
+
+
+def _some(batch: Batch, questions: range, n_rows: int) -> Batch:
+    kept = [i for i, owner in enumerate(batch.owner) if owner in questions]
+    return Batch(
+        places=batch.places[questions.start : questions.stop],
+        owner=tuple(batch.owner[i] - questions.start for i in kept),
+        points=tuple(batch.points[i] for i in kept),
+        words=tuple(batch.words[i] for i in kept),
+        n_rows=n_rows,
+    )
 
 
 def _points_and_words(

@@ -14,6 +14,7 @@ from transformers import Cache
 from neuron_atlas.attributions.trace import Trace, at
 from neuron_atlas.model import hooks
 from neuron_atlas.model.language_model import LanguageModel
+from neuron_atlas.model.sight import opened
 
 
 def call(
@@ -26,18 +27,23 @@ def call(
     """
     n_points, n_rows, n_tokens, d_model = rows.shape
     args, kwargs = trace.calls[layer]
+    told: dict[str, Tensor] = {}
     if lm.architecture.encoder:
         turn: _Whole | _Last = _Whole(n_points, n_rows)
         flat = rows.reshape(n_points * n_rows, n_tokens, d_model)
     else:
-        turn = _Last(trace, layer, n_rows)
+        told = _told(lm, trace, layer, n_rows)
+        turn = _Last(trace, layer, n_rows, told["attention_mask"])
         flat = rows.reshape(n_points, n_rows, d_model)
     token = trace.token.repeat_interleave(n_rows)
     ends = _attention_end(lm) if layer + 1 == lm.n_layers else []
-    with hooks.edit_arguments(ends, lambda x: at(x, token)[:, None]):
-        output = lm.blocks[layer](
-            flat, *map(turn, args[1:]), **{k: turn(v) for k, v in kwargs.items()}
-        )
+    named = {name: turn(value) for name, value in kwargs.items() if name not in told}
+    named |= {name: value for name, value in told.items() if name in kwargs}
+    with (
+        hooks.edit_arguments(ends, lambda x: at(x, token)[:, None]),
+        opened(lm.blocks[layer : layer + 1], lm.architecture.own_mask),
+    ):
+        output = lm.blocks[layer](flat, *map(turn, args[1:]), **named)
     result: Tensor = output[0] if isinstance(output, tuple) else output
     return result.view(n_points, n_rows, -1, d_model)
 
@@ -45,6 +51,23 @@ def call(
 def _attention_end(lm: LanguageModel) -> list[torch.nn.Module]:
     path = lm.architecture.attention_end
     return [] if path is None else [lm.blocks[-1].get_submodule(path)]
+
+
+def _told(lm: LanguageModel, trace: Trace, layer: int, n_rows: int) -> dict[str, Tensor]:
+    """Let each row see the tokens before the answer position and itself."""
+    before, width = trace.before, trace.before.shape[1]
+    own = torch.eye(n_rows, dtype=torch.bool, device=before.device)
+    seen = [before[:, None].expand(-1, n_rows, -1), own.expand(len(before), n_rows, n_rows)]
+    places = torch.arange(width, device=before.device).expand(len(before), width)
+    queries = trace.position[:, None].expand(-1, n_rows)
+    return lm.sight.arguments(
+        layer,
+        torch.cat(seen, 2),
+        queries,
+        torch.cat([places, queries], 1),
+        length=width,
+        dtype=lm.dtype,
+    )
 
 
 class _Whole:
@@ -64,8 +87,8 @@ class _Whole:
 class _Last:
     """Turns a decoder block's arguments from all positions to rows at the answer position."""
 
-    def __init__(self, trace: Trace, layer: int, n_rows: int) -> None:
-        self._trace, self._layer, self._n_rows = trace, layer, n_rows
+    def __init__(self, trace: Trace, layer: int, n_rows: int, mask: Tensor) -> None:
+        self._trace, self._layer, self._n_rows, self._mask = trace, layer, n_rows, mask
 
     def __call__(self, value: Any) -> Any:
         if isinstance(value, tuple):
@@ -74,21 +97,13 @@ class _Last:
             return _Prefix(*self._trace.keys[self._layer])
         if not isinstance(value, Tensor):
             return value
-        return self._mask(value) if value.ndim == 4 else self._repeated(value)
+        return self._mask if value.ndim == 4 else self._repeated(value)
 
     def _repeated(self, value: Tensor) -> Tensor:
         """Give every row the answer position's value, such as its rotary embedding."""
         each = value.expand(len(self._trace.position), *value.shape[1:])
         here = at(each, self._trace.position)[:, None]
         return here.expand(-1, self._n_rows, *value.shape[2:])
-
-    def _mask(self, value: Tensor) -> Tensor:
-        """Let each row see the tokens before the answer position and itself."""
-        before, n = self._trace.before, self._n_rows
-        own = torch.eye(n, dtype=torch.bool, device=value.device).expand(len(before), n, n)
-        seen = torch.cat([before[:, None].expand(-1, n, -1), own], 2)
-        mask = torch.zeros(seen.shape, dtype=value.dtype, device=value.device)
-        return mask.masked_fill_(~seen, torch.finfo(value.dtype).min)[:, None]
 
 
 class _Prefix(Cache):

@@ -11,12 +11,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from neuron_atlas.attributions import occlusion
-from neuron_atlas.attributions.batches import Batch, batches
+from neuron_atlas.attributions.batches import Batch, batches, halves
 from neuron_atlas.attributions.questions import Question
 from neuron_atlas.attributions.resume import run_rows
 from neuron_atlas.attributions.settings import Target
 from neuron_atlas.attributions.targets import target_values
 from neuron_atlas.attributions.trace import Trace, at, record_trace
+from neuron_atlas.devices.halving import halving
 from neuron_atlas.model.language_model import LanguageModel
 
 Factors = Float[Tensor, "question layer neuron"]
@@ -76,6 +77,8 @@ def run_methods(
 ) -> Iterator[dict[str, Attributed]]:
     """Yield the results of several methods, by name, from one clean pass per batch.
 
+    A batch that does not fit a device's memory is halved.
+
     Args:
         lm: The model.
         questions: Prompts with their answers.
@@ -83,8 +86,14 @@ def run_methods(
         by_words: Whether a method occludes words; a batch's prompts then have equally many words.
         keep: Factors on the neurons at the answer position, applied before anything else.
     """
-    for clean in clean_passes(lm, questions, by_words=by_words, keep=keep):
-        yield {name: attributed(clean, run, questions) for name, run in methods.items()}
+
+    def run(batch: Batch) -> dict[str, Attributed]:
+        clean = _clean_pass(lm, batch, keep)
+        return {name: attributed(clean, method, questions) for name, method in methods.items()}
+
+    for batch in batches(lm, questions, by_words=by_words):
+        for _, found in halving(batch, run, halves):
+            yield found
 
 
 def clean_passes(
@@ -96,11 +105,15 @@ def clean_passes(
 ) -> Iterator[CleanPass]:
     """Yield one clean pass per batch of questions; arguments as in `run_methods`."""
     for batch in batches(lm, questions, by_words=by_words):
-        factors = None
-        if keep is not None:
-            owner = torch.tensor(batch.owner, device=lm.device)
-            factors = keep.to(lm.device)[torch.tensor(batch.places, device=lm.device)][owner]
-        yield CleanPass(lm, record_trace(lm, batch.points, keep=factors), batch)
+        yield _clean_pass(lm, batch, keep)
+
+
+def _clean_pass(lm: LanguageModel, batch: Batch, keep: Factors | None) -> CleanPass:
+    factors = None
+    if keep is not None:
+        owner = torch.tensor(batch.owner, device=lm.device)
+        factors = keep.to(lm.device)[torch.tensor(batch.places, device=lm.device)][owner]
+    return CleanPass(lm, record_trace(lm, batch.points, keep=factors), batch)
 
 
 def attributed(clean: CleanPass, run: Method, questions: Sequence[Question]) -> Attributed:
@@ -110,7 +123,7 @@ def attributed(clean: CleanPass, run: Method, questions: Sequence[Question]) -> 
         ValueError: a score is not finite.
     """
     batch, owner = clean.batch, torch.tensor(clean.batch.owner, device=clean.lm.device)
-    scores, value, difference = (_added(x, owner) for x in run(clean))
+    scores, value, difference = (_added(x, owner, len(batch.places)) for x in run(clean))
     _require_finite(scores, [questions[i] for i in batch.places])
     return Attributed(np.array(batch.places), scores, value, difference)
 
@@ -125,7 +138,8 @@ def _own_gradient(
         value = target_of(lm, run_rows(lm, trace, entries, watch=watched), batch, target)
         value.sum().backward()  # type: ignore[no-untyped-call]
     passed = [at(cast(Tensor, x.grad)[:, 0], trace.token) for x in watched]
-    gradient = torch.stack([cast(Tensor, first.grad)[:, 0], *passed], 1).float()
+    slopes = [cast(Tensor, first.grad)[:, 0], *passed]
+    gradient = lm.stacked(dict(enumerate(slopes)), 1).float()
     return value.detach()[:, 0], gradient
 
 
@@ -136,8 +150,8 @@ def target_of(
     return target_values(lm, output, batch.points, target).float()
 
 
-def _added(part: Tensor, owner: Int[Tensor, " point"]) -> Tensor:
-    total = torch.zeros(int(owner.max()) + 1, *part.shape[1:], device=part.device)
+def _added(part: Tensor, owner: Int[Tensor, " point"], n_questions: int) -> Tensor:
+    total = torch.zeros(n_questions, *part.shape[1:], device=part.device)
     return total.index_add_(0, owner, part.float()).cpu()
 
 

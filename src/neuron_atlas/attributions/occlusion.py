@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from neuron_atlas.attributions.questions import Point
+from neuron_atlas.devices.everywhere import Everywhere
 from neuron_atlas.model import hooks
 from neuron_atlas.model.language_model import LanguageModel, site_modules
 from neuron_atlas.model.tokens import Text
@@ -56,11 +57,12 @@ def occluded_values(
     for i, (tokens, where, sight, _) in enumerate(rows):
         n = len(tokens)
         ids[i, :n], places[i, :n], visible[i, :n, :n] = tokens, where, sight
-    read = torch.stack([r for _, _, _, r in rows]).to(lm.device)
-    first = torch.arange(len(rows), device=lm.device)[:, None]
-    with hooks.record(site_modules(lm, "hidden"), lambda x: x[first, read]) as found:
+    read = Everywhere(torch.stack([r for _, _, _, r in rows]))
+    first = Everywhere(torch.arange(len(rows))[:, None])
+    own = site_modules(lm, "hidden")
+    with hooks.record(own, lambda x: x[first.near(x), read.near(x)]) as found:
         lm.hidden(ids.to(lm.device), places.to(lm.device), visible.to(lm.device))
-    return torch.stack([found[i] for i in range(lm.n_layers)], 2)
+    return lm.stacked(found, 2)
 
 
 def _variants(
@@ -100,10 +102,10 @@ def _whole(
     ids, there = ids.repeat_interleave(n_words, 0), there.repeat_interleave(n_words, 0)
     for i, word in enumerate(w for point in words for w in point):
         ids[i, list(word)] = filler_token(lm)
-    row = torch.arange(len(ids), device=lm.device)
-    position = torch.tensor([p.position for p in batch], device=lm.device)
-    read = position.repeat_interleave(n_words)
-    with hooks.record(site_modules(lm, "hidden"), lambda x: x[row, read]) as found:
+    row = Everywhere(torch.arange(len(ids)))
+    read = Everywhere(torch.tensor([p.position for p in batch]).repeat_interleave(n_words))
+    own = site_modules(lm, "hidden")
+    with hooks.record(own, lambda x: x[row.near(x), read.near(x)]) as found:
         lm.hidden(ids.to(lm.device), torch.zeros_like(ids, device=lm.device), there.to(lm.device))
-    stacked = torch.stack([found[i] for i in range(lm.n_layers)], 1)
+    stacked = lm.stacked(found, 1)
     return stacked.view(len(batch), n_words, *stacked.shape[1:])

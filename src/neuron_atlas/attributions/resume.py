@@ -93,7 +93,7 @@ def _change(trace: Trace, layer: int, rows: Tensor, watch: list[Tensor] | None) 
     def change(x: Tensor) -> Tensor:
         values = x.view(*rows.shape[:2], -1, x.shape[-1])
         if trace.keep is not None:
-            factor = trace.keep[:, layer].to(x.dtype)[:, None, None]
+            factor = trace.keep[:, layer].to(x)[:, None, None]
             values = torch.where(_answer(trace, values), values * factor, values)
         if watch is not None:
             values.retain_grad()
@@ -112,11 +112,12 @@ def _entered(
     output changes by what the down-projection writes now, less what it wrote in the clean pass.
     """
     row, block = lm.architecture, lm.blocks[layer]
-    old, new = trace.written[layer][:, None], block.get_submodule(row.down)(values)
+    old = trace.written[layer][:, None]
+    new = block.get_submodule(row.down)(values.to(old.device))
     if row.down_norm is not None:
         norm = block.get_submodule(row.down_norm)
         old, new = norm(old), norm(new)
-    clean = trace.outputs[layer][:, None]
+    clean = trace.outputs[layer].to(old.device)[:, None]
     there = _answer(trace, clean)
     if row.sum_norm is None:
         return torch.where(there, clean + (new - old)[:, :, None], clean)
@@ -128,4 +129,4 @@ def _answer(trace: Trace, rows: Tensor) -> Tensor:
     """Return which tokens of rows [point, row, token, ...] are the answer position."""
     n_tokens = rows.shape[2]
     token = trace.token.clamp_max(n_tokens - 1)  # 0 where rows were cut to the answer position
-    return token_mask(n_tokens, token)[:, None, :, None]
+    return token_mask(n_tokens, token.to(rows.device))[:, None, :, None]

@@ -26,7 +26,7 @@ def target_values(
     allow here: decoding confined to the candidates' prefix tree, which needs no other logits.
     Summed over an answer's points, the two log-probabilities are those of the whole answer.
     """
-    hidden = _head_input(lm, output)
+    hidden = lm.head_input(output)
     if target == "candidates":
         return _among_choices(lm.head, hidden, batch)
     token = torch.tensor([p.token for p in batch], device=hidden.device)
@@ -34,14 +34,6 @@ def target_values(
     flat: Tensor = _LogProbability.apply(hidden.flatten(0, 1), rows, lm.head)  # type: ignore[no-untyped-call]
     value = flat.view(hidden.shape[:2])
     return value.exp() if target == "probability" else value
-
-
-def _head_input(
-    lm: LanguageModel, output: Float[Tensor, "point row d_model"]
-) -> Float[Tensor, "point row d_model"]:
-    """Return what the output embeddings are multiplied with, from the last block's output."""
-    normed = output if lm.final_norm is None else lm.final_norm(output)
-    return lm.before_head(normed.flatten(0, 1)).view(output.shape)
 
 
 class _LogProbability(torch.autograd.Function):

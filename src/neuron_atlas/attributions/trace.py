@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, nn
-from transformers import DynamicCache
 
 from neuron_atlas.attributions.questions import Point
 from neuron_atlas.model import hooks
 from neuron_atlas.model.language_model import LanguageModel, site_modules
+from neuron_atlas.model.sight import PositionedCache
 
 Factors = Float[Tensor, "point layer neuron"]
 ByLayer = dict[int, Tensor]
@@ -27,7 +27,7 @@ class Trace:
         token: Where the answer position is among the tokens of a row.
         outputs: Output of each block, at the answer position (decoder) or whole (encoder).
         values: The hidden units at the answer position.
-        written: What the down-projections made of them: their output.
+        written: What the down-projections made of them: their output, each on its layer's device.
         sums: The sum of that output and the residual, where a family norms the sum; else empty.
         calls: The arguments of each block, its input first.
         keys: Keys and values of each layer's tokens before the answer position; empty in encoders.
@@ -73,15 +73,15 @@ def record_trace(
     ids, mask, position = _padded(batch, lm.device)
     places = torch.arange(ids.shape[1], device=lm.device).expand_as(ids)
     encoder = lm.architecture.encoder
-    cache = None if encoder else DynamicCache()
+    cache = None if encoder else PositionedCache()
     with _recorded(lm, position, keep) as (values, written, summed, calls):
         last = lm.hidden(ids, places, mask if encoder else _causal(mask), cache=cache)
-    whole = [call.args[0] for call in calls[1:]] + ([last] if lm.final_norm is None else [])
+    whole = [call.args[0] for call in calls[1:]] + ([] if lm.ending else [last])
     return Trace(
         position=position,
         token=position if encoder else torch.zeros_like(position),
         outputs=whole if encoder else [at(x, position)[:, None] for x in whole],
-        values=torch.stack([values[i] for i in range(lm.n_layers)], 1),
+        values=lm.stacked(values, 1),
         written=[written[i] for i in range(lm.n_layers)],
         sums=[summed[i] for i in range(len(summed))],
         calls=calls[: lm.n_layers],
@@ -95,24 +95,27 @@ def _repeated(trace: Trace, index: Int[Tensor, " repeated"]) -> Trace:
     """Return the trace of the same points, some of them more than once."""
     n = len(trace.position)
 
+    def rows(value: Tensor) -> Tensor:
+        return value[index.to(value.device)]
+
     def repeat(value: Any) -> Any:
         if isinstance(value, tuple) and not hasattr(value, "_fields"):
             return tuple(map(repeat, value))
         batched = isinstance(value, Tensor) and value.ndim > 1 and len(value) == n
-        return value[index] if batched else value
+        return rows(value) if batched else value
 
     return Trace(
         position=trace.position[index],
         token=trace.token[index],
-        outputs=[x[index] for x in trace.outputs],
+        outputs=[rows(x) for x in trace.outputs],
         values=trace.values[index],
-        written=[x[index] for x in trace.written],
-        sums=[x[index] for x in trace.sums],
+        written=[rows(x) for x in trace.written],
+        sums=[rows(x) for x in trace.sums],
         calls=[
             hooks.Call(repeat(args), {name: repeat(x) for name, x in kwargs.items()})
             for args, kwargs in trace.calls
         ],
-        keys=[(keys[index], values[index]) for keys, values in trace.keys],
+        keys=[(rows(keys), rows(values)) for keys, values in trace.keys],
         before=trace.before[index],
         keep=None,
     )
@@ -124,7 +127,6 @@ def _recorded(
 ) -> Iterator[tuple[ByLayer, ByLayer, ByLayer, list[hooks.Call]]]:
     """Scale the hidden units by `keep`; yield what fills with a pass's values, as in `Trace`."""
     modules, sums = site_modules(lm, "hidden"), _sum_norms(lm)
-    after = [] if lm.final_norm is None else [lm.final_norm]
     scale = {} if keep is None else {i: _scaled(position, keep[:, i]) for i in range(lm.n_layers)}
 
     def answer(x: Tensor) -> Tensor:
@@ -135,7 +137,7 @@ def _recorded(
         hooks.record(modules, answer) as values,
         hooks.record([(m, False) for m, _ in modules], answer) as written,
         hooks.record([(m, True) for m in sums], answer) as summed,
-        hooks.record_calls([*lm.blocks, *after]) as calls,
+        hooks.record_calls([*lm.blocks, *lm.ending[:1]]) as calls,
     ):
         yield values, written, summed, calls
 
@@ -152,15 +154,15 @@ def at(
     """Return what each sequence has at one of its tokens: the only one, if it was cut to that."""
     if x.shape[1] == 1:
         return x[:, 0]
-    return x[torch.arange(len(x), device=x.device), token]
+    return x[torch.arange(len(x), device=x.device), token.to(x.device)]
 
 
 def token_mask(n_tokens: int, token: Int[Tensor, " sequence"]) -> Bool[Tensor, "sequence token"]:
-    """Return a mask that is True at the given token of each sequence."""
+    """Return a mask that is True at the given token of each sequence, on the token's device."""
     return torch.arange(n_tokens, device=token.device) == token[:, None]
 
 
-def _keys(cache: DynamicCache) -> list[tuple[Tensor, Tensor]]:
+def _keys(cache: PositionedCache) -> list[tuple[Tensor, Tensor]]:
     layers: list[Any] = list(cache.layers)
     return [(layer.keys, layer.values) for layer in layers]
 
@@ -180,7 +182,7 @@ def _sum_norms(lm: LanguageModel) -> list[nn.Module]:
 
 def _scaled(position: Int[Tensor, " point"], factor: Float[Tensor, "point neuron"]) -> hooks.Change:
     def change(x: Tensor) -> Tensor:
-        there = token_mask(x.shape[1], position)[..., None]
-        return torch.where(there, x * factor.to(x.dtype)[:, None], x)
+        there = token_mask(x.shape[1], position.to(x.device))[..., None]
+        return torch.where(there, x * factor.to(x)[:, None], x)
 
     return change

@@ -13,7 +13,7 @@ from neuron_atlas.cards.activity import Activity
 from neuron_atlas.neurons.relation_sets import POOLED, SetsByRelation
 from neuron_atlas.pipeline import checkpoints
 from neuron_atlas.value_vectors import top_tokens
-from neuron_atlas.value_vectors.at_head import ValueVectors, Vectors
+from neuron_atlas.value_vectors.at_head import AtHead, ValueVectors
 from neuron_atlas.value_vectors.top_tokens import SHARE, TopTokens
 
 CELLS = 1 << 25  # logits that are held at a time; a matter of memory
@@ -104,7 +104,7 @@ def orientation(
 
 def set_vectors(
     vectors: ValueVectors, activity: Activity, sets: SetsByRelation
-) -> tuple[Vectors, list[str]]:
+) -> tuple[AtHead, list[str]]:
     """Return what each relation's pooled set as a whole writes where the relation is asked.
 
     The change of the head's input when all its neurons go from their mean elsewhere to that on the
@@ -137,7 +137,7 @@ def _set_vector(
     mean: Float[np.ndarray, "layer neuron"],
 ) -> Float[Tensor, " d_model"]:
     device, width = vectors.lm.device, mean.shape[1]
-    total = torch.zeros(vectors.lm.head.weight.shape[1], device=device)
+    total = torch.zeros(vectors.lm.d_model, device=device)
     for layer in np.unique(neurons // width).tolist():
         own = neurons // width == layer
         columns = vectors.columns(layer, torch.from_numpy(neurons[own] % width))

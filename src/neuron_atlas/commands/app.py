@@ -19,6 +19,7 @@ from neuron_atlas.commands import (
     neuron,
     neurons,
     open,
+    plan,
     verdicts,
 )
 from neuron_atlas.commands.printing import plain
@@ -92,6 +93,7 @@ for command in (
     compare.compare,
     export.export,
     open.open,
+    plan.plan,
 ):
     app.command()(command)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.console import RenderableType
 
-from neuron_atlas.commands import outputs, printing, whose
+from neuron_atlas.commands import outputs, printing
 from neuron_atlas.commands.options import Data, Json
 from neuron_atlas.commands.outputs import Run
 from neuron_atlas.commands.printing import Found
@@ -67,7 +67,7 @@ def _about(run: Run) -> "About":
 
     report = run.need(f"data/facts_report/{run.language(None)}.json", "facts")
     summary = run.place("metrics/summary.json")
-    judged = summary.is_file() and not whose.another_run_s(run)
+    judged = summary.is_file() and not outputs.another_run_s(run)
     return About(
         model=outputs.read_json(run.need(f"{outputs.MODEL[0]}/provenance.json", outputs.MODEL[1])),
         facts=outputs.read_json(report)["source"],

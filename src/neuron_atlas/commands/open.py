@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import RenderableType
 
-from neuron_atlas.commands import outputs, printing, whose
+from neuron_atlas.commands import outputs, printing
 from neuron_atlas.commands.options import Data, Json
 from neuron_atlas.commands.printing import Found
 
@@ -38,7 +38,7 @@ def open(
     page = run.need(PAGE, "report").resolve()
     place = f"#n={_checked(run, neuron).replace(':', '.')}" if neuron else ""
     address = page.as_uri() + place
-    about = {"whose": whose.told(run), "path": str(page), "address": address}
+    about = {"whose": outputs.told_whose(run), "path": str(page), "address": address}
     opened = False if only_print else _opened(address)
     found = {**about, "opened": opened}
     printing.show(found, as_json, _path if opened or only_print else _by_hand)

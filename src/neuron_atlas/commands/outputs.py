@@ -1,4 +1,4 @@
-"""Where the outputs of a run are, and which stage makes one that is missing."""
+"""Where the outputs of a run are, whose they are, and which stage makes one that is missing."""
 
 import json
 from collections.abc import Iterable
@@ -7,10 +7,15 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
+
+from neuron_atlas.commands.printing import plain
+
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
+    from neuron_atlas.comparison.ownership import Ownership
     from neuron_atlas.model.architectures import Site
     from neuron_atlas.neurons.relation_sets import RelationSets
 
@@ -185,6 +190,34 @@ def addresses(neurons: "np.ndarray", like: "RelationSets") -> list[str]:
     """Return neurons as `layer:index`."""
     width = like.size.shape[1]
     return [f"{n // width}:{n % width}" for n in neurons.tolist()]
+
+
+def told_whose(run: Run) -> str | None:
+    """Return whose results a repository's workspace has, in words; None if nobody knows.
+
+    A warning goes to standard error if they are another run's: the parameters or the data are
+    newer than the metrics and the page.
+    """
+    found = _ownership(run)
+    return None if found is None else found.told()
+
+
+def another_run_s(run: Run) -> bool:
+    """Return whether a workspace's metrics are known to be another run's; warn if they are."""
+    found = _ownership(run)
+    return found is not None and not found.own
+
+
+def _ownership(run: Run) -> "Ownership | None":
+    from neuron_atlas.comparison.ownership import of_workspace
+
+    try:
+        found = of_workspace(run.root)
+    except ValueError:  # no repository of DVC's, such as a folder that was unpacked
+        return None
+    if not found.own:
+        typer.echo(f"warning: these results are {plain(found.told())}", err=True)
+    return found
 
 
 def require(value: str, known: Iterable[str], *, what: str) -> str:

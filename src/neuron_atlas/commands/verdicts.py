@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import RenderableType
 
-from neuron_atlas.commands import outputs, printing, whose
+from neuron_atlas.commands import outputs, printing
 from neuron_atlas.commands.options import Data, Json, claims
 from neuron_atlas.commands.printing import Found, brief, number
 from neuron_atlas.report.claims import CLAIMS
@@ -50,7 +50,10 @@ def verdicts(
     run = outputs.find(data)
     every = outputs.read_json(run.need_tracked(SUMMARY, "report"))["verdicts"]
     names = [outputs.require(claim, every, what="claim")] if claim else list(every)
-    found = {"whose": whose.told(run), "verdicts": [_verdict(name, every[name]) for name in names]}
+    found = {
+        "whose": outputs.told_whose(run),
+        "verdicts": [_verdict(name, every[name]) for name in names],
+    }
     printing.show(found, as_json, _in_full if claim else _in_short)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 from neuron_atlas.detectors.blocks import Block, Comparison, Layout
 
 CELLS = 1 << 24  # counts held at a time, per thread
+MANY = 256  # prompts of a block from which on it is faster to sort them than to compare them all
 
 Counts = Mapping[Block, Int[np.ndarray, "prompt neuron"] | UInt[np.ndarray, "prompt neuron"]]
 
@@ -74,12 +76,51 @@ def _one_block(
 
 def _at_or_above(values: Real[np.ndarray, "prompt neuron"], layout: Layout) -> Counts:
     """Count, for each prompt and block, the block's prompts whose value is at least its own."""
-    largest = max(len(place) for place in layout.blocks.values())
-    kind = np.uint8 if largest <= np.iinfo(np.uint8).max else np.int32
-    counts = {block: np.zeros(values.shape, dtype=kind) for block in layout.blocks}
-    mask = np.empty(values.shape, dtype=np.bool_)
+    sizes = [len(place) for place in layout.blocks.values()]
+    kind = np.uint8 if max(sizes) <= np.iinfo(np.uint8).max else np.int32
+    ranked = _Ranked.of(values) if max(sizes) >= MANY else None
+    counts = {}
     for block, place in layout.blocks.items():
-        for row in place:
-            np.less_equal(values, values[row], out=mask)
-            np.add(counts[block], mask.view(np.uint8), out=counts[block])
+        own = values[place.start : place.stop]
+        if ranked is not None and len(place) >= MANY:
+            counts[block] = ranked.at_or_above(own, kind)
+        else:
+            counts[block] = _by_comparing(values, own, kind)
     return counts
+
+
+def _by_comparing(
+    values: Real[np.ndarray, "prompt neuron"],
+    own: Real[np.ndarray, "own neuron"],
+    kind: type[np.uint8] | type[np.int32],
+) -> Int[np.ndarray, "prompt neuron"] | UInt[np.ndarray, "prompt neuron"]:
+    """Count with one comparison per pair of prompts."""
+    count, mask = np.zeros(values.shape, dtype=kind), np.empty(values.shape, dtype=np.bool_)
+    for row in own:
+        np.less_equal(values, row, out=mask)
+        np.add(count, mask.view(np.uint8), out=count)
+    return count
+
+
+class _Ranked(NamedTuple):
+    """Values in rising order, neuron by neuron, and which prompt each is of."""
+
+    values: Real[np.ndarray, "neuron prompt"]
+    order: Int[np.ndarray, "neuron prompt"]
+
+    @classmethod
+    def of(cls, values: Real[np.ndarray, "prompt neuron"]) -> "_Ranked":
+        """Sort values."""
+        each = np.ascontiguousarray(values.T)
+        order = np.argsort(each, axis=1)
+        return cls(np.take_along_axis(each, order, axis=1), order)
+
+    def at_or_above(
+        self, own: Real[np.ndarray, "own neuron"], kind: type[np.uint8] | type[np.int32]
+    ) -> Int[np.ndarray, "prompt neuron"] | UInt[np.ndarray, "prompt neuron"]:
+        """Count as `_by_comparing` does; a prompt costs little more where a block has many."""
+        count = np.empty(self.values.shape, dtype=kind)
+        for place, sorted_own in enumerate(np.sort(own.T, axis=1)):
+            below = np.searchsorted(sorted_own, self.values[place])  # in order, so soon found
+            count[place, self.order[place]] = len(own) - below
+        return np.ascontiguousarray(count.T)

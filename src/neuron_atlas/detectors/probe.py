@@ -1,6 +1,6 @@
 """A linear probe of the relation on all neurons at once: the usual rival of single detectors."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -9,8 +9,10 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
 from neuron_atlas.activations.files import Recorded
+from neuron_atlas.activations.neuron_blocks import neuron_blocks
 
 STRENGTH = 1.0  # scikit-learn's C: inverse of the L2 penalty
+MOST = 4096  # prompts that are fitted: the fit takes their number squared in memory
 RANK = 1e-10  # of the largest eigenvalue: directions below it are rounding
 
 
@@ -24,7 +26,9 @@ def weights(
     Values are standardised, neuron by neuron; a constant one has weight 0. The penalty is the same
     in all directions, so that the regression is fitted on the prompts' coordinates in the span of
     their own values, of which there are as many as prompts, and not on the neurons: the weights are
-    the same, and one layer is in memory at a time.
+    the same, and one block of neurons is in memory at a time. Of more than `MOST` prompts as many
+    are fitted, at even distances: with prompts in the order of their relations, each relation keeps
+    its share.
 
     Args:
         recorded: One language's recorded values.
@@ -34,19 +38,28 @@ def weights(
     Returns:
         Weights per standard deviation, relations in alphabetical order; they sum to 0 over them.
     """
+    if len(rows) > MOST:
+        some = np.linspace(0, len(rows) - 1, MOST).astype(np.int64)
+        rows, relation = rows[some], [relation[i] for i in some.tolist()]
     gram = np.zeros((len(rows), len(rows)))
-    for layer in range(recorded.n_layers):
-        values = _standardised(recorded.layer(layer)[rows])
+    for values in _blocks(recorded, rows):
         gram += values @ values.T
     spread, directions = np.linalg.eigh(gram)
     kept = spread > RANK * spread.max()
     scale, basis = np.sqrt(spread[kept]), directions[:, kept]
     per_prompt = _coefficients(basis * scale, relation) @ (basis / scale).T
-    found = [
-        per_prompt @ _standardised(recorded.layer(layer)[rows])
-        for layer in range(recorded.n_layers)
-    ]
-    return torch.from_numpy(np.stack(found, axis=1)).float()
+    found = np.concatenate([per_prompt @ values for values in _blocks(recorded, rows)], axis=1)
+    weights = torch.from_numpy(found.astype(np.float32))
+    return weights.view(len(weights), recorded.n_layers, -1)
+
+
+def _blocks(
+    recorded: Recorded, rows: Int[np.ndarray, " prompt"]
+) -> Iterator[Float64[np.ndarray, "prompt neuron"]]:
+    """Yield the standardised values of all neurons, block by block, layer by layer."""
+    for layer in range(recorded.n_layers):
+        for some in neuron_blocks(len(rows), recorded.n_neurons(layer)):
+            yield _standardised(recorded.block(layer, rows, some))
 
 
 def _coefficients(

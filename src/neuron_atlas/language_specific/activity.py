@@ -1,6 +1,6 @@
 """How often each neuron is active in each language, and how large its values are."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,16 +9,12 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
+from neuron_atlas.devices.everywhere import Everywhere
 from neuron_atlas.language_specific.passes import passes, run
 from neuron_atlas.language_specific.tables import COUNTS
 from neuron_atlas.language_specific.texts import Text
 from neuron_atlas.model import hooks
 from neuron_atlas.model.language_model import LanguageModel, site_modules
-
-# Families whose gate and up projections are one module: its path, and the half that is activated.
-FUSED: dict[str, tuple[str, Callable[[Tensor], Tensor]]] = {
-    "modernbert": ("mlp.Wi", lambda x: x.chunk(2, dim=-1)[0])
-}
 
 
 @dataclass(frozen=True)
@@ -82,35 +78,30 @@ def measure(lm: LanguageModel, texts: Sequence[Text]) -> Activity:
     shape, n_tokens = (lm.n_layers, lm.n_neurons), 0
     active, size = np.zeros(shape, dtype=np.int64), np.zeros(shape)
     for one in passes(lm, texts):
-        at = one.at.to(lm.device)
+        at = Everywhere(one.at)
 
-        def count(x: Tensor, at: Tensor = at) -> Tensor:
-            return (part(x).flatten(0, 1)[at] > 0).sum(0)
+        def count(x: Tensor, at: Everywhere = at) -> Tensor:
+            return (part(x).flatten(0, 1)[at.near(x)] > 0).sum(0)
 
-        def add(x: Tensor, at: Tensor = at) -> Tensor:
-            return x.flatten(0, 1)[at].float().abs().sum(0, dtype=torch.float64)
+        def add(x: Tensor, at: Everywhere = at) -> Tensor:
+            return x.flatten(0, 1)[at.near(x)].float().abs().sum(0, dtype=torch.float64)
 
         with (
             hooks.record(gates, count) as counted,
             hooks.record(site_modules(lm, "hidden"), add) as added,
         ):
             run(lm, one)
-        active += _stacked(counted, lm.n_layers)
-        size += _stacked(added, lm.n_layers)
-        n_tokens += len(at)
+        active += lm.stacked(counted, 0).cpu().numpy()
+        size += lm.stacked(added, 0).cpu().numpy()
+        n_tokens += len(one.at)
     return Activity(n_tokens, active, size / n_tokens)
-
-
-def _stacked(found: dict[int, Tensor], n_layers: int) -> np.ndarray:
-    return np.stack([found[layer].cpu().numpy() for layer in range(n_layers)])
 
 
 def gate_outputs(lm: LanguageModel) -> tuple[hooks.Modules, hooks.Change]:
     """Return where a neuron's sign is read in each layer, and which part of it: see `measure`."""
-    family = lm.network.config.model_type
     if lm.architecture.gate is not None:
         return site_modules(lm, "gate"), lambda x: x
-    if family in FUSED:
-        path, part = FUSED[family]
-        return [(block.get_submodule(path), False) for block in lm.blocks], part
+    if (path := lm.architecture.gate_up) is not None:
+        fused = [(block.get_submodule(path), False) for block in lm.blocks]
+        return fused, lambda x: x.chunk(2, dim=-1)[0]
     return site_modules(lm, "hidden"), lambda x: x

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from neuron_atlas.devices.everywhere import Everywhere
 from neuron_atlas.language_specific.texts import Text
 from neuron_atlas.model import hooks
 from neuron_atlas.model.language_model import LanguageModel, site_modules
@@ -80,13 +81,13 @@ def token_values(
     """Return the hidden units at all own tokens, and of each token the place of its text."""
     values, owners = [], []
     for one in passes(lm, texts):
-        at = one.at.to(lm.device)
+        at = Everywhere(one.at)
 
-        def read(x: Tensor, at: Tensor = at) -> Tensor:
-            return x.flatten(0, 1)[at]
+        def read(x: Tensor, at: Everywhere = at) -> Tensor:
+            return x.flatten(0, 1)[at.near(x)]
 
         with hooks.record(site_modules(lm, "hidden"), read, stop=True) as found:
             run(lm, one)
-        values.append(torch.stack([found[i] for i in range(lm.n_layers)], 1).float().cpu())
+        values.append(lm.stacked(found, 1).float().cpu())
         owners.append(one.owner)
     return torch.cat(values), np.concatenate(owners)

@@ -2,7 +2,8 @@
 
 `python -m neuron_atlas.launching.launcher SCRIPT WORDS...` does what `python SCRIPT WORDS...` does,
 and says how far the run of DVC has come. It imports little, so that it starts within a tenth of a
-second. With `NEURON_ATLAS_WARM=0` in the environment no process is forked.
+second. With `NEURON_ATLAS_WARM=0` in the environment no process is forked, nor with another
+executor than the local one, whose threads and connections a forked process could not have.
 """
 
 import os
@@ -13,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from neuron_atlas.executors import executor
 from neuron_atlas.launching import dvc_run, progress
 from neuron_atlas.pipeline import script, stage_times
 from neuron_atlas.pipeline.work_folder import unfinished
@@ -59,7 +61,9 @@ def _recorded(run: dvc_run.Run | None) -> Iterator[None]:
 
 def _forked(words: Sequence[str], run: dvc_run.Run | None) -> int | None:
     """Return the status of a forked process; None if none was started."""
-    if run is None or os.environ.get(SWITCH) == "0" or any(Path(gpu).exists() for gpu in GPUS):
+    elsewhere = os.environ.get(executor.VARIABLE, "") not in ("", executor.LOCAL)
+    alone = os.environ.get(SWITCH) == "0" or elsewhere
+    if run is None or alone or any(Path(gpu).exists() for gpu in GPUS):
         return None
     from neuron_atlas.launching import fork_client
 

@@ -7,7 +7,7 @@ from typing import Any
 # What a language model does not read: heads for other tasks, buffers that its code computes.
 _UNUSED = re.compile(
     r"(^|\.)(pooler|seq_relationship|classifier|pre_classifier|sop_classifier|score|qa_outputs)\."
-    r"|(^|\.)(position_ids|token_type_ids|inv_freq|masked_bias)$|\.attn\.bias$"
+    r"|(^|\.)(position_ids|token_type_ids|inv_freq|masked_bias)$|\.(attn|attn\.attention)\.bias$"
 )
 _SHOWN = 4
 

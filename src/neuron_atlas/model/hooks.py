@@ -80,6 +80,42 @@ def edit_arguments(modules: Sequence[nn.Module], change: Change) -> Iterator[Non
 
 
 @contextmanager
+def edit_keywords(
+    modules: Sequence[nn.Module], new: Mapping[int, Mapping[str, Tensor]]
+) -> Iterator[None]:
+    """Give some of the modules other keyword arguments while open, before any other hook sees them.
+
+    Args:
+        modules: The modules.
+        new: The arguments, by name, of the modules at these places.
+
+    Raises:
+        ValueError: as a module runs, if it is not called with such an argument.
+    """
+
+    def changed(own: Mapping[str, Tensor]) -> Callable[..., Any]:
+        def before(
+            module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+        ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+            if missing := sorted(set(own) - set(kwargs)):
+                raise ValueError(
+                    f"expected {type(module).__name__} to be called with {missing} by name, got "
+                    f"{sorted(kwargs)}"
+                )
+            return args, {**kwargs, **own}
+
+        return before
+
+    with ExitStack() as stack:
+        for place, own in new.items():
+            handle = modules[place].register_forward_pre_hook(
+                changed(own), prepend=True, with_kwargs=True
+            )
+            stack.callback(handle.remove)
+        yield
+
+
+@contextmanager
 def record_calls(modules: Sequence[nn.Module]) -> Iterator[list[Call]]:
     """Yield a list that fills with the arguments of each module's call, in the order of calls."""
     calls: list[Call] = []
@@ -107,7 +143,7 @@ def _register(module: nn.Module, change: Change, *, is_input: bool) -> Removable
 
 
 def _checked(x: Tensor, layer: int) -> Tensor:
-    if x.ndim != 3:  # OPT folds batch and position together
+    if x.ndim != 3:
         raise ValueError(
             f"layer {layer}: expected values [batch, position, neuron], got {tuple(x.shape)}"
         )

@@ -5,6 +5,7 @@ its arithmetic, most of all in the backward pass. There, for sequences as short 
 as plain matrix products is faster.
 """
 
+import os
 from typing import Any
 
 import torch
@@ -29,14 +30,31 @@ def choose_matrix_products() -> None:
         torch.set_float32_matmul_precision("medium")
 
 
+def choose_deterministic() -> None:
+    """Let a GPU compute alike each time, where torch can; call it before anything runs there.
+
+    Where it cannot (cumulative sums in floating point, the k-th value) torch warns.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    if torch.cuda.is_available():
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        # All is written before it is read.
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+
 NAME = "neuron_atlas"
+# What attention may be told besides.
+UNHANDLED = ("s_aux", "sinks", "position_bias", "alibi_slopes")
 
 
 def choose_attention(network: PreTrainedModel) -> None:
     """Let a model use `attend` if it is on a CPU and oneDNN multiplies for it; else change nothing.
 
     oneDNN multiplies for models in bfloat16, and in float32 if `choose_matrix_products` chose it.
+    Families whose attention is a part of their own code, such as BLOOM's, keep it.
     """
+    if not network._can_set_attn_implementation():
+        return
     onednn = network.dtype != torch.float32 or torch.get_float32_matmul_precision() != "highest"
     if network.device.type == "cpu" and onednn:
         network.set_attn_implementation(NAME)
@@ -51,7 +69,7 @@ def attend(
     *,
     scaling: float | None = None,
     softcap: float | None = None,
-    **_settings: Any,
+    **settings: Any,
 ) -> tuple[Float[Tensor, "batch position head value_width"], None]:
     """Return the attention output at each position, computed in float32 or better.
 
@@ -66,7 +84,16 @@ def attend(
         attention_mask: Added to the scores, the products of query and key; None adds nothing.
         scaling: Factor on the scores; by default 1 / sqrt(width).
         softcap: Bound of the scores, which are squashed by tanh; None does not squash.
+        **settings: What else a family tells attention: dropout, windows that masks see to.
+
+    Raises:
+        ValueError: the family's attention has sinks, or biases of its own.
     """
+    if other := sorted(name for name in UNHANDLED if settings.get(name) is not None):
+        raise ValueError(
+            f"{type(module).__name__} attends with {other}, which this library's attention does "
+            "not handle; its family cannot be supported yet"
+        )
     exact = torch.promote_types(query.dtype, torch.float32)
     if query.dtype != exact and softcap is None and not torch.is_grad_enabled():
         return sdpa_attention_forward(

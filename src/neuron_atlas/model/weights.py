@@ -24,11 +24,11 @@ from transformers import (
 )
 
 from neuron_atlas.model import given_tokenizer
-from neuron_atlas.model.architectures import architecture
 from neuron_atlas.model.completeness import require_complete
 from neuron_atlas.model.language_model import load
 from neuron_atlas.model.preview import installed
 from neuron_atlas.model.settings import ModelSource, require_sha256
+from neuron_atlas.model.supported import require_supported
 from neuron_atlas.pipeline.store import read_json, whole, write_json
 
 BLOCK = 1 << 22
@@ -59,8 +59,8 @@ def fetch(source: ModelSource, out: Path, *, sha256: str | None, dtype: str) -> 
             or `float32`.
 
     Raises:
-        ValueError: the source is absent, its checksum differs, its family is not supported, its
-            weights do not fill the model, or its tokenizer cannot be kept.
+        ValueError: the source is absent, its checksum differs, its family or its settings are not
+            supported, its weights do not fill the model, or its tokenizer cannot be kept.
     """
     require_sha256(sha256)
     with tempfile.TemporaryDirectory(prefix="neuron-atlas-") as scratch, whole(out) as folder:
@@ -75,6 +75,7 @@ def fetch(source: ModelSource, out: Path, *, sha256: str | None, dtype: str) -> 
             network = _read(origin, gguf, dtype, f"{source.kind}:{source.name}")
             tokenizer = AutoTokenizer.from_pretrained(origin, **_gguf(gguf))
         network.save_pretrained(folder)
+        del network  # before the folder is loaded, so that two models are never held
         tokenizer.save_pretrained(folder)
         _require_fast(folder, source)
         given_tokenizer.keep(folder, origin, f"{source.kind}:{source.name}")
@@ -109,7 +110,7 @@ def _checked_folder(folder: Path) -> Path:
         )
     config = read_json(folder / "config.json")
     # For a family that transformers does not know, it offers to run the code that comes with it.
-    architecture(str(config.get("model_type")))
+    require_supported(config, str(folder / "config.json"))
     for index in folder.glob("*.safetensors.index.json"):
         _check_names(index, read_json(index).get("weight_map"), weights)
     if config.get("transformers_weights") is not None:
@@ -180,7 +181,7 @@ def _one_header() -> Iterator[None]:
 
 def _read(origin: Path, gguf: str | None, dtype: str, where: str) -> PreTrainedModel:
     config = AutoConfig.from_pretrained(origin, **_gguf(gguf))
-    row = architecture(config.model_type)
+    row = require_supported(_unquantized(config).to_dict() if gguf else config.to_dict(), where)
     auto: Any = AutoModelForMaskedLM if row.encoder else AutoModelForCausalLM
     precision = getattr(torch, dtype)
     if gguf is None:
@@ -225,7 +226,7 @@ def _provenance(source: ModelSource, sha256: str, gguf: str | None, folder: Path
         "architecture": {"model_type": config.model_type, **asdict(lm.architecture)},
         "n_layers": lm.n_layers,
         "n_neurons": lm.n_neurons,
-        "d_model": int(config.hidden_size),
+        "d_model": lm.d_model,
         "n_parameters": lm.network.num_parameters(),
     }
 

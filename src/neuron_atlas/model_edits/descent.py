@@ -86,8 +86,8 @@ def search(
 
 
 def _lengths(lm: LanguageModel, neurons: Tensor) -> Float[Tensor, "fact set m"]:
-    every = torch.stack([columns(lm, i).float().norm(dim=1) for i in range(lm.n_layers)])
-    return every.flatten()[neurons.to(lm.device)]
+    own = {i: columns(lm, i).float().norm(dim=1) for i in range(lm.n_layers)}
+    return lm.stacked(own, 0).flatten()[neurons.to(lm.device)]
 
 
 def loss_and_slope(
@@ -133,8 +133,9 @@ class _Writer:
     def __init__(self, lm: LanguageModel, task: FitTask, delta: Tensor, layer: int) -> None:
         neurons, owner = task.neurons.to(lm.device), task.fact.to(lm.device)
         here = (neurons // lm.n_neurons == layer)[owner]
-        self._index = (neurons % lm.n_neurons)[owner] * here
-        self._delta = (delta.index_select(0, owner) * here[..., None]).to(lm.dtype)
+        own = lm.devices[layer]
+        self._index = ((neurons % lm.n_neurons)[owner] * here).to(own)
+        self._delta = (delta.index_select(0, owner) * here[..., None]).to(own, lm.dtype)
         self._values = delta
 
     def read(self, x: Tensor) -> Tensor:

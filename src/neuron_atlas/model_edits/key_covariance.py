@@ -70,12 +70,12 @@ def covariances(
         inside = batch.inside
 
         def keep(x: Tensor, inside: Bool[Tensor, "row token"] = inside) -> Tensor:
-            return x[inside].float()
+            return x[inside.to(x.device)].float()
 
         with torch.no_grad(), hooks.record(modules, keep) as values:
             run_body(lm, batch)
         for place, layer in enumerate(layers):
-            kept[layer].append(values[place])
+            kept[layer].append(values[place].to(lm.device))
         n += int(inside.sum())
         if n >= n_tokens:
             break

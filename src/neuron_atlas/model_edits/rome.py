@@ -53,8 +53,8 @@ def edit_by_rome(
     replay = Replay(lm)
     with torch.no_grad(), replay.record(), hooks.record(_sites(lm, layer)) as recorded:
         run_body(lm, batch)
-    key = _mean_by_fact(prompts, recorded[0])
-    length = (key @ columns(lm, layer).float()).norm(dim=1)
+    key = _mean_by_fact(prompts, recorded[0].to(lm.device))
+    length = (key @ columns(lm, layer).float().to(lm.device)).norm(dim=1)
     run = partial(_run_above, lm, replay, batch, layer)
     change = _new_value(lm, prompts, run, layer, how, length, max_norm)
     return rank_one(key, change, covariance)
@@ -121,7 +121,7 @@ def _added(prompts: FitPrompts, delta: Float[Tensor, "fact d_model"]) -> Callabl
     def change(output: Tensor) -> Tensor:
         places = torch.arange(output.shape[1], device=output.device)
         there = places == prompts.subject.to(output.device)[:, None]
-        own = delta[prompts.fact.to(output.device)].to(output.dtype)
+        own = delta[prompts.fact.to(delta.device)].to(output)
         return output + there[..., None] * own[:, None]
 
     return change

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from neuron_atlas.devices.running import require_here, weight
 from neuron_atlas.model.language_model import LanguageModel, site_modules
 from neuron_atlas.neurons.addresses import check_set
 
@@ -30,20 +31,24 @@ class ValueEdit:
 
 
 def columns(lm: LanguageModel, layer: int) -> Float[Tensor, "neuron d_model"]:
-    """Return a view of the layer's value vectors, one per row.
+    """Return a view of the layer's value vectors, one per row, on the layer's device.
 
-    GPT-2's Conv1D stores its weight [in, out], nn.Linear [out, in]; the view is the same.
+    GPT-2's Conv1D stores its weight [in, out], nn.Linear [out, in]; the view is the same. Of a
+    layer that is kept elsewhere until it runs it is a copy.
     """
     down = site_modules(lm, "hidden")[layer][0]
-    weight = down.get_parameter("weight")
-    return weight if hasattr(down, "nx") else weight.T
+    own = weight(down)
+    return own if hasattr(down, "nx") else own.T
 
 
 def vectors(lm: LanguageModel, neurons: Int[np.ndarray, " m"]) -> Float[Tensor, "m d_model"]:
     """Return a copy of the neurons' value vectors, in the model's precision."""
-    found = columns(lm, 0).new_empty(len(neurons), columns(lm, 0).shape[1])
-    for layer, rows in _by_layer(lm, neurons):
-        found[rows] = columns(lm, layer)[_inside(lm, neurons, rows)]
+    width = columns(lm, 0).shape[1]
+    found = torch.empty(len(neurons), width, dtype=lm.dtype, device=lm.device)
+    for layer, rows in _by_layer(neurons, lm.n_neurons):
+        own = columns(lm, layer)
+        inside = _inside(lm, neurons, rows).to(own.device)
+        found[rows.to(found.device)] = own[inside].to(found.device)
     return found
 
 
@@ -59,11 +64,14 @@ def applied(lm: LanguageModel, edit: ValueEdit) -> Iterator[None]:
     Edits can be nested. The model on disk is not touched.
 
     Raises:
-        ValueError: a neuron is out of range or repeated, or the edit is not finite.
+        ValueError: a neuron is out of range or repeated, the edit is not finite, or a layer's
+            weights are kept elsewhere until it runs.
     """
     check_set(edit.neurons, lm.n_layers * lm.n_neurons)
     if not torch.isfinite(edit.delta).all():
         raise ValueError("an edit must be finite, got NaN or infinity; lower editing.descent.rate")
+    for layer, _ in _by_layer(edit.neurons, lm.n_neurons):
+        require_here(site_modules(lm, "hidden")[layer][0], f"layer {layer}")
     kept = vectors(lm, edit.neurons)
     changed = (kept.float() + edit.delta.to(kept.device).float()).to(kept.dtype)
     try:
@@ -77,21 +85,23 @@ def applied(lm: LanguageModel, edit: ValueEdit) -> Iterator[None]:
 def _write(
     lm: LanguageModel, neurons: Int[np.ndarray, " m"], values: Float[Tensor, "m d_model"]
 ) -> None:
-    for layer, rows in _by_layer(lm, neurons):
-        columns(lm, layer)[_inside(lm, neurons, rows)] = values[rows]
+    for layer, rows in _by_layer(neurons, lm.n_neurons):
+        own = columns(lm, layer)
+        inside = _inside(lm, neurons, rows).to(own.device)
+        own[inside] = values[rows.to(values.device)].to(own.device)
 
 
 def _by_layer(
-    lm: LanguageModel, neurons: Int[np.ndarray, " m"]
+    neurons: Int[np.ndarray, " m"], n_neurons: int
 ) -> Iterator[tuple[int, Int[Tensor, "_"]]]:
     """Yield the layers of the neurons, and which of them each has."""
-    layers = neurons // lm.n_neurons
+    layers = neurons // n_neurons
     for layer in np.unique(layers).tolist():
-        yield layer, torch.from_numpy(np.flatnonzero(layers == layer)).to(lm.device)
+        yield layer, torch.from_numpy(np.flatnonzero(layers == layer))
 
 
 def _inside(
     lm: LanguageModel, neurons: Int[np.ndarray, " m"], rows: Int[Tensor, "_"]
 ) -> Int[Tensor, "_"]:
     """Return the places of some of the neurons in their layer."""
-    return torch.from_numpy(neurons % lm.n_neurons).to(lm.device)[rows]
+    return torch.from_numpy(neurons % lm.n_neurons)[rows]

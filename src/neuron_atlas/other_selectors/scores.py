@@ -8,7 +8,7 @@ cost. One forward and one backward pass per prompt give them all.
 from collections.abc import Callable, Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from neuron_atlas.arms.push import Writing
@@ -76,29 +76,30 @@ def direct_logits(clean: CleanPass, writing: Writing) -> Float[Tensor, "first la
         writes.
     """
     owner = clean.batch.owner
-    first = [i for i, q in enumerate(owner) if i == 0 or owner[i - 1] != q]
+    first = torch.tensor([i for i, q in enumerate(owner) if i == 0 or owner[i - 1] != q])
     end = _at_the_end(clean, first)
     layers = [
-        clean.trace.values[first, i].float() * (_before_norms(clean, first, i, end) @ weight.T)
+        clean.trace.values[first, i].float()
+        * (_before_norms(clean, first, i, end).to(weight.device) @ weight.T).to(clean.lm.device)
         for i, weight in enumerate(writing.weights)
     ]
     return torch.stack(layers, 1)
 
 
-def _at_the_end(clean: CleanPass, first: list[int]) -> Float[Tensor, "first d_model"]:
+def _at_the_end(clean: CleanPass, first: Int[Tensor, " first"]) -> Float[Tensor, "first d_model"]:
     """Return the gradient of the logit with respect to the last block's output."""
     lm, head = clean.lm, clean.lm.head.weight
-    points = [clean.batch.points[i] for i in first]
-    wanted = [head[p.token].float() - head[list(p.choices)].float().mean(0) for p in points]
+    points = [clean.batch.points[i] for i in first.tolist()]
+    wanted = [head[p.token].float() - head[torch.tensor(p.choices)].float().mean(0) for p in points]
 
-    def before_head(output: Tensor) -> Tensor:
-        return lm.before_head(output if lm.final_norm is None else lm.final_norm(output))
-
-    return _through(before_head, clean.trace.output[first], torch.stack(wanted))
+    return _through(lm.head_input, clean.trace.output[first], torch.stack(wanted))
 
 
 def _before_norms(
-    clean: CleanPass, first: list[int], layer: int, end: Float[Tensor, "first d_model"]
+    clean: CleanPass,
+    first: Int[Tensor, " first"],
+    layer: int,
+    end: Float[Tensor, "first d_model"],
 ) -> Float[Tensor, "first d_model"]:
     """Return the gradient with respect to a layer's down-projection's output."""
     row, block, trace = clean.lm.architecture, clean.lm.blocks[layer], clean.trace
@@ -117,5 +118,6 @@ def _through(
     """Return the gradient before a step, from that behind it."""
     start = at.detach().clone().requires_grad_()
     with torch.enable_grad():
-        (before,) = torch.autograd.grad(step(start), start, gradient.to(at.dtype))
+        stepped = step(start)
+        (before,) = torch.autograd.grad(stepped, start, gradient.to(stepped.device, at.dtype))
     return before.float()

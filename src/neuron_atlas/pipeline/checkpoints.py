@@ -10,11 +10,13 @@ import math
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
 
 import pandas as pd
 
+from neuron_atlas.executors import executor
 from neuron_atlas.pipeline import progress
 from neuron_atlas.pipeline.store import read_table, write_table
 from neuron_atlas.pipeline.work_folder import FOLDER, WHOLE
@@ -84,7 +86,8 @@ def in_parts(
 
     Args:
         items: What to work on, one row per item; each group is a run of consecutive rows.
-        run: Turns one group into one table.
+        run: Turns one group into one table, and depends on nothing else; the executor that the
+            environment chooses may call it in another process.
         key: Names the work; see `key`.
         size: Items per group, at least 1; or those of each group in turn. Results can depend on it
             in their last digits, so choose it once for all machines: so small that a group takes a
@@ -101,10 +104,12 @@ def in_parts(
     kept = _KeptGroups(parts_folder(key, folder=folder), _label(size), clock)
     try:
         with progress.bar(_name(key), total=len(items), done=kept.n_items) as shown:
-            for start, end in itertools.pairwise(_edges(size, len(items))):
-                if start >= kept.n_found:
-                    kept.add(run(items.iloc[start:end]), n_items=end - start)
-                    shown.update(end - start)
+            edges = itertools.pairwise(_edges(size, len(items)))
+            groups = [items.iloc[start:end] for start, end in edges if start >= kept.n_found]
+            with closing(executor.chosen().map(run, groups)) as tables:
+                for group, table in zip(groups, tables, strict=True):
+                    kept.add(table, n_items=len(group))
+                    shown.update(len(group))
     finally:
         kept.write()
     return pd.concat([read_table(file) for file in kept.files], ignore_index=True)

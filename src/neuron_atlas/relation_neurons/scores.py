@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from neuron_atlas.activations.files import Recorded
+from neuron_atlas.activations.neuron_blocks import neuron_blocks
 from neuron_atlas.detectors import average_precision, block_precision, gaps, probe
 from neuron_atlas.detectors.blocks import Comparison, Layout, Unit, lay_out
 from neuron_atlas.pipeline import progress
@@ -55,6 +56,9 @@ class Counts:
     prevalence: float
     templates: tuple[int, ...]
     held_out_templates: tuple[int, ...]
+
+
+_Block = tuple[list[Tensor], list[Tensor], list[Tensor]]  # scores, gaps and sizes of some neurons
 
 
 @dataclass(frozen=True)
@@ -127,19 +131,26 @@ def score_language(
     *,
     how: OverTemplates,
 ) -> Scored:
-    """Score every neuron of one language for every unit, one layer's values in memory at a time."""
+    """Score every neuron of one language for every unit, one block of neurons in memory at a time.
+
+    Each number is one neuron's, so blocks do not change it.
+    """
     index, names = recorded.index, [u.name for u in cast.relations]
     first, second = lay_out(index, names, "identification"), lay_out(index, names, "held_out")
     asked = _Asked(cast.all, first, second, how)
-    scores, layer_gaps, sizes = [], [], []
+    scores, layer_gaps, sizes = _lists(), _lists(), _lists()
     for layer in progress.each(
         range(recorded.n_layers), f"scores {recorded.folder.name}", unit="layer"
     ):
-        values = recorded.layer(layer)
-        one, two = values[first.rows], values[second.rows]
-        scores.append(asked.score(one, two))
-        layer_gaps.append(gaps.of_layer(one, two, first, second, cast.relations))
-        sizes.append((one.float().abs().mean(0), one.float().abs().amax(0)))
+        parts: list[_Block] = []
+        n_neurons = recorded.n_neurons(layer)
+        for some in neuron_blocks(max(len(first.rows), len(second.rows)), n_neurons):
+            one, two = (recorded.block(layer, half.rows, some) for half in (first, second))
+            found = asked.score(one, two)
+            gap = gaps.of_layer(one, two, first, second, cast.relations)
+            parts.append((found, gap, [one.float().abs().mean(0), one.float().abs().amax(0)]))
+        for kind, blocks in zip((scores, layer_gaps, sizes), zip(*parts, strict=True), strict=True):
+            kind.append([torch.cat(same, -1) for same in zip(*blocks, strict=True)])
     n, m = len(cast.relations), len(cast.no_siblings)
     mean, largest = (torch.stack(part) for part in zip(*sizes, strict=True))
     whole = _unit_scores(cast.all, scores)
@@ -152,6 +163,10 @@ def score_language(
         chimeras=part(whole, range(n + m, len(cast.all))),
         size=Size(mean, largest),
     )
+
+
+def _lists() -> list[list[Tensor]]:
+    return []
 
 
 class _Asked:

@@ -4,7 +4,7 @@ An arm is one set of neurons and what they are changed to. Each row of a batch i
 arm says, so all arms of a prompt share one forward pass over it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -166,29 +166,37 @@ def row_edits(lm: LanguageModel, edits: Edits, *, site: Site = "hidden") -> Inte
     """Return what `log_probability.ask` opens around a batch to apply each row's arm."""
     modules = site_modules(lm, site)
     nobody = torch.zeros_like(edits.chosen[:1])  # the arm of `UNEDITED`, index -1
-    chosen = torch.cat([edits.chosen, nobody]).to(lm.device)
-    kind = torch.cat([edits.kind, torch.zeros(1, dtype=torch.long)]).to(lm.device)
-    value = edits.value.to(lm.device, lm.dtype)
-    scale, scaled = edits.scale.to(lm.device, lm.dtype), bool(edits.scale.any())
-    gain = torch.cat([edits.gain, torch.ones(1)]).to(lm.device, lm.dtype)
-    partial = bool((edits.gain != 1).any())
-    layers = edits.layers
+    every = torch.cat([edits.chosen, nobody])
+    kind = torch.cat([edits.kind, torch.zeros(1, dtype=torch.long)])
+    scaled, partial = bool(edits.scale.any()), bool((edits.gain != 1).any())
+    gain = torch.cat([edits.gain, torch.ones(1)]).to(lm.dtype)
     assert UNEDITED == -1
+
+    def change(layer: int) -> Callable[[Int[Tensor, "batch position"]], hooks.Change]:
+        """Bring what a layer needs to its device."""
+        own = lm.devices[layer]
+        chosen, value = every[:, layer].to(own), edits.value[:, layer].to(own, lm.dtype)
+        kinds, gains, scale = kind.to(own), gain.to(own), edits.scale.to(own, lm.dtype)
+
+        def edited(x: Tensor, arm: Tensor) -> Tensor:
+            new = value[0] if len(value) == 1 else value[kinds[arm]]
+            if scaled:
+                new = torch.addcmul(new, scale[kinds[arm]][..., None], x)
+            if partial:
+                new = torch.lerp(x, new.expand_as(x), gains[arm][..., None])
+            return torch.where(chosen[arm], new, x)
+
+        def of_batch(arm: Int[Tensor, "batch position"]) -> hooks.Change:
+            there = arm.to(own)
+            return lambda x: edited(x, there)
+
+        return of_batch
+
+    changes = {layer: change(layer) for layer in edits.layers}
 
     @contextmanager
     def opened(arm: Int[Tensor, "batch position"]) -> Iterator[None]:
-        def change(layer: int) -> hooks.Change:
-            def run(x: Tensor) -> Tensor:
-                new = value[0, layer] if len(value) == 1 else value[kind[arm], layer]
-                if scaled:
-                    new = torch.addcmul(new, scale[kind[arm]][..., None], x)
-                if partial:
-                    new = torch.lerp(x, new.expand_as(x), gain[arm][..., None])
-                return torch.where(chosen[arm, layer], new, x)
-
-            return run
-
-        with hooks.edit(modules, {layer: change(layer) for layer in layers}):
+        with hooks.edit(modules, {layer: of_batch(arm) for layer, of_batch in changes.items()}):
             yield
 
     return opened

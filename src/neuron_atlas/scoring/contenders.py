@@ -7,6 +7,7 @@ last contenders are scored to their ends together. A candidate that others conti
 itself and none of them (`beginnings`): it is known once they are scored too.
 """
 
+import copy
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -16,9 +17,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
-from transformers import DynamicCache
 
+from neuron_atlas.devices.halving import halving, in_two
 from neuron_atlas.model.language_model import LanguageModel
+from neuron_atlas.model.sight import PositionedCache
 from neuron_atlas.model.tokens import Text
 from neuron_atlas.scoring.beginnings import beginnings, without_continuations
 from neuron_atlas.scoring.log_probability import (
@@ -94,20 +96,25 @@ def score_contenders(
     parts = split_arms(laid_out, arms, shareable=True, target=sequence)
     rows = share_prefixes(parts, shareable=True, everywhere=False, target=sequence)
     for batch in batches(list(rows), n_tokens=n_tokens):
-        _score(lm, batch, states)
+        for _, scored in halving(batch, lambda some: _score(lm, some, states), in_two):
+            for place, state in scored.items():
+                states[place] = state
     return [Contenders(s.alone, s.settled) for s in states]
 
 
-def _score(lm: LanguageModel, batch: Sequence[Row], states: Sequence["_State"]) -> None:
-    """Score the candidates of a batch's prompts."""
-    packed, cache, device = pack(batch, encoder=False), DynamicCache(), lm.device
+def _score(
+    lm: LanguageModel, batch: Sequence[Row], states: Sequence["_State"]
+) -> dict[int, "_State"]:
+    """Return what is known of a batch's prompts once their candidates are scored."""
+    packed, cache, device = pack(batch, encoder=False), PositionedCache(), lm.device
     hidden = lm.hidden(
         *(x.to(device) for x in (packed.ids, packed.positions, packed.visible)), cache=cache
     )
     first = _log_probabilities(lm, hidden, packed.source, packed.token)
     parts = [(i, *found) for i, row in enumerate(batch) for found in prompt_places(row)]
+    scored = {part.owner: states[part.owner].copy() for _, part, _ in parts}
     prompts = [
-        _Prompt(states[part.owner], row, int(packed.positions[row, places[-1]]), {(): places})
+        _Prompt(scored[part.owner], row, int(packed.positions[row, places[-1]]), {(): places})
         for row, part, places in parts
     ]
     begun = [p.state.next_edges(()) for p in prompts]
@@ -115,6 +122,7 @@ def _score(lm: LanguageModel, batch: Sequence[Row], states: Sequence["_State"]) 
         prompt.state.refine((), values)
     while wanted := [(p, b) for p in prompts for b in p.state.wanted()]:
         _refine(lm, _to_the_end_if_few(wanted), cache, n_rows=len(batch))
+    return scored
 
 
 class _Prompt(NamedTuple):
@@ -150,6 +158,12 @@ class _State:
         self._depth = np.zeros(len(answers), dtype=np.int64)
         self.values: Float[np.ndarray, " candidate"] = np.zeros(len(answers))
         self._pairs = np.array(beginnings(answers), dtype=np.int64).reshape(-1, 2)
+
+    def copy(self) -> "_State":
+        """Return a state that can be refined without this one."""
+        same = copy.copy(self)
+        same.values, same._depth = self.values.copy(), self._depth.copy()
+        return same
 
     @property
     def complete(self) -> Bool[np.ndarray, " candidate"]:
@@ -209,7 +223,7 @@ class _State:
 def _refine(
     lm: LanguageModel,
     wanted: Sequence[tuple[_Prompt, Text]],
-    cache: DynamicCache,
+    cache: PositionedCache,
     *,
     n_rows: int,
 ) -> None:

@@ -15,9 +15,10 @@ import pandas as pd
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from transformers import DynamicCache
 
+from neuron_atlas.devices.halving import halving, in_two
 from neuron_atlas.model.language_model import LanguageModel
+from neuron_atlas.model.sight import PositionedCache
 from neuron_atlas.model.tokens import Prompt, Text
 from neuron_atlas.scoring.log_probability import Intervene
 from neuron_atlas.scoring.packing import (
@@ -86,8 +87,9 @@ def greedy(
     found: list[list[Text]] = [[()] * len(own) for own in chosen]
     ends = Ends(lm, length, enough)
     for batch in batches(list(rows), n_tokens=n_tokens):
-        for text in _write(lm, batch, intervene, ends):
-            found[text.owner][text.place] = tuple(text.tokens)
+        for _, texts in halving(batch, lambda some: _write(lm, some, intervene, ends), in_two):
+            for text in texts:
+                found[text.owner][text.place] = tuple(text.tokens)
     return found
 
 
@@ -142,7 +144,7 @@ def _write(
     lm: LanguageModel, batch: Sequence[Row], intervene: Intervene | None, ends: Ends
 ) -> list[_Text]:
     """Write the texts of one batch."""
-    packed, cache = pack(batch, encoder=False), DynamicCache()
+    packed, cache = pack(batch, encoder=False), PositionedCache()
     texts = [text for i, row in enumerate(batch) for text in _begin(i, row)]
     laid_out = _Layout(packed.ids, packed.positions, packed.visible, packed.arm, packed.source)
     going = texts
@@ -202,7 +204,7 @@ def _lay_out(going: Sequence[_Text], *, n_rows: int, n_before: int) -> _Layout:
 
 
 def _next_tokens(
-    lm: LanguageModel, laid_out: _Layout, cache: DynamicCache, intervene: Intervene | None
+    lm: LanguageModel, laid_out: _Layout, cache: PositionedCache, intervene: Intervene | None
 ) -> list[int]:
     """Run what is laid out and return the most probable token after each text."""
     ids, positions, visible, arm, source = (x.to(lm.device) for x in laid_out)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from neuron_atlas.devices.halving import halving, in_two
 from neuron_atlas.model.language_model import Head, LanguageModel
 from neuron_atlas.scoring.normaliser import Normalisers, nearby
 from neuron_atlas.scoring.packing import (
@@ -109,9 +111,9 @@ def ask(
     parts = split_arms(laid_out, [arms[i] for i in owners], shareable=shareable, target=sequence)
     packable = share_prefixes(parts, shareable=shareable, everywhere=everywhere, target=sequence)
     for some in _runs(lm, batches(list(packable), n_tokens=n_tokens), intervene):
-        edges = _edges(lm, [run for _, run in some], tolerance)
-        for part, found in _by_segment([row for batch, _ in some for row in batch], edges):
-            _enter(results[owners[part.owner]], part, found)
+        for them, edges in halving(some, partial(_edges, lm, tolerance=tolerance), in_two):
+            for part, found in _by_segment([row for batch, _ in them for row in batch], edges):
+                _enter(results[owners[part.owner]], part, found)
     return results
 
 
@@ -131,15 +133,21 @@ class Run(NamedTuple):
     token: Int[Tensor, " edge"]
 
 
+BatchRun = tuple[list[Row], Run]
+
+
 def _runs(
     lm: LanguageModel, found: Iterable[list[Row]], intervene: Intervene | None
-) -> Iterator[list[tuple[list[Row], Run]]]:
+) -> Iterator[list[BatchRun]]:
     """Yield batches with their runs, so many together that the head is worth reading."""
-    some: list[tuple[list[Row], Run]] = []
+
+    def run(batch: list[Row]) -> Run:
+        return _run(lm, pack(batch, encoder=lm.architecture.encoder), intervene)
+
+    some: list[BatchRun] = []
     for batch in found:
-        packed = pack(batch, encoder=lm.architecture.encoder)
-        some.append((batch, _run(lm, packed, intervene)))
-        if sum(len(run.hidden) for _, run in some) >= HEAD_ROWS:
+        some += halving(batch, run, in_two)
+        if sum(len(one.hidden) for _, one in some) >= HEAD_ROWS:
             yield some
             some = []
     if some:
@@ -163,7 +171,7 @@ def read_rows(
     lm: LanguageModel,
     hidden: Float[Tensor, "batch position d_model"],
     source: Int[Tensor, " edge"],
-) -> tuple[Int[Tensor, " row"], Int[Tensor, " edge"], Float[Tensor, "row d_model"]]:
+) -> tuple[Int[Tensor, " row"], Int[Tensor, " edge"], Float[Tensor, "row width"]]:
     """Return the flat positions that are read, each edge's row among them, and the head's input."""
     read, row = torch.unique(source.to(lm.device), return_inverse=True)
     return read, row, lm.before_head(hidden.flatten(0, 1)[read])
@@ -199,7 +207,8 @@ def _by_segment(batch: Sequence[Row], edges: Edges) -> Iterator[tuple[Segment, E
         yield part, Edges(*(x.reshape(len(part.arms), -1) for x in found))
 
 
-def _edges(lm: LanguageModel, runs: Sequence[Run], tolerance: float | None) -> Edges:
+def _edges(lm: LanguageModel, some: Sequence[BatchRun], tolerance: float | None) -> Edges:
+    runs = [run for _, run in some]
     first = np.cumsum([0, *(len(run.hidden) for run in runs)]).tolist()
     hidden, token = (torch.cat(x) for x in zip(*((r.hidden, r.token) for r in runs), strict=True))
     row = torch.cat([run.row + start for run, start in zip(runs, first[:-1], strict=True)])

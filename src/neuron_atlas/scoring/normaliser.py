@@ -5,6 +5,7 @@ exactly; the many unlikely ones, the tail, are carried along by their mean and t
 error is audited on some rows of each group, and a group that errs too much is summed in full.
 """
 
+from collections.abc import Sequence
 from math import log
 from typing import NamedTuple
 
@@ -82,10 +83,10 @@ def nearby(
         sizes.zero_()
     summed = sizes[clean] <= WORTH
     values, error = (torch.full((n,), torch.nan, device=hidden.device) for _ in range(2))
-    audited = torch.zeros_like(summed)
+    audited, members_of = torch.zeros_like(summed), clean.cpu()  # so that no group is waited for
     for some in torch.split((sizes > WORTH).nonzero()[:, 0], AT_ONCE):
         for own, row in zip(some.tolist(), clean_rows(head, hidden[some]), strict=True):
-            members = (clean == own).nonzero()[:, 0]
+            members = (members_of == own).nonzero()[:, 0].to(hidden.device)
             values[members] = shifted(row, hidden[members])
             values[own] = row.log_normaliser
             audited[members[_to_audit((hidden[members].float() - row.hidden).norm(dim=1))]] = True
@@ -103,7 +104,7 @@ def clean_rows(head: Head, hidden: Float[Tensor, "row d_model"]) -> list[CleanRo
     """Describe the distributions of some rows over the vocabulary; each is summed in full."""
     logits = _logits(head, hidden.float())
     total = logits.logsumexp(1)
-    likely = [(row >= _limit(row)).nonzero()[:, 0] for row in logits]
+    likely = _likely(logits)
     odds = logits.sub_(total[:, None]).exp_()
     for row, tokens in zip(odds, likely, strict=True):
         row[tokens] = 0
@@ -122,6 +123,15 @@ def clean_rows(head: Head, hidden: Float[Tensor, "row d_model"]) -> list[CleanRo
         )
         for i, tokens in enumerate(likely)
     ]
+
+
+def _likely(logits: Float[Tensor, "row vocab"]) -> Sequence[Int[Tensor, " _"]]:
+    """Return each row's likely tokens, waiting for the device once for all rows."""
+    if not len(logits):
+        return []
+    above = logits >= torch.stack([_limit(row) for row in logits])[:, None]
+    row, token = above.nonzero(as_tuple=True)
+    return torch.split(token, torch.bincount(row, minlength=len(logits)).tolist())
 
 
 def _limit(logits: Float[Tensor, " vocab"]) -> Float[Tensor, ""]:

@@ -14,17 +14,17 @@ from torch import Tensor
 
 from neuron_atlas.value_vectors import at_head
 from neuron_atlas.value_vectors.answer_tokens import Sides
-from neuron_atlas.value_vectors.at_head import ValueVectors, Vectors
+from neuron_atlas.value_vectors.at_head import AtHead, ValueVectors
 
 
 def of_vectors(
-    vectors: ValueVectors, heads: Vectors, relations: Mapping[str, Sides]
+    vectors: ValueVectors, heads: AtHead, relations: Mapping[str, Sides]
 ) -> Iterator[tuple[str, Float64[np.ndarray, " vector"]]]:
     """Yield each relation with the area of every vector for it.
 
     Args:
         vectors: Of the model.
-        heads: Vectors of the head's input.
+        heads: AtHead of the head's input.
         relations: By relation, the tokens that are compared.
     """
     tokens = sorted({token for one in relations.values() for side in one for token in side})

@@ -3,9 +3,10 @@
 A neuron's value vector is what one unit of its value writes: its column of the down-projection
 (Geva et al. 2021, arXiv 2012.14913; 2022, arXiv 2203.14680). It goes through the gain of the norm
 behind the MLP, where a family has one, and of the model's last norm, and is multiplied with the
-output embeddings. What a norm divides by is left out: it is one positive factor per prompt, which
-changes no order of tokens. In post-norm blocks the neuron's own norm is kept, and those of later
-layers are left out, as in `other_selectors.scores.direct_logits`.
+output embeddings, after the projection to their width where they have another. What a norm divides
+by is left out: it is one positive factor per prompt, which changes no order of tokens. In post-norm
+blocks the neuron's own norm is kept, and those of later layers are left out, as in
+`other_selectors.scores.direct_logits`.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,11 +21,13 @@ from torch.autograd.functional import jacobian
 
 from neuron_atlas.attributions.clean_pass import clean_passes
 from neuron_atlas.attributions.questions import Question
+from neuron_atlas.devices.running import device_of, weight
 from neuron_atlas.model.architectures import Site
 from neuron_atlas.model.language_model import LanguageModel
 
 CHUNK = 1 << 16  # tokens of the vocabulary that are multiplied at a time; a matter of memory
 Vectors = Float[Tensor, "vector d_model"]
+AtHead = Float[Tensor, "vector width"]  # of the output embeddings, which may be another
 
 
 @dataclass(frozen=True)
@@ -48,17 +51,20 @@ class ValueVectors:
         """Rows of the output embeddings."""
         return len(self.lm.head.weight)
 
-    def of_neurons(self, layer: int, index: Int[Tensor, " vector"]) -> Vectors:
+    def of_neurons(self, layer: int, index: Int[Tensor, " vector"]) -> AtHead:
         """Return the head's input per unit of each neuron of a layer, but for a positive factor."""
         return self.at_head(self.behind_block(layer, self.columns(layer, index)))
 
     def columns(self, layer: int, index: Int[Tensor, " vector"]) -> Vectors:
         """Return what each neuron of a layer writes: its column of the down-projection."""
-        down, index = self.down(layer), index.to(self.lm.device)
-        weight = cast("Tensor", down.weight).detach()
+        down = self.down(layer)
         if self.site == "down":
-            return torch.eye(self.lm.head.weight.shape[1], device=self.lm.device)[index]
-        return (weight[:, index].T if isinstance(down, nn.Linear) else weight[index]).float()
+            every = torch.eye(self.lm.d_model, device=self.lm.device)
+            return every[index.to(self.lm.device)]
+        weights = weight(down).detach()
+        index = index.to(weights.device)
+        own = weights[:, index].T if isinstance(down, nn.Linear) else weights[index]
+        return own.float().to(self.lm.device)
 
     def down(self, layer: int) -> nn.Module:
         """Return a layer's down-projection; GPT-2's is no `nn.Linear`: its weight is transposed."""
@@ -77,30 +83,31 @@ class ValueVectors:
                 vectors = through_norm(block.get_submodule(path), vectors)
         return vectors
 
-    def at_head(self, vectors: Vectors) -> Vectors:
+    def at_head(self, vectors: Vectors) -> AtHead:
         """Return what vectors of the residual stream behind the last block add to the head's input.
 
         In an encoder, whose head has layers of its own, to the first order.
         """
         if self._before_head is not None:
             return vectors @ self._before_head.T
-        return vectors if self.lm.final_norm is None else through_norm(self.lm.final_norm, vectors)
+        for step in self.lm.ending:
+            vectors = through(step, vectors)
+        return vectors
 
-    def rows(self, tokens: Int[Tensor, " token"]) -> Float[Tensor, "token d_model"]:
+    def rows(self, tokens: Int[Tensor, " token"]) -> Float[Tensor, "token width"]:
         """Return the output embeddings of some tokens, in the model's precision."""
         return self.lm.head.weight.detach()[tokens.to(self.lm.device)]
 
     @cached_property
-    def _before_head(self) -> Float[Tensor, "d_model d_model"] | None:
+    def _before_head(self) -> Float[Tensor, "width d_model"] | None:
         """The mean derivative of what comes between the last block and the head, in an encoder."""
         lm = self.lm
         if not lm.architecture.transform:
             return None
-        width = lm.head.weight.shape[1]
-        total, n = torch.zeros(width, width, device=lm.device), 0
+        total, n = torch.zeros(lm.head.weight.shape[1], lm.d_model, device=lm.device), 0
         for clean in clean_passes(lm, self.questions):
             for row in clean.trace.output:
-                total += derivative(self._step, row).float()
+                total += derivative(lm.head_input, row).float().to(lm.device)
                 n += 1
         if n == 0:
             raise ValueError(
@@ -109,15 +116,19 @@ class ValueVectors:
             )
         return total / n
 
-    def _step(self, x: Float[Tensor, "row d_model"]) -> Float[Tensor, "row d_model"]:
-        return self.lm.before_head(x if self.lm.final_norm is None else self.lm.final_norm(x))
 
-
-def logits(heads: Vectors, rows: Float[Tensor, "token d_model"]) -> Float[Tensor, "vector token"]:
+def logits(heads: AtHead, rows: Float[Tensor, "token width"]) -> Float[Tensor, "vector token"]:
     """Return what each vector of the head's input adds to some tokens' logits, in float32."""
     if rows.dtype == torch.float32:
         return heads @ rows.T
     return torch.cat([heads @ part.float().T for part in torch.split(rows, CHUNK)], 1)
+
+
+def through(step: nn.Module, vectors: Vectors) -> AtHead:
+    """Return vectors behind a step between the last block and the head: a norm, or a projection."""
+    if isinstance(step, nn.Linear):
+        return vectors @ step.weight.detach().float().T
+    return through_norm(step, vectors)
 
 
 def through_norm(norm: nn.Module, vectors: Vectors) -> Vectors:
@@ -127,16 +138,18 @@ def through_norm(norm: nn.Module, vectors: Vectors) -> Vectors:
     """
     if isinstance(norm, nn.LayerNorm):
         centred = vectors - vectors.mean(1, keepdim=True)
-        return centred if norm.weight is None else centred * norm.weight.detach().float()
-    parameter = next(norm.parameters())
-    ones = torch.ones(1, vectors.shape[1], device=parameter.device, dtype=parameter.dtype)
+        if norm.weight is None:
+            return centred
+        return centred * weight(norm).detach().float().to(vectors.device)
+    dtype = next(norm.parameters()).dtype
+    ones = torch.ones(1, vectors.shape[1], device=device_of(norm), dtype=dtype)
     gain: Tensor = norm(ones)  # whose root mean square is 1 already
-    return vectors * gain.detach().float()
+    return vectors * gain.detach().float().to(vectors.device)
 
 
 def derivative(
     step: Callable[[Tensor], Tensor], at: Float[Tensor, " d_model"]
-) -> Float[Tensor, "d_model d_model"]:
+) -> Float[Tensor, "width d_model"]:
     """Return the derivative of a step at one of its inputs: outputs by inputs."""
     with torch.enable_grad():
         found = jacobian(  # type: ignore[no-untyped-call]

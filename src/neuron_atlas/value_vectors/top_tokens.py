@@ -12,7 +12,7 @@ from jaxtyping import Float, Int, Int64
 from torch import Tensor
 
 from neuron_atlas.value_vectors import at_head
-from neuron_atlas.value_vectors.at_head import ValueVectors, Vectors
+from neuron_atlas.value_vectors.at_head import AtHead, ValueVectors
 from neuron_atlas.value_vectors.directions import ALL_SCRIPTS, PROMOTED, SUPPRESSED
 from neuron_atlas.value_vectors.largest import Columns, Ends
 from neuron_atlas.value_vectors.scripts import Vocabulary
@@ -57,11 +57,11 @@ class TopTokens:
     shown: Sequence[str]
     listed: Listed
 
-    def table(self, heads: Vectors, names: Int64[np.ndarray, " vector"]) -> pd.DataFrame:
+    def table(self, heads: AtHead, names: Int64[np.ndarray, " vector"]) -> pd.DataFrame:
         """Return the first tokens of some vectors, and the share of each script among them.
 
         Args:
-            heads: Vectors of the head's input.
+            heads: AtHead of the head's input.
             names: A number that names each.
 
         Returns:
@@ -74,7 +74,7 @@ class TopTokens:
         parts = pd.concat(list(self._parts(heads, names)), ignore_index=True)
         return parts[list(COLUMNS)].astype(COLUMNS)
 
-    def _parts(self, heads: Vectors, names: Int64[np.ndarray, " vector"]) -> Iterator[pd.DataFrame]:
+    def _parts(self, heads: AtHead, names: Int64[np.ndarray, " vector"]) -> Iterator[pd.DataFrame]:
         how, logits = self.listed, self._columns.grouped(at_head.logits(heads, self._rows))
         for direction, ends in ((PROMOTED, logits.largest), (SUPPRESSED, logits.smallest)):
             first = ends(max(how.overall, how.counted))
@@ -123,7 +123,7 @@ class TopTokens:
         return Columns.of(parts).to(self.vectors.lm.device)
 
     @cached_property
-    def _rows(self) -> Float[Tensor, "column d_model"]:
+    def _rows(self) -> Float[Tensor, "column width"]:
         """The output embeddings, in the order of the columns."""
         return self.vectors.rows(self._columns.flat)
 

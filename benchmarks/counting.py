@@ -1,0 +1,106 @@
+"""Run a stage script and count the FLOPs of its matrix products, and its time.
+
+What is counted does not depend on the machine or on what else runs on it.
+"""
+
+import json
+import runpy
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+CONFIG = Path("data/model/config.json")  # of the run that the script belongs to
+
+
+class FlopCount(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts the FLOPs of matrix products: of those with the vocabulary, and of all others.
+
+    Attributes:
+        body: FLOPs of all products but those with the embeddings of the vocabulary.
+        head: FLOPs of these.
+    """
+
+    def __init__(self, n_embeddings: int) -> None:
+        """Start at 0; a part of a tensor with `n_embeddings` numbers is one of the embeddings."""
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.body, self.head, self._n = 0, 0, n_embeddings
+
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Run an operation, and count it if it is a product."""
+        named = dict(kwargs or {})
+        found = func(*args, **named)
+        count = flop_registry.get(func._overloadpacket)
+        if count is not None:
+            flops = int(count(*args, **named, out_val=found))
+            if any(self._of_head(x) for x in args):
+                self.head += flops
+            else:
+                self.body += flops
+        return found
+
+    def _of_head(self, x: object) -> bool:
+        if not isinstance(x, Tensor) or not self._n:
+            return False
+        return x.untyped_storage().nbytes() == self._n * x.element_size()
+
+
+def n_embeddings(config: Path = CONFIG) -> int:
+    """Return how many numbers the embeddings of a model have; 0 if there is no model yet."""
+    if not config.exists():
+        return 0
+    sizes = json.loads(config.read_text(encoding="utf-8"))
+    return int(sizes["vocab_size"]) * int(sizes.get("hidden_size") or sizes["n_embd"])
+
+
+def product_rate(size: int = 2048, times: int = 2) -> float:
+    """Return the FLOP/s of products of two square matrices in float32, now."""
+    a, b = (torch.ones(size, size) for _ in range(2))
+    torch.mm(a, b)
+    started = time.perf_counter()
+    for _ in range(times):
+        torch.mm(a, b)
+    return times * 2 * size**3 / (time.perf_counter() - started)
+
+
+def counted(script: str, arguments: Sequence[str]) -> dict[str, float]:
+    """Run a stage script in this process, as if from the command line, and return what it took.
+
+    Returns:
+        `body` and `head` (FLOPs), `seconds`, `cpu_seconds`, and `product_rate`, the FLOP/s of large
+        products before and after it.
+
+    Raises:
+        SystemExit: the stage failed.
+    """
+    before, counts = product_rate(), FlopCount(n_embeddings())
+    given, sys.argv = sys.argv, [script, *arguments]
+    started, used = time.perf_counter(), time.process_time()
+    try:
+        with counts:
+            runpy.run_path(script, run_name="__main__")
+    except SystemExit as end:
+        if end.code:
+            raise
+    finally:
+        sys.argv = given
+    seconds, used = time.perf_counter() - started, time.process_time() - used
+    return {
+        "body": counts.body,
+        "head": counts.head,
+        "seconds": seconds,
+        "cpu_seconds": used,
+        "product_rate": (before + product_rate()) / 2,
+    }

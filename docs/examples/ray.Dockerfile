@@ -1,0 +1,8 @@
+# The image of docs/examples/ray-kubernetes.yaml: the repository with its set-up, and Ray. Build it
+# in a clone: `docker build -f docs/examples/ray.Dockerfile -t registry.example.org/neuron-atlas .`
+FROM python:3.11-slim
+RUN apt-get update && apt-get install -y --no-install-recommends git make wget && rm -rf /var/lib/apt/lists/*
+WORKDIR /atlas
+COPY . .
+RUN make setup && .venv/bin/pip install -c constraints.txt "ray[default]" dvc-s3
+ENV PATH=/atlas/.venv/bin:$PATH

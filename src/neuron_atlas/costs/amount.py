@@ -1,0 +1,3 @@
+"""An amount: a count as it is, or an estimate of one."""
+
+Amount = float | int

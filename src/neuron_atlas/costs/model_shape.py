@@ -1,0 +1,137 @@
+"""The sizes of a model, read from its config.json: no weights are needed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from neuron_atlas.costs.amount import Amount
+
+NAMES = {  # what the families call a size, the usual name first
+    "layers": ("num_hidden_layers", "n_layer", "n_layers", "num_layers"),
+    "d_model": ("hidden_size", "n_embd", "dim", "d_model"),
+    "neurons": ("intermediate_size", "ffn_dim", "hidden_dim", "ffn_hidden_size", "n_inner"),
+    "heads": ("num_attention_heads", "n_head", "n_heads", "attention_heads"),
+    "groups": ("num_key_value_heads", "num_kv_heads"),
+    "vocabulary": ("vocab_size",),
+}
+PLAIN = {  # families whose MLP has no gate
+    *("bert", "bloom", "distilbert", "electra", "falcon", "gpt2", "gpt_neo", "gpt_neox", "opt"),
+    *("roberta", "xglm", "xlm-roberta"),
+}
+ENCODERS = {"bert", "distilbert", "electra", "modernbert", "roberta", "xlm-roberta"}
+TIED = {*ENCODERS, "bloom", "gemma", "gemma2", "gemma3_text", "gpt2", "gpt_neo", "opt", "xglm"}
+WIDER = 4  # times `d_model` are the neurons of a family that does not say how many
+
+
+@dataclass(frozen=True)
+class ModelShape:
+    """A model's sizes.
+
+    Attributes:
+        family: Its `model_type`.
+        layers: Transformer blocks.
+        d_model: Width of the residual stream.
+        neurons: Hidden units of one MLP.
+        heads: Attention heads.
+        groups: Heads of keys and values.
+        head_width: Numbers of one head.
+        vocabulary: Tokens.
+        gated: Whether the MLP has a gate beside its up-projection.
+        tied: Whether embeddings and output embeddings are the same numbers.
+        encoder: Whether it is a masked language model.
+    """
+
+    family: str
+    layers: int
+    d_model: int
+    neurons: int
+    heads: int
+    groups: int
+    head_width: int
+    vocabulary: int
+    gated: bool
+    tied: bool
+    encoder: bool
+
+    @property
+    def mlp_weights(self) -> int:
+        """Numbers of one layer's MLP matrices."""
+        return (3 if self.gated else 2) * self.d_model * self.neurons
+
+    @property
+    def layer_weights(self) -> int:
+        """Numbers of one layer's matrices: attention and MLP; norms and biases are left out."""
+        own = 2 * self.heads * self.head_width + 2 * self.groups * self.head_width
+        return own * self.d_model + self.mlp_weights
+
+    @property
+    def embeddings(self) -> int:
+        """Numbers of the embeddings of the vocabulary."""
+        return self.vocabulary * self.d_model
+
+    @property
+    def parameters(self) -> int:
+        """Numbers of all matrices."""
+        return self.layers * self.layer_weights + self.embeddings * (1 if self.tied else 2)
+
+    @property
+    def all_neurons(self) -> int:
+        """Neurons of all layers."""
+        return self.layers * self.neurons
+
+    def token(self, context: Amount) -> Amount:
+        """Return the FLOPs of one token's way through all blocks, the head left out.
+
+        Two per weight, and four per number of a head and token that it attends to.
+        """
+        attention = 4.0 * context * self.heads * self.head_width
+        return self.layers * (2.0 * self.layer_weights + attention)
+
+    @property
+    def head_row(self) -> Amount:
+        """FLOPs of one position's logits over the whole vocabulary."""
+        return 2.0 * self.embeddings
+
+
+def of_config(config: Mapping[str, Any]) -> ModelShape:
+    """Read the sizes from what is in a config.json.
+
+    A configuration that nests the language model's in `text_config` is read there.
+
+    Raises:
+        ValueError: a size is missing or is no whole number from 1; the message says under which
+            names it was looked for.
+    """
+    given = config.get("text_config", config)
+    family = str(given.get("model_type", config.get("model_type", "")))
+    d_model, heads = _size(given, "d_model"), _size(given, "heads")
+    neurons = _size(given, "neurons", WIDER * d_model)
+    grouped = 1 if given.get("multi_query") else heads
+    width = given.get("head_dim") or d_model // heads
+    return ModelShape(
+        family=family,
+        layers=_size(given, "layers"),
+        d_model=d_model,
+        neurons=neurons,
+        heads=heads,
+        groups=_size(given, "groups", grouped),
+        head_width=int(width),
+        vocabulary=_size(given, "vocabulary"),
+        gated=family not in PLAIN,
+        tied=bool(given.get("tie_word_embeddings", family in TIED)),
+        encoder=family in ENCODERS,
+    )
+
+
+def _size(config: Mapping[str, Any], name: str, otherwise: int | None = None) -> int:
+    for key in NAMES[name]:
+        if (found := config.get(key)) is not None:
+            if isinstance(found, bool) or not isinstance(found, int) or found < 1:
+                raise ValueError(f"config.json: {key} must be a whole number from 1, got {found!r}")
+            return found
+    if otherwise is not None:
+        return otherwise
+    raise ValueError(
+        f"config.json names none of {', '.join(NAMES[name])}: expected the {name} of a model, "
+        f"found the keys {sorted(config)}; give the config.json of a language model"
+    )

@@ -1,0 +1,62 @@
+"""The sections of params.yaml that decide how much a run computes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from neuron_atlas.arms.settings import Interference
+from neuron_atlas.attribution_methods.settings import MethodComparison
+from neuron_atlas.attributions.settings import AttributionPlan
+from neuron_atlas.cards.settings import CardPlan
+from neuron_atlas.degenerate_neurons.settings import DegenerateNeurons
+from neuron_atlas.editing.settings import EditingPlan
+from neuron_atlas.interventions.settings import Selection
+from neuron_atlas.language_specific.settings import LanguageSpecific
+from neuron_atlas.pipeline import params
+from neuron_atlas.recall.settings import Asking
+from neuron_atlas.relation_neurons.settings import SetPlan
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The sections, each as its stage reads it."""
+
+    recall: Asking
+    relation_neurons: SetPlan
+    interference: Interference
+    attributions: AttributionPlan
+    attribution_methods: MethodComparison
+    selection: Selection
+    language_specific: LanguageSpecific
+    degenerate_neurons: DegenerateNeurons
+    editing: EditingPlan
+    cards: CardPlan
+
+
+def of_sections(values: Mapping[str, Any]) -> Settings:
+    """Return the sections of a params.yaml.
+
+    Raises:
+        ValueError: a section is missing or does not fit its schema; the message names the key.
+    """
+    missing = [name for name in Settings.__dataclass_fields__ if name not in values]
+    if missing:
+        raise ValueError(f"params.yaml has no section {missing[0]!r}; it has {sorted(values)}")
+    return Settings(
+        recall=params.checked("recall", Asking, values["recall"]),
+        relation_neurons=params.checked("relation_neurons", SetPlan, values["relation_neurons"]),
+        interference=params.checked("interference", Interference, values["interference"]),
+        attributions=params.checked("attributions", AttributionPlan, values["attributions"]),
+        attribution_methods=params.checked(
+            "attribution_methods", MethodComparison, values["attribution_methods"]
+        ),
+        selection=params.checked("selection", Selection, values["selection"]),
+        language_specific=params.checked(
+            "language_specific", LanguageSpecific, values["language_specific"]
+        ),
+        degenerate_neurons=params.checked(
+            "degenerate_neurons", DegenerateNeurons, values["degenerate_neurons"]
+        ),
+        editing=params.checked("editing", EditingPlan, values["editing"]),
+        cards=params.checked("cards", CardPlan, values["cards"]),
+    )
