@@ -25,6 +25,14 @@ class RayTaskError(RayError):
         self.cause = cause
 
 
+class RaySystemError(RayError):
+    """As Ray's: what an actor answered could not be read."""
+
+
+class UnserializableException(RayError):
+    """As Ray's: what was raised in an actor could not be read."""
+
+
 class Killed(BaseException):
     """What a part raises to be killed, and its actor with it."""
 
@@ -51,6 +59,7 @@ class Ray(ModuleType):
 
     Attributes:
         actors: All that were started.
+        is_out_of_reach: Whether ending an actor fails.
     """
 
     cloudpickle = cloudpickle
@@ -58,9 +67,11 @@ class Ray(ModuleType):
     def __init__(self, n_cpus: int) -> None:
         super().__init__("ray")
         self.actors: list[Actor] = []
+        self.is_out_of_reach = False
         self._n_cpus, self._random = n_cpus, np.random.default_rng(0)
         self.exceptions = ModuleType("ray.exceptions")
-        self.exceptions.RayError, self.exceptions.RayTaskError = RayError, RayTaskError
+        for kind in (RayError, RayTaskError, RaySystemError, UnserializableException):
+            setattr(self.exceptions, kind.__name__, kind)
 
     def is_initialized(self) -> bool:
         return True
@@ -81,6 +92,8 @@ class Ray(ModuleType):
 
     def wait(self, answers: list[Answer], timeout: float) -> tuple[list[Answer], list[Answer]]:
         del timeout
+        if lost := [one for one in answers if one.actor.dead]:
+            return [lost[0]], []  # they answer at once
         actor = answers[int(self._random.integers(len(answers)))].actor
         return [next(one for one in answers if one.actor is actor)], []
 
@@ -92,11 +105,15 @@ class Ray(ModuleType):
         except Killed:
             answer.actor.dead = True
             raise RayError("The actor died.\nIts process was killed.") from None
+        except UnserializableException:
+            raise
         except Exception as error:
             raise RayTaskError(error) from None
 
     def kill(self, actor: Actor) -> None:
         actor.dead = True
+        if self.is_out_of_reach:
+            raise RayError("there is no cluster any more")
 
 
 @contextmanager

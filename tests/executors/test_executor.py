@@ -189,6 +189,20 @@ def test_a_model_travels_as_the_name_of_its_folder(tmp_path: Path) -> None:
         make(*arguments)
 
 
+def test_a_spread_model_is_spread_where_it_travels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = tiny.random_model("llama")
+    save(made, tmp_path)
+    size = sum(p.numel() * p.element_size() for p in made.network.parameters())
+    monkeypatch.setenv("NEURON_ATLAS_MEMORY", f"cpu={size * 2 // 3}")
+    lm = language_model.load(tmp_path, device="spread")
+    make, arguments = lm.__reduce__()
+    other = make(*arguments)
+    assert "disk" in lm.network.hf_device_map.values()
+    assert other.network.hf_device_map == lm.network.hf_device_map
+
+
 def test_a_model_of_no_folder_cannot_travel() -> None:
     with pytest.raises(TypeError, match="loaded from a folder"):
         tiny.random_model("llama").__reduce__()

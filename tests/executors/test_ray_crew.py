@@ -93,6 +93,108 @@ def test_a_parts_error_comes_in_its_turn(ray: fake_ray.Ray) -> None:
     assert list(chosen().map(square, [5])) == [25]  # with new ones
 
 
+def test_machines_that_are_lost_between_two_works_are_replaced(
+    ray: fake_ray.Ray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three actors at once, none of which had anything to do."""
+    monkeypatch.setenv("NEURON_ATLAS_RAY_WORKERS", "4")
+    assert list(chosen().map(square, range(9))) == [x**2 for x in range(9)]
+    for actor in ray.actors[:3]:
+        actor.dead = True
+    assert list(chosen().map(square, range(9))) == [x**2 for x in range(9)]
+    assert len(ray.actors) == 4 + 3
+
+
+@pytest.mark.usefixtures("ray")
+def test_actors_that_end_as_they_load_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen()
+    from neuron_atlas.executors import ray_worker
+
+    def end(*_: object) -> None:
+        raise fake_ray.Killed
+
+    monkeypatch.setattr(ray_worker.Worker, "take", end)
+    with pytest.raises(ValueError, match=r"^loading the model has ended 3 Ray workers"):
+        list(chosen().map(square, range(3)))
+
+
+def test_all_actors_are_ended_though_one_cannot_be(ray: fake_ray.Ray) -> None:
+    found = chosen().map(square, range(30))
+    next(found)
+    ray.is_out_of_reach = True
+    found.close()
+    assert len(ray.actors) == N_CPUS
+    assert all(actor.dead for actor in ray.actors)
+
+
+def unreadable(x: int) -> int:
+    raise fake_ray.UnserializableException(f"part {x} raised what cannot be read")
+
+
+def test_an_error_that_cannot_be_read_costs_no_actor(ray: fake_ray.Ray) -> None:
+    with pytest.raises(RuntimeError, match=r"^part 7 raised what cannot be read"):
+        list(chosen().map(unreadable, [7]))
+    assert len(ray.actors) == 1
+
+
+@pytest.mark.usefixtures("ray")
+def test_one_work_at_a_time() -> None:
+    first, second = (chosen().map(square, range(9)) for _ in range(2))
+    next(first)
+    with pytest.raises(RuntimeError, match="at work on other parts"):
+        next(second)
+
+
+@pytest.mark.usefixtures("ray")
+@pytest.mark.parametrize(("device", "n_gpus"), [("cpu", 0), ("cuda:0", 1), ("", 1)])
+def test_workers_get_a_gpu_if_the_stage_works_on_one(
+    monkeypatch: pytest.MonkeyPatch, device: str, n_gpus: int
+) -> None:
+    chosen()
+    from neuron_atlas.executors import ray_cluster
+
+    monkeypatch.setenv("NEURON_ATLAS_DEVICE", device)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    assert ray_cluster.request().n_gpus == n_gpus
+
+
+@pytest.mark.usefixtures("ray")
+def test_workers_are_told_where_models_go_and_wait_without_spinning(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    chosen()
+    from neuron_atlas.executors import ray_cluster
+
+    monkeypatch.setenv("NEURON_ATLAS_DEVICE", "spread")
+    monkeypatch.setenv("NEURON_ATLAS_MEMORY", "cpu=2GiB")
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    told = ray_cluster.request().options["runtime_env"]["env_vars"]
+    assert told["NEURON_ATLAS_DEVICE"] == "spread"
+    assert told["NEURON_ATLAS_MEMORY"] == "cpu=2GiB"
+    assert told["OMP_WAIT_POLICY"] == "passive"
+
+
+@pytest.mark.usefixtures("ray")
+@pytest.mark.parametrize("address", [None, "local"])
+def test_a_cluster_of_its_own_is_not_the_last_one_that_was_started_here(
+    monkeypatch: pytest.MonkeyPatch, address: str | None
+) -> None:
+    chosen()
+    import ray
+
+    from neuron_atlas.executors import ray_cluster
+
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    if address:
+        monkeypatch.setenv("RAY_ADDRESS", address)
+    given: dict[str, Any] = {}
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", given.update, raising=False)
+    ray_cluster.join()
+    assert given["address"] == "local"
+    assert given["num_cpus"] >= 1
+
+
 @pytest.mark.usefixtures("ray")
 def test_work_that_cannot_be_taken_is_said_to_be() -> None:
     with pytest.raises(ValueError, match=r"^a Ray worker on .+ could not load .* 'not a number'"):
@@ -149,9 +251,12 @@ def test_another_version_or_folder_is_refused() -> None:
     here.enter()
     for change, expected in (
         ({"folder": "/nowhere"}, "/nowhere does not exist there"),
-        ({"versions": "Python 2"}, "the versions of neuron-atlas there is .*, here it is Python 2"),
-        ({"code": "0"}, "the code of neuron-atlas there is .*, here it is 0"),
+        ({"versions": "Python 2"}, "the versions there is .*numpy .*, here it is Python 2"),
+        ({"code": "0"}, "the code there is .*, here it is 0"),
+        ({"processor": "abacus"}, "the processor there is .*, here it is abacus; the last digits"),
     ):
         other = ray_worker.Surroundings(**{**vars(here), **change})
         with pytest.raises(ValueError, match=expected):
             other.enter()
+    with pytest.raises(ValueError, match=r"precision of products there is .*, here it is 'none'"):
+        ray_worker.Surroundings(**{**vars(here), "products": "none"}).limit()

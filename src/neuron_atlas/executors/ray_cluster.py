@@ -3,6 +3,7 @@
 import os
 import socket
 import sys
+import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,15 @@ from typing import Any
 import ray
 import torch
 
-from neuron_atlas.executors.ray_environment import ADDRESS
+from neuron_atlas.executors import ray_environment
+from neuron_atlas.executors.ray_environment import ADDRESS, MODE
 
 WORKERS = "NEURON_ATLAS_RAY_WORKERS"
 GPUS = "NEURON_ATLAS_RAY_GPUS"
+WAITING = "OMP_WAIT_POLICY"  # OpenMP's own variable
+DEVICE = "NEURON_ATLAS_DEVICE"  # where models are loaded, here and there
+PASSED_ON = (DEVICE, "NEURON_ATLAS_MEMORY")  # what workers must be told besides
 PATIENCE = 30.0  # seconds
-PYTHON = (sys.prefix, sys.base_prefix)  # where a worker's own Python has what it needs
 
 
 @dataclass(frozen=True)
@@ -35,13 +39,24 @@ class Request:
     @property
     def options(self) -> dict[str, Any]:
         """As Ray's `options` takes them; a worker finds the library where this process does."""
-        path = [str(Path(p).absolute()) for p in sys.path if not p.startswith(PYTHON)]
+        path = [str(Path(p).absolute()) for p in sys.path if not _of_python(p)]
+        told = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+        # Idle threads that spin would slow down the workers with which they share a CPU.
+        told |= {WAITING: os.environ.get(WAITING, "passive"), "PYTHONPATH": os.pathsep.join(path)}
+        if not self.n_gpus and not torch.cuda.is_available():  # as here: Ray would not hide them
+            told |= {"CUDA_VISIBLE_DEVICES": "", "HIP_VISIBLE_DEVICES": ""}
         return {
             "num_cpus": self.n_cpus,
             "num_gpus": self.n_gpus,
             "max_restarts": 0,  # its work would be lost; `RayExecutor` starts another
-            "runtime_env": {"env_vars": {"PYTHONPATH": os.pathsep.join(path)}},
+            "runtime_env": {"env_vars": told},
         }
+
+
+def _of_python(path: str) -> bool:
+    """Return whether a worker's own Python has what is there."""
+    own = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    return any(Path(path).is_relative_to(one) for one in own) or path.endswith(".zip")
 
 
 def join() -> None:
@@ -54,15 +69,23 @@ def join() -> None:
     """
     if ray.is_initialized():
         return
-    address = os.environ.get(ADDRESS)
-    own: dict[str, Any] = {} if address else {"include_dashboard": False, "num_cpus": _cpus()}
+    address = ray_environment.address()
+    own: dict[str, Any] = {}
+    if not address:  # else Ray would look for whatever cluster was started here last
+        own = {"address": "local", "include_dashboard": False, "num_cpus": _cpus()}
     try:
         if address:
             _reach(address)
         ray.init(log_to_driver=False, logging_level="error", **own)
     except Exception as error:  # Ray raises many kinds, even this one itself
         where = f"at {ADDRESS}={address!r}" if address else "on this machine"
-        raise ValueError(f"no Ray cluster can be joined {where}: {error}") from error
+        token = f" (if it asks for a token, set {MODE}=token)" if address and _open() else ""
+        raise ValueError(f"no Ray cluster can be joined {where}: {error}{token}") from error
+
+
+def _open() -> bool:
+    """Return whether no token would be sent; Ray's `start` asks for one wherever a file has it."""
+    return os.environ.get(MODE, "").lower() != "token"
 
 
 def _reach(address: str) -> None:
@@ -87,12 +110,17 @@ def request() -> Request:
     Raises:
         ValueError: a variable holds something else than a number.
     """
-    n_gpus = _number(GPUS, 1) if torch.cuda.is_available() else 0
+    n_gpus = _number(GPUS, 1) if _on_gpus() else 0
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     most = max((int(node.get("CPU", 0)) for node in nodes), default=0)
     n_cpus = min(torch.get_num_threads(), most or torch.get_num_threads())
     room = sum(_room(node, n_cpus, n_gpus) for node in nodes)
     return Request(_number(WORKERS, max(room, 1)), n_cpus, n_gpus)
+
+
+def _on_gpus() -> bool:
+    """Return whether the stage itself works on a GPU."""
+    return torch.cuda.is_available() and not os.environ.get(DEVICE, "").startswith("cpu")
 
 
 def _room(node: dict[str, float], n_cpus: int, n_gpus: int) -> int:

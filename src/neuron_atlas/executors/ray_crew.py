@@ -5,11 +5,12 @@ A lost actor, with its machine or by a kill, costs the parts that it was given: 
 
 import sys
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import ray
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import RayError, RaySystemError, RayTaskError, UnserializableException
 
 from neuron_atlas.executors.ray_cluster import Request
 from neuron_atlas.executors.ray_worker import Surroundings, Worker
@@ -18,6 +19,7 @@ AT_ONCE = 2  # parts of an actor: one under way, and one that is there when it i
 LOST = 3  # actors that one part, or the loading of the work, may cost
 SILENCE = 60.0  # seconds without an actor that is ready, after which the user is told
 LOADING = -1  # in place of a part's number
+UNREADABLE = (RaySystemError, UnserializableException)
 
 
 @dataclass(eq=False)
@@ -26,10 +28,12 @@ class _Hand:
 
     Attributes:
         actor: The actor.
+        losses: How many before it in its place were lost, one after another, as they loaded.
         asked: In the order in which it was asked.
     """
 
     actor: Any
+    losses: int = 0
     asked: dict[Any, int] = field(default_factory=dict)
 
     @property
@@ -65,10 +69,16 @@ class Crew:
         Args:
             surroundings: Those of this process.
             work: Refers to what `ray_work.packed` made.
+
+        Raises:
+            RuntimeError: parts of the one before are not done.
         """
+        if self._parts:
+            raise RuntimeError("the workers are at work on other parts; take those to their end")
         self._work = surroundings, work
         self._costs.clear()
         for hand in self._hands:
+            hand.losses = 0
             self._load(hand)
 
     def add(self, number: int, part: Any) -> None:
@@ -96,11 +106,11 @@ class Crew:
     def end(self) -> None:
         """End all actors."""
         for hand in self._hands:
-            ray.kill(hand.actor)
+            _kill(hand.actor)
         self._hands.clear()
 
-    def _hire(self) -> None:
-        hand = _Hand(self._class.remote())
+    def _hire(self, losses: int = 0) -> None:
+        hand = _Hand(self._class.remote(), losses)
         self._hands.append(hand)
         self._load(hand)
 
@@ -129,12 +139,16 @@ class Crew:
             value = Failure(_own(error))
             if number == LOADING:
                 raise value.error from None
+        except UNREADABLE as error:  # what the work raised or returned did not arrive
+            value = Failure(RuntimeError(_reason(error)))
+            if number == LOADING:
+                raise value.error from error
         except RayError as error:
             self._lose(hand, error)
             return []
         del hand.asked[answer]
         if number == LOADING:
-            self._costs[LOADING] = 0
+            hand.losses = 0
             return []
         del self._parts[number]
         return [(number, value)]
@@ -146,10 +160,13 @@ class Crew:
             ValueError: the same part, or the loading of the work, has cost too many actors.
         """
         self._hands.remove(hand)
-        ray.kill(hand.actor)  # if it is only out of reach
-        under_way = next(iter(hand.asked.values()))
-        self._costs[under_way] += 1
-        if self._costs[under_way] >= LOST:
+        _kill(hand.actor)  # if it is only out of reach
+        under_way, losses = next(iter(hand.asked.values())), 0
+        if under_way == LOADING:
+            losses = hand.losses + 1
+        else:
+            self._costs[under_way] += 1
+        if max(losses, self._costs[under_way]) >= LOST:
             what = "loading the model" if under_way == LOADING else f"part {under_way + 1}"
             raise ValueError(
                 f"{what} has ended {LOST} Ray workers, one after another, most often for lack of "
@@ -157,7 +174,7 @@ class Crew:
                 f"Ray ({_reason(error)})"
             )
         self._waiting += [number for number in hand.asked.values() if number != LOADING]
-        self._hire()
+        self._hire(losses)
 
     def _tell(self) -> None:
         if not self._told:
@@ -167,6 +184,12 @@ class Crew:
                 f"{r.n_gpus} GPUs each; `ray status` says what the cluster has",
                 file=sys.stderr,
             )
+
+
+def _kill(actor: Any) -> None:
+    """End an actor, if Ray still can: others have to be ended too."""
+    with suppress(Exception):
+        ray.kill(actor)
 
 
 def _own(error: RayTaskError) -> Exception:

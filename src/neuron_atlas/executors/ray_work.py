@@ -52,7 +52,8 @@ class _Packer(cloudpickle.CloudPickler):  # type: ignore[misc]
 def _array(value: Tensor) -> np.ndarray:
     """Return a tensor's own numbers, without those of a larger one that it is a view of."""
     bits = value.view(torch.int16) if value.dtype == torch.bfloat16 else value
-    return np.array(bits.numpy())
+    whole = value.untyped_storage().nbytes() == value.nbytes
+    return bits.numpy() if whole else np.array(bits.numpy())
 
 
 def _tensor(array: np.ndarray, dtype: torch.dtype, order: list[int]) -> Tensor:

@@ -5,6 +5,8 @@ import os
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,12 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from neuron_atlas.executors import executor, ray_work
 
 CODE = Path(__file__).parents[1]
+LIBRARIES = ("torch", "transformers", "tokenizers", "numpy", "pandas")
+DIFFERENCES = {
+    "code": "install the same neuron-atlas on all machines",
+    "versions": "install the same on all machines, with constraints.txt",
+    "processor": "the last digits of results would differ; take machines of one kind",
+}
 
 
 @dataclass(frozen=True)
@@ -23,7 +31,9 @@ class Surroundings:
     Attributes:
         folder: The working directory.
         code: A digest of the library's code.
-        versions: Of Python and torch.
+        versions: Of Python and of what computes.
+        processor: The instructions that torch uses, or the GPU.
+        products: The precision of float32 products; see `choose_matrix_products`.
         threads: Of torch.
         blas: Threads of the other libraries that multiply matrices, by name.
     """
@@ -31,6 +41,8 @@ class Surroundings:
     folder: str
     code: str
     versions: str
+    processor: str
+    products: str
     threads: int
     blas: Mapping[str, int]
 
@@ -38,7 +50,7 @@ class Surroundings:
         """Take these over in a worker's process.
 
         Raises:
-            ValueError: the folder is not there, or the code or a version is another.
+            ValueError: the folder is not there, or the code, a version or the processor is another.
         """
         if not Path(self.folder).is_dir():
             raise ValueError(
@@ -47,16 +59,22 @@ class Surroundings:
             )
         os.chdir(self.folder)
         mine = here()
-        for what in ("code", "versions"):
+        for what, remedy in DIFFERENCES.items():
             expected, found = getattr(self, what), getattr(mine, what)
             if expected != found:
-                raise ValueError(
-                    f"the {what} of neuron-atlas there is {found}, here it is {expected}; "
-                    "install the same on all machines"
-                )
+                raise ValueError(f"the {what} there is {found}, here it is {expected}; {remedy}")
 
     def limit(self) -> None:
-        """Let matrices be multiplied in as many threads: with more, sums are split otherwise."""
+        """Let matrices be multiplied in as many threads: with more, sums are split otherwise.
+
+        Raises:
+            ValueError: they are multiplied in another precision than the stage's.
+        """
+        if (found := torch.get_float32_matmul_precision()) != self.products:
+            raise ValueError(
+                f"the precision of products there is {found!r}, here it is {self.products!r}; "
+                "take machines of one kind"
+            )
         torch.set_num_threads(self.threads)
         threadpool_limits(dict(self.blas))
 
@@ -64,16 +82,28 @@ class Surroundings:
 def here() -> Surroundings:
     """Return the surroundings of this process."""
     libraries = [one for one in threadpool_info() if one["user_api"] == "blas"]
-    digest = hashlib.sha256()
-    for file in sorted(CODE.rglob("*.py")):
-        digest.update(file.relative_to(CODE).as_posix().encode() + file.read_bytes())
+    versions = {"Python": platform.python_version()} | {name: version(name) for name in LIBRARIES}
+    on_gpu = torch.cuda.is_available()
     return Surroundings(
         folder=str(Path.cwd()),
-        code=digest.hexdigest()[:16],
-        versions=f"Python {platform.python_version()}, torch {torch.__version__}",
+        code=_code(),
+        versions=", ".join(f"{name} {number}" for name, number in versions.items()),
+        processor=torch.cuda.get_device_name()
+        if on_gpu
+        else torch.backends.cpu.get_cpu_capability(),
+        products=torch.get_float32_matmul_precision(),
         threads=torch.get_num_threads(),
         blas={one["prefix"]: int(one["num_threads"]) for one in libraries},
     )
+
+
+@cache
+def _code() -> str:
+    """Return a digest of the library's code as this process found it at first."""
+    digest = hashlib.sha256()
+    for file in sorted(CODE.rglob("*.py")):
+        digest.update(file.relative_to(CODE).as_posix().encode() + file.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 class Worker:
@@ -88,12 +118,13 @@ class Worker:
         os.environ[executor.VARIABLE] = executor.LOCAL  # parts of parts are worked on here
         try:
             surroundings.enter()
+            self._run: Any = None  # before the next one takes as much memory
             self._run = ray_work.unpacked(work)
+            surroundings.limit()
         except Exception as error:
             raise ValueError(
                 f"a Ray worker on {platform.node()} could not load what the stage needs: {error}"
             ) from error
-        surroundings.limit()
 
     def run(self, part: Any) -> Any:
         """Return what the work makes of a part."""
