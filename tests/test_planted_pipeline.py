@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 import planted
 from neuron_atlas.activations import extraction
@@ -376,6 +377,37 @@ def test_strengths_are_matched_on_prompts_that_select(run: Run) -> None:
     assert len(found["alpha"]) == len(used) > 0
     assert set(used["template"]) == set(range(planted.N_PARAPHRASES - 1))
     assert set(used["split"]) == {"identification"}
+
+
+def test_of_many_prompts_some_are_drawn_whatever_the_others_are(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = recorded(run.folder, "xa")
+    every = replacements.selecting_values(values, ["alpha"])["alpha"]
+    monkeypatch.setattr(replacements, "PROMPTS", 3)
+    some = replacements.selecting_values(values, ["alpha"])["alpha"]
+    one_prompt = 4 * every[0].numel()
+    monkeypatch.setattr(replacements, "HELD", 2 * one_prompt + 1)
+    fewer = replacements.selecting_values(values, ["alpha"])["alpha"]
+    assert (len(some), len(fewer)) == (3, 2)
+    places = [next(i for i, own in enumerate(every) if torch.equal(own, one)) for one in some]
+    assert places == sorted(places)
+    assert len({i % (planted.N_PARAPHRASES - 1) for i in places}) > 1  # not one paraphrase alone
+    assert all(any(torch.equal(one, own) for own in some) for one in fewer)
+
+
+def test_a_bound_of_all_relations_draws_nothing_where_they_are_within_it(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values, both = recorded(run.folder, "xa"), ["alpha", "beta"]
+    every = replacements.selecting_values(values, both)
+    n = sum(map(len, every.values()))
+    monkeypatch.setattr(replacements, "PROMPTS", n)
+    within = replacements.selecting_values(values, both, in_all=True)
+    assert {r: len(own) for r, own in within.items()} == {r: len(own) for r, own in every.items()}
+    monkeypatch.setattr(replacements, "PROMPTS", n - 1)
+    beyond = replacements.selecting_values(values, both, in_all=True)
+    assert {len(own) for own in beyond.values()} == {(n - 1) // 2}
 
 
 def test_the_table_of_effects_is_the_matrix_worked_out_by_hand(measurements: pd.DataFrame) -> None:

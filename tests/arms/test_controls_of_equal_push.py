@@ -120,7 +120,7 @@ def test_directions_lie_in_the_set_s_layers_with_its_length(asked: Asked) -> Non
         assert one.arm.added is not None
         assert not one.arm.neurons.size
         written = torch.stack(
-            [own @ w for own, w in zip(one.arm.added, asked.clean.writing.weights, strict=True)]
+            [own @ asked.clean.writing.columns(i) for i, own in enumerate(one.arm.added)]
         )
         torch.testing.assert_close(written.norm(dim=1), lengths, rtol=1e-3, atol=1e-5)
     first, second = drawn[0].arm.added, drawn[1].arm.added

@@ -171,7 +171,7 @@ def test_a_neuron_s_strength_is_its_own_push(family: str) -> None:
 def test_hidden_units_write_the_vector_that_is_added(lm: LanguageModel) -> None:
     """Adding them to the MLP's values changes its output by exactly that vector."""
     writing, generator = Writing(lm, "hidden"), torch.Generator().manual_seed(0)
-    width = writing.weights[0].shape[1]
+    width = writing.columns(0).shape[1]
     added = torch.randn(2, lm.n_layers, width, generator=generator)
     units = writing.hidden_units(added)
     values = torch.randn(lm.n_layers, lm.n_neurons, generator=generator)
@@ -184,10 +184,10 @@ def test_hidden_units_write_the_vector_that_is_added(lm: LanguageModel) -> None:
 def test_the_hidden_units_of_a_vector_are_the_smallest(decoder: LanguageModel) -> None:
     """More units than coordinates: what writes nothing is not among them."""
     writing = Writing(decoder, "hidden")
-    width = writing.weights[0].shape[1]
+    width = writing.columns(0).shape[1]
     added = torch.randn(1, decoder.n_layers, width, generator=torch.Generator().manual_seed(0))
-    for layer, weight in enumerate(writing.weights):
-        least = added[0, layer].double() @ torch.linalg.pinv(weight.double())
+    for layer in range(decoder.n_layers):
+        least = added[0, layer].double() @ torch.linalg.pinv(writing.columns(layer).double())
         torch.testing.assert_close(
             writing.hidden_units(added)[0, layer], least.float(), rtol=1e-4, atol=1e-4
         )

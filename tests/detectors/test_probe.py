@@ -53,8 +53,20 @@ def test_blocks_and_a_bound_on_prompts_leave_the_weights_as_they_are(
     monkeypatch.setattr(neuron_blocks, "BYTES", 1)
     assert len(list(neuron_blocks.neuron_blocks(40, 200))) == 4
     torch.testing.assert_close(probe.weights(recorded, rows, relation), whole, rtol=0, atol=1e-6)
-    monkeypatch.setattr(probe, "MOST", 14)
-    some = np.linspace(0, 39, 14).astype(np.int64)
+    some = np.union1d(np.linspace(0, 39, 14).astype(np.int64), [0, 20])  # both relations' firsts
     fewer = probe.weights(recorded, some, [relation[i] for i in some.tolist()])
+    monkeypatch.setattr(probe, "MOST", 14)
     torch.testing.assert_close(probe.weights(recorded, rows, relation), fewer, rtol=0, atol=1e-6)
     assert not torch.allclose(fewer, whole, atol=1e-3)
+
+
+def test_a_relation_of_few_prompts_keeps_its_place_beyond_the_bound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    relation = ["a"] * 103 + ["b"] * 2 + ["c"] * 297
+    values = np.random.default_rng(0).normal(size=(len(relation), 30))
+    save_file({"values": torch.from_numpy(values)}, tmp_path / "layer_000.safetensors")
+    store.write_json(tmp_path / "meta.json", {"n_layers": 1})
+    monkeypatch.setattr(probe, "MOST", 60)
+    found = probe.weights(Recorded(tmp_path, pd.DataFrame()), np.arange(402), relation)
+    assert len(found) == 3

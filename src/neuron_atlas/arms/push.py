@@ -36,15 +36,16 @@ class Writing:
     lm: LanguageModel
     site: Site
 
-    @cached_property
-    def weights(self) -> list[Float[Tensor, "neuron d_model"]]:
-        """Of each layer, the columns of the down-projection."""
+    def columns(self, layer: int) -> Float[Tensor, "neuron d_model"]:
+        """Return the columns of a layer's down-projection, in float32.
+
+        They are made anew each time where the model is in another precision: those of all layers
+        would take more memory than the model.
+        """
         if self.site == "down":
-            return [torch.eye(self.lm.d_model, device=self.lm.device)] * len(self.downs)
-        found = [weight(down).detach().float() for down in self.downs]
-        return [
-            w.T if isinstance(d, nn.Linear) else w for d, w in zip(self.downs, found, strict=True)
-        ]
+            return torch.eye(self.lm.d_model, device=self.lm.device)
+        found = weight(self.downs[layer]).detach().float()
+        return found.T if isinstance(self.downs[layer], nn.Linear) else found
 
     @cached_property
     def downs(self) -> list[nn.Module]:
@@ -63,11 +64,17 @@ class Writing:
     @cached_property
     def lengths(self) -> Float[Tensor, "layer neuron"]:
         """The norm of what each neuron writes."""
-        return torch.stack([torch.linalg.vector_norm(w, dim=1).cpu() for w in self.weights])
+        every = (self.columns(i) for i in range(len(self.downs)))
+        return torch.stack([torch.linalg.vector_norm(own, dim=1).cpu() for own in every])
 
     @cached_property
     def _grams(self) -> list[Float64[Tensor, "d_model d_model"]]:
-        return [torch.linalg.pinv(w.T.double() @ w.double(), hermitian=True) for w in self.weights]
+        """In the host's memory: all layers' would fill a device."""
+        found = []
+        for i in range(len(self.downs)):
+            own = self.columns(i).double()
+            found.append(torch.linalg.pinv(own.T @ own, hermitian=True).cpu())
+        return found
 
     def hidden_units(
         self, added: Float[Tensor, "draw layer d_model"]
@@ -76,12 +83,12 @@ class Writing:
 
         Of a vector that they cannot write, the part that they can is added.
         """
-        device = self.lm.device
-        found = [
-            (added[:, i].to(gram.device).double() @ gram @ columns.T.double()).float().to(device)
-            for i, (columns, gram) in enumerate(zip(self.weights, self._grams, strict=True))
-        ]
-        return torch.stack(found, 1).cpu()
+        found = []
+        for i, gram in enumerate(self._grams):
+            columns = self.columns(i)
+            factors = (added[:, i].cpu().double() @ gram).to(columns.device)
+            found.append((factors @ columns.T.double()).float().cpu())
+        return torch.stack(found, 1)
 
 
 @dataclass(frozen=True)
@@ -99,7 +106,8 @@ class CleanValues:
     def moves(self, edits: Edits) -> Float[Tensor, "arm layer prompt d_model"]:
         """Return what each arm, all the way, adds to each layer's output on each prompt."""
         layers = []
-        for i, columns in enumerate(self.writing.weights):
+        for i in range(self.values.shape[1]):
+            columns = self.writing.columns(i)
             device = columns.device
             own = self.values[:, i].to(device)
             new = edits.value[edits.kind, i].to(device, torch.float32)[:, None]
@@ -143,9 +151,8 @@ class CleanValues:
     def _outputs(self) -> Float[Tensor, "layer prompt d_model"]:
         """What each layer's down-projection makes of the values."""
         device, found = self.writing.lm.device, []
-        for i, (columns, down) in enumerate(
-            zip(self.writing.weights, self.writing.downs, strict=True)
-        ):
+        for i, down in enumerate(self.writing.downs):
+            columns = self.writing.columns(i)
             product = self.values[:, i].to(columns.device) @ columns
             if self.writing.site != "down" and getattr(down, "bias", None) is not None:
                 product = product + weight(down, "bias").detach().float()

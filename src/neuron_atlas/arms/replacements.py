@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+import pandas as pd
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -10,7 +12,12 @@ from neuron_atlas.activations.files import Recorded
 from neuron_atlas.arms.arm import Tables
 from neuron_atlas.arms.settings import Value
 from neuron_atlas.facts import roles
-from neuron_atlas.pipeline.streams import stream
+from neuron_atlas.pipeline.streams import code, stream
+
+PROMPTS = 256  # of a relation, whose values are held in memory
+HELD = 1 << 32  # bytes that these values may take, of all relations
+FLOAT = 4  # bytes of a number
+ALL = slice(None)
 
 
 def off_values(values: Recorded, how: Value, *, seed: int) -> Tables:
@@ -74,14 +81,40 @@ def relation_means(values: Recorded) -> dict[str, Float[Tensor, "layer neuron"]]
 
 
 def selecting_values(
-    values: Recorded, relations: Sequence[str]
+    values: Recorded, relations: Sequence[str], *, in_all: bool = False
 ) -> dict[str, Float[Tensor, "prompt layer neuron"]]:
     """Return the values of the right prompts that select each relation's neurons.
 
-    A relation without such prompts is missing.
+    Pushes and strengths are means over prompts. Of more than `PROMPTS` of a relation, or than fit
+    in `HELD` bytes, some are drawn, each by a number of its own. A relation without such prompts is
+    missing.
+
+    Args:
+        values: The recorded values.
+        relations: The relations.
+        in_all: Whether the bound is that of all relations together.
     """
     index = values.index
     used = index[index["correct"] & roles.selects(index) & index["relation"].isin(relations)]
-    rows = {str(name): part.index.tolist() for name, part in used.groupby("relation", sort=True)}
-    layers = [values.layer(i) for i in range(values.n_layers)]
-    return {name: torch.stack([v[own].float() for v in layers], 1) for name, own in rows.items()}
+    by_relation = {str(name): part for name, part in used.groupby("relation", sort=True)}
+    n, layers = len(by_relation), range(values.n_layers)
+    one = FLOAT * sum(values.n_neurons(i) for i in layers)
+    most = max(1, min(PROMPTS, HELD // max(1, n * one)))
+    if in_all and len(used) > most:
+        most = max(1, most // n)
+    elif in_all:
+        most = len(used)
+    found = {}
+    for name, part in by_relation.items():
+        rows = _drawn(part, most).index.to_numpy()
+        found[name] = torch.stack([values.block(i, rows, ALL).float() for i in layers], 1)
+    return found
+
+
+def _drawn(prompts: pd.DataFrame, most: int) -> pd.DataFrame:
+    """Return at most so many prompts, in their order."""
+    if len(prompts) <= most:
+        return prompts
+    named = zip(prompts["fact"], prompts["template"], strict=True)
+    codes = np.array([code(0, "push", str(fact), int(template)) for fact, template in named])
+    return prompts.iloc[sorted(np.argsort(codes, kind="stable")[:most])]

@@ -34,7 +34,7 @@ def precision(
     """
     wide = values.float().numpy() if values.element_size() < 4 else values.numpy()
     cells = len(layout.rows) * len(layout.blocks)
-    step = max(16, min(512, CELLS // max(1, cells)))
+    step = max(4, min(512, CELLS // max(1, cells)))
     chunks = [wide[:, i : i + step] for i in range(0, wide.shape[1], step)]
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         found = list(pool.map(partial(_chunk, layout=layout, comparisons=comparisons), chunks))

@@ -27,8 +27,8 @@ def weights(
     in all directions, so that the regression is fitted on the prompts' coordinates in the span of
     their own values, of which there are as many as prompts, and not on the neurons: the weights are
     the same, and one block of neurons is in memory at a time. Of more than `MOST` prompts as many
-    are fitted, at even distances: with prompts in the order of their relations, each relation keeps
-    its share.
+    are fitted, at even distances, and the first of each relation: with prompts in the order of
+    their relations, each keeps its share.
 
     Args:
         recorded: One language's recorded values.
@@ -39,7 +39,8 @@ def weights(
         Weights per standard deviation, relations in alphabetical order; they sum to 0 over them.
     """
     if len(rows) > MOST:
-        some = np.linspace(0, len(rows) - 1, MOST).astype(np.int64)
+        firsts = np.unique(np.asarray(relation), return_index=True)[1]  # none is left out
+        some = np.union1d(np.linspace(0, len(rows) - 1, MOST).astype(np.int64), firsts)
         rows, relation = rows[some], [relation[i] for i in some.tolist()]
     gram = np.zeros((len(rows), len(rows)))
     for values in _blocks(recorded, rows):

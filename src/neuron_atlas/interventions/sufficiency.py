@@ -86,7 +86,8 @@ def installed_relations(
         seed: Of the draws.
     """
     means = relation_means(work.values)
-    values = selecting_values(work.values, sorted(set(prompts["measured"])))
+    # Each relation is installed in all others, so that each needs the values of all others.
+    values = selecting_values(work.values, sorted(set(prompts["measured"])), in_all=True)
     writing = Writing(lm, work.values.meta["site"])
     found = {}
     for name, rows in prompts.groupby("relation"):

@@ -78,11 +78,12 @@ def direct_logits(clean: CleanPass, writing: Writing) -> Float[Tensor, "first la
     owner = clean.batch.owner
     first = torch.tensor([i for i, q in enumerate(owner) if i == 0 or owner[i - 1] != q])
     end = _at_the_end(clean, first)
-    layers = [
-        clean.trace.values[first, i].float()
-        * (_before_norms(clean, first, i, end).to(weight.device) @ weight.T).to(clean.lm.device)
-        for i, weight in enumerate(writing.weights)
-    ]
+    layers = []
+    for i in range(len(writing.downs)):
+        columns = writing.columns(i)
+        before = _before_norms(clean, first, i, end).to(columns.device)
+        own = clean.trace.values[first, i].float()
+        layers.append(own * (before @ columns.T).to(clean.lm.device))
     return torch.stack(layers, 1)
 
 

@@ -23,6 +23,7 @@ from neuron_atlas.pipeline.work_folder import FOLDER, WHOLE
 
 CODE = Path(__file__).parents[1]
 T = TypeVar("T")
+PIECE = 1 << 20  # bytes of a file that are in memory at a time
 KEPT_EVERY = 5.0  # seconds that finished groups may wait to be written
 
 
@@ -46,7 +47,9 @@ def key(name: str, inputs: Sequence[Path], settings: Mapping[str, object]) -> st
 
 def _add(digest: "hashlib._Hash", file: Path, name: str) -> None:
     digest.update(f"{name} {file.stat().st_size}\n".encode())
-    digest.update(file.read_bytes())
+    with file.open("rb") as content:
+        while piece := content.read(PIECE):
+            digest.update(piece)
 
 
 def _files(folder: Path) -> list[Path]:

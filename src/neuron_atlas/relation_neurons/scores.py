@@ -154,6 +154,7 @@ def score_language(
     n, m = len(cast.relations), len(cast.no_siblings)
     mean, largest = (torch.stack(part) for part in zip(*sizes, strict=True))
     whole = _unit_scores(cast.all, scores)
+    scores.clear()  # they are as large
     return Scored(
         relations=part(whole, range(n)),
         gaps=gaps.stacked(cast.relations, layer_gaps),
