@@ -280,8 +280,21 @@ def test_kept_keys(name: str) -> None:
 @every_family
 def test_resumed_pass(name: str) -> None:
     """A pass resumed at the answer position, from any layer on, equals a whole pass."""
+    resumed_equals_whole(name, [point for q in QUESTIONS for point in points(ours(name), q)])
+
+
+@torch.no_grad()
+@every_family
+def test_resumed_pass_of_one_token(name: str) -> None:
+    """So does one of a prompt of a single token, of which nothing is cut off."""
+    if ours(name).architecture.encoder:
+        pytest.skip("an encoder's prompt has a first and a last token besides")
+    point = points(ours(name), QUESTIONS[0])[0]
+    resumed_equals_whole(name, [point._replace(ids=point.ids[1:2], position=0)])
+
+
+def resumed_equals_whole(name: str, batch: list[Point]) -> None:
     lm, numbers = ours(name), torch.Generator().manual_seed(3)
-    batch = [point for question in QUESTIONS for point in points(lm, question)]
     start = record_trace(lm, batch)
     shape = (len(batch), 2, lm.n_neurons)
     entries = [torch.randn(shape, generator=numbers) for _ in range(lm.n_layers)]

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 import everything
 import tiny
@@ -19,6 +20,10 @@ pytestmark = [
 PARTS = sorted(everything.PARTS)
 FLOAT32, BFLOAT16 = 1e-3, 0.5  # largest difference from the CPU; the values are of size 1 to 30
 IN_BFLOAT16 = ("attribution", "extraction", "scoring")  # what a search decides may differ
+
+
+def size(module: nn.Module) -> int:
+    return sum(x.numel() * x.element_size() for x in [*module.parameters(), *module.buffers()])
 
 
 def on_both(folder: Path, dtype: torch.dtype) -> tuple[LanguageModel, LanguageModel]:
@@ -65,8 +70,7 @@ def test_a_model_that_is_mostly_kept_in_main_memory_gives_the_same(
     folder: Path, part: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = language_model.load(folder, device="cuda")
-    blocks = sum(p.numel() * p.element_size() for b in whole.blocks for p in b.parameters())
-    every = sum(p.numel() * p.element_size() for p in whole.network.parameters())
+    blocks, every = sum(map(size, whole.blocks)), size(whole.network)
     monkeypatch.setenv("NEURON_ATLAS_MEMORY", f"0={every - blocks // 3}")
     spread = language_model.load(folder, device="spread")
     assert any(p.is_meta for p in spread.network.parameters())

@@ -16,7 +16,7 @@ from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.model_edits.value_edits import ValueEdit, applied
 from saved import save
 
-FAMILIES = ("llama", "gemma3_text", "gpt2", "bert", "modernbert")
+FAMILIES = ("llama", "gemma2", "gemma3_text", "gpt2", "opt", "falcon", "bert", "modernbert")
 READ_ONLY = [name for name in everything.PARTS if name != "edits"]
 
 
@@ -118,6 +118,13 @@ def test_blocks_are_shared_out_evenly_among_gpus_that_have_room() -> None:
     where = placed(lm.network, blocks(lm), {0: 1 << 30, 1: 1 << 30, "cpu": 1 << 30})
     assert [where[path] for path in blocks(lm)] == [0, 1, 1]  # the embeddings are on the first
     assert where["model.embed_tokens"] == where["lm_head"] == where["model.norm"] == 0
+
+
+def test_the_embeddings_do_not_go_where_they_have_no_room() -> None:
+    lm = tiny.random_model("llama")
+    rooms: dict[int | str, int] = {0: room(lm, 0) // 2, 1: 1 << 30, "cpu": 1 << 30}
+    with pytest.raises(ValueError, match=r"^GPU 0 may hold .* bytes of weights; expected at least"):
+        placed(lm.network, blocks(lm), rooms)
 
 
 def test_gpus_come_before_main_memory_and_that_before_the_disk() -> None:

@@ -47,6 +47,8 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
         {"layer_types": ["full_attention", "linear_attention"]},
         r"layer_types has \['linear_attention'",
     ),
+    ("llama", {"attn_implementation": "flash_attention_2"}, "attn_implementation is 'flash_atten"),
+    ("falcon", {"alibi": True, "_attn_implementation": "eager"}, "attention is 'eager', supported"),
     ("qwen2", {"attention_chunk_size": 64}, "attention_chunk_size is 64, supported: no such key"),
 ]
 

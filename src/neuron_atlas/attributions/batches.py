@@ -45,7 +45,7 @@ def batches(lm: LanguageModel, questions: Sequence[Question], *, by_words: bool)
 def nodes_at_once(lm: LanguageModel, batch: Batch, *, n_layers: int) -> int:
     """Return how many rows a point may have at a time in each of `n_layers`: more if few points."""
     tokens = sum(_width(lm, [point]) for point in batch.points) * max(1, n_layers)
-    return max(NODES * batch.n_rows // N_ROWS, batch.n_rows // tokens)
+    return max(1, NODES * batch.n_rows // N_ROWS, batch.n_rows // tokens)
 
 
 def halves(batch: Batch) -> list[Batch]:
@@ -53,7 +53,7 @@ def halves(batch: Batch) -> list[Batch]:
 
     Nothing, if one question has but one row per point and layer at a time.
     """
-    middle, n_rows = len(batch.places) // 2, max(batch.n_rows // 2, N_ROWS // NODES)
+    middle, n_rows = len(batch.places) // 2, max(batch.n_rows // 2, 1)
     if not middle:
         return [batch._replace(n_rows=n_rows)] if n_rows < batch.n_rows else []
     return [

@@ -112,7 +112,7 @@ def _clean_pass(lm: LanguageModel, batch: Batch, keep: Factors | None) -> CleanP
     factors = None
     if keep is not None:
         owner = torch.tensor(batch.owner, device=lm.device)
-        factors = keep.to(lm.device)[torch.tensor(batch.places, device=lm.device)][owner]
+        factors = keep[torch.tensor(batch.places)].to(lm.device)[owner]
     return CleanPass(lm, record_trace(lm, batch.points, keep=factors), batch)
 
 

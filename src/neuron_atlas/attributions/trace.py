@@ -130,7 +130,7 @@ def _recorded(
     scale = {} if keep is None else {i: _scaled(position, keep[:, i]) for i in range(lm.n_layers)}
 
     def answer(x: Tensor) -> Tensor:
-        return at(x, position)
+        return at(x, position).clone()  # a family may add to its outputs in place
 
     with (
         hooks.edit(modules, scale),

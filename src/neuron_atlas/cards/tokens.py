@@ -148,5 +148,5 @@ def _set_vector(
             continue
         values = torch.from_numpy(mean[layer]).to(columns)[None]
         output = values @ vectors.columns(layer, torch.arange(width))
-        total += (norm(output) - norm(output - added)).float()[0]
+        total += (norm(output) - norm(output - added)).float()[0].to(device)
     return total

@@ -47,7 +47,7 @@ def _is_there(name: str) -> bool:
         return False
     if device.type == "cuda":
         return (device.index or 0) < torch.cuda.device_count()
-    return device.type in {"cpu", "mps"}
+    return device.type == "cpu"
 
 
 def rooms() -> dict[Name, int]:

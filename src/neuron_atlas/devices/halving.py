@@ -32,7 +32,9 @@ def halving(
     parts: Sequence[Batch] = ()
     try:
         result = run(batch)
-    except torch.OutOfMemoryError as error:
+    except RuntimeError as error:
+        if not _lacks_memory(error):
+            raise
         parts = halves(batch)
         if not parts:
             error.add_note(
@@ -47,6 +49,11 @@ def halving(
         torch.cuda.empty_cache()
     for part in parts:
         yield from halving(part, run, halves)
+
+
+def _lacks_memory(error: RuntimeError) -> bool:
+    """Return whether a device had no room: for a tensor, or for what cuBLAS works with."""
+    return isinstance(error, torch.OutOfMemoryError) or "CUBLAS_STATUS_ALLOC_FAILED" in str(error)
 
 
 def in_two(items: list[Item]) -> list[list[Item]]:

@@ -33,7 +33,8 @@ def placed(network: nn.Module, blocks: Sequence[str], rooms: Mapping[Name, int])
     room = dict(rooms)
     room[main] -= rest
     running: list[Name] = [name for name in rooms if name != "cpu"] or ["cpu"]
-    where = _balanced(sizes, {name: room[name] for name in running}, rest)
+    has_room = room[main] >= 0  # for what cannot be elsewhere
+    where = _balanced(sizes, {name: room[name] for name in running}, rest) if has_room else None
     if where is None:
         room[main] -= max(sizes)  # for the block that is brought there
         if room[main] < 0:

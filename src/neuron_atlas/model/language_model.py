@@ -61,7 +61,9 @@ class LanguageModel:
         folder = Path(name or "").absolute()
         if not name or not folder.is_dir():
             raise TypeError("only a model that was loaded from a folder can be sent to others")
-        return _held, (folder, _provenance(folder), self.device.type, self.dtype)
+        spread = getattr(self.network, "hf_device_map", None) is not None
+        where = choice.SPREAD if spread else self.device.type
+        return _held, (folder, _provenance(folder), where, self.dtype)
 
     @property
     def n_layers(self) -> int:
@@ -169,6 +171,7 @@ class LanguageModel:
 
     def head_input(self, output: Float[Tensor, "*row d_model"]) -> Float[Tensor, "*row width"]:
         """Return what the output embeddings are multiplied with, from the last block's output."""
+        output = output.to(self.device)
         for step in self.ending:
             output = step(output)
         return self.before_head(output.flatten(0, -2)).view(*output.shape[:-1], -1)

@@ -15,6 +15,7 @@ from neuron_atlas.model.families import architecture
 Settings = Mapping[str, Any]
 KINDS = ("full_attention", "sliding_attention")
 ROPES = ("default", "linear", "llama3", "proportional", "yarn")  # the same at every length
+ATTENTION = ("attn_implementation", "_attn_implementation")
 ROPES_BY_LENGTH = ("dynamic", "longrope", "su")  # the same up to the length of the pretraining
 
 
@@ -35,6 +36,7 @@ class Plain:
 
 _ONE_STREAM = "each block adds its MLP's output to the residual as it is"
 _OWN_TOKENS = "an answer position attends to its prompt's tokens alone, by no bias but ALiBi's"
+_MASKS = "the engine says which tokens see each other, pair by pair; remove the key"
 _LOGITS = "logits are products with the output embeddings, at most squashed by a soft cap"
 PLAIN = (
     Plain("is_encoder_decoder", (False,), "a decoder or an encoder stands alone"),
@@ -61,6 +63,8 @@ PLAIN = (
     Plain("num_experts", (0, 1), "an MLP is one matrix that all tokens pass"),
     Plain("num_local_experts", (0, 1), "an MLP is one matrix that all tokens pass"),
     Plain("n_routed_experts", (0,), "an MLP is one matrix that all tokens pass"),
+    Plain("attn_implementation", ("eager", "sdpa"), _MASKS),
+    Plain("_attn_implementation", ("eager", "sdpa"), _MASKS),
     Plain("quantization_config", (), "weights are read and edited as plain numbers"),
     Plain("skip_layers", (False,), "every layer runs"),
     Plain("early_exit_layer", (), "every layer runs"),
@@ -117,6 +121,8 @@ def _attention(settings: Settings, row: Architecture) -> Iterator[str]:
         yield f"layer_types has {sorted(kinds)}, supported: {list(KINDS)}"
     if settings.get("alibi") and row.alibi is None:
         yield "alibi is true, supported: false (this family's row tells its blocks of no biases)"
+    if settings.get("alibi") and row.alibi == "mask" and "eager" in map(settings.get, ATTENTION):
+        yield "attention is 'eager', supported: 'sdpa' (it would take the biases of alibi twice)"
     ropes = {rope_type(part) for part in rope_parameters(settings)}
     if other := sorted(ropes - {*ROPES, *ROPES_BY_LENGTH}):
         yield f"the rotary embeddings' rope_type is {other[0]!r}, supported: " + ", ".join(

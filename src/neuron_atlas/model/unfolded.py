@@ -4,6 +4,7 @@ transformers' own fold the two into one axis within the MLP, where hooks then co
 prompt, or which token of it, a value belongs to. The sums are the same, to the last bit.
 """
 
+from types import MethodType
 from typing import Any, cast
 
 from torch import Tensor, nn
@@ -18,6 +19,8 @@ def unfold(network: nn.Module) -> None:
     for module in network.modules():
         if type(module) is OPTDecoderLayer:
             module.__class__ = Unfolded
+            if hasattr(module, "_old_forward"):  # what accelerate's hooks run in its place
+                vars(module)["_old_forward"] = MethodType(Unfolded.forward, module)
 
 
 class Unfolded(OPTDecoderLayer):  # type: ignore[no-untyped-call]

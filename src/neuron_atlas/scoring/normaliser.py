@@ -83,10 +83,11 @@ def nearby(
         sizes.zero_()
     summed = sizes[clean] <= WORTH
     values, error = (torch.full((n,), torch.nan, device=hidden.device) for _ in range(2))
-    audited, members_of = torch.zeros_like(summed), clean.cpu()  # so that no group is waited for
+    audited, order = torch.zeros_like(summed), clean.argsort(stable=True)
+    ends = [0, *torch.bincount(clean, minlength=n).cumsum(0).tolist()]  # waits once, for all groups
     for some in torch.split((sizes > WORTH).nonzero()[:, 0], AT_ONCE):
         for own, row in zip(some.tolist(), clean_rows(head, hidden[some]), strict=True):
-            members = (members_of == own).nonzero()[:, 0].to(hidden.device)
+            members = order[ends[own] : ends[own + 1]]
             values[members] = shifted(row, hidden[members])
             values[own] = row.log_normaliser
             audited[members[_to_audit((hidden[members].float() - row.hidden).norm(dim=1))]] = True

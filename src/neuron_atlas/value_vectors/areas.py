@@ -24,7 +24,7 @@ def of_vectors(
 
     Args:
         vectors: Of the model.
-        heads: AtHead of the head's input.
+        heads: Vectors as the head reads them.
         relations: By relation, the tokens that are compared.
     """
     tokens = sorted({token for one in relations.values() for side in one for token in side})

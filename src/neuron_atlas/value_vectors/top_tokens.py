@@ -61,7 +61,7 @@ class TopTokens:
         """Return the first tokens of some vectors, and the share of each script among them.
 
         Args:
-            heads: AtHead of the head's input.
+            heads: Vectors as the head reads them.
             names: A number that names each.
 
         Returns:
