@@ -102,6 +102,23 @@ def times() -> str:
     return _table(head, body)
 
 
+def selecting() -> str:
+    """Return the table of how scoring grows, as it was measured, or that it was not."""
+    if not (FIGURES / "selecting.json").exists():
+        return "Not measured yet: `python benchmarks/selecting.py` writes the figures.\n"
+    body = [
+        [
+            row["axis"],
+            row["work"],
+            ", ".join(f"{n:,}" for n in row["sizes"]),
+            ", ".join(f"{s:.3g}" for s in row["seconds"]),
+            f"{row['exponent']:.2f}",
+        ]
+        for row in _read("selecting.json")
+    ]
+    return _table(["what grows", "what is run", "sizes", "seconds", "exponent"], body)
+
+
 def dvc() -> str:
     """Return the table of what DVC took, and what follows for a large set."""
     found = _read("dvc_limits.json")
@@ -132,7 +149,7 @@ def _table(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(cells)} |\n" for cells in rows)
 
 
-TABLES = {"models": models, "errors": errors, "times": times, "dvc": dvc}
+TABLES = {"models": models, "errors": errors, "times": times, "selecting": selecting, "dvc": dvc}
 
 
 def page(text: str) -> str:

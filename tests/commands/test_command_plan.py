@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from typer.testing import CliRunner, Result
 
 from asked_commands import Said
@@ -12,6 +13,7 @@ from neuron_atlas.commands import plan as command
 from neuron_atlas.commands.app import app
 from neuron_atlas.costs.configs import KNOWN
 from neuron_atlas.costs.devices import DEVICES
+from neuron_atlas.costs.estimate import LIBRARIES
 
 LINE = ("plan", "--facts", "308", "--languages", "6")
 
@@ -81,6 +83,12 @@ def test_every_device_is_named_in_the_help() -> None:
         (("--set", "interference.n_drawz=2"), "llama-2-7b", "expected a key of params.yaml"),
         (("--set", "interference.n_draws"), "llama-2-7b", "expected a key of params.yaml"),
         (("--set", "interference.n_draws=many"), "llama-2-7b", "interference.n_draws"),
+        (("--set", "interference.n_draws=[1"), "llama-2-7b", "expected a value as in params.yaml"),
+        (("--set", "facts.paraphrases=2"), "llama-2-7b", "no formula reads facts; the sections"),
+        (("--prompt-tokens", "0"), "llama-2-7b", "prompt_tokens must be a finite number"),
+        (("--prompt-tokens", "nan"), "llama-2-7b", "prompt_tokens must be a finite number"),
+        (("--answer-tokens", "inf"), "llama-2-7b", "answer_tokens must be a finite number"),
+        (("--answer-tokens=-2",), "llama-2-7b", "answer_tokens must be a finite number"),
         (("--right", "2"), "llama-2-7b", "right is a share in [0, 1]"),
         (("--relations", "400"), "llama-2-7b", "need as many facts"),
     ],
@@ -100,6 +108,55 @@ def test_what_is_no_configuration_is_refused(tmp_path: Path, content: str) -> No
     done = said(model=str(tmp_path))
     assert done.exit_code == 1
     assert done.stderr.startswith("error: ")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("text_config", [1], "text_config must be an object"),
+        ("head_dim", "x", "head_dim must be a whole number"),
+        ("num_local_experts", 8, "num_local_experts is 8"),
+        ("model_type", "mixtral", "unsupported architecture 'mixtral'"),
+    ],
+)
+def test_a_configuration_that_cannot_be_run_is_refused(
+    tmp_path: Path, key: str, value: object, message: str
+) -> None:
+    config = {**KNOWN["llama-2-7b"], key: value}
+    (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    done = said(model=str(tmp_path))
+    assert done.exit_code == 1
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_device_that_is_not_here_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    done = said("--measure", "--device", "h100")
+    assert done.exit_code == 1
+    assert "torch finds no CUDA device" in done.stderr
+
+
+def test_a_soft_cap_is_read_where_the_language_model_is(tmp_path: Path) -> None:
+    inner = dict(KNOWN["gemma-3-270m"]) | {"final_logit_softcapping": 30.0}
+    seconds = []
+    for config in (inner, {"text_config": inner}, {"text_config": KNOWN["gemma-3-270m"]}):
+        (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
+        seconds.append(found(model=str(tmp_path))["seconds"])
+    assert seconds[0] == seconds[1] > seconds[2]
+
+
+def test_the_column_of_memory_is_the_run_s_on_a_laptop() -> None:
+    """Its largest is the host's memory; a stage that loads no model has no weights there."""
+    one = found(model="gemma-3-270m")
+    column = {row["stage"]: command._memory(row, one) for row in one["stages"]}
+    assert max(column.values()) == one["host_bytes"]
+    (ranking,) = (row for row in one["stages"] if row["stage"] == "relation_neurons")
+    assert column["relation_neurons"] == LIBRARIES + ranking["host_bytes"]
+    (asking,) = (row for row in one["stages"] if row["stage"] == "answers")
+    parts = LIBRARIES + asking["host_bytes"] + asking["device_bytes"] + one["weight_bytes"]
+    assert column["answers"] == parts
+    assert command.size_of(parts) in said(model="gemma-3-270m").stdout
 
 
 def test_amounts_are_read_at_a_glance() -> None:

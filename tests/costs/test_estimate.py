@@ -6,14 +6,17 @@ from importlib.resources import files
 from typing import Any
 
 import pytest
+import torch
 
 from neuron_atlas.costs import asking, devices, model_shape, settings, stages
 from neuron_atlas.costs.configs import KNOWN
-from neuron_atlas.costs.devices import DEVICES
+from neuron_atlas.costs.devices import DEVICES, FREE
 from neuron_atlas.costs.estimate import LIBRARIES, estimate
 from neuron_atlas.costs.passes import Passes, Work
 from neuron_atlas.costs.run_size import RunSize
 from neuron_atlas.costs.settings import Settings
+from neuron_atlas.costs.space import space
+from neuron_atlas.detectors.block_precision import MANY
 from neuron_atlas.pipeline import params
 from repository import ROOT
 
@@ -25,7 +28,11 @@ HOW = settings.of_sections(SHIPPED)
 
 
 def given(model: str = "llama-2-7b", **changes: Any) -> Passes:
-    return Passes(model_shape.of_config(KNOWN[model]), replace(SIZE, **changes))
+    return Passes(model_shape.of_config(KNOWN[model]), sized(**changes))
+
+
+def sized(**changes: Any) -> RunSize:
+    return replace(SIZE, **changes)
 
 
 def changed(section: str, **values: Any) -> Settings:
@@ -58,6 +65,26 @@ def test_twice_the_languages_are_twice_the_work(stage: str) -> None:
 def test_asking_grows_with_the_facts(stage: str) -> None:
     one, two = (stages.WORK[stage](given(facts=n), HOW) for n in (300, 600))
     assert two.flops == pytest.approx(2 * one.flops)
+
+
+def test_from_many_prompts_of_a_block_on_a_value_is_sorted_and_not_compared() -> None:
+    """A pair per prompt of the block below, a fixed cost per value above."""
+    blocks, below, above = 4, MANY - 1, 4 * MANY
+    assert asking._counted(below * blocks, blocks, 0) == below * blocks * blocks * (below + 1)
+    each = asking._counted(above * blocks, blocks, 0) / (above * blocks)
+    assert each == blocks * (asking.SORTED + 1) + asking.SORTING
+    assert each < blocks * below
+
+
+def test_ranking_compares_the_testing_half_in_all_templates() -> None:
+    """Three of four select: the half that finds neurons has those alone."""
+    one = given(templates=4)
+    n, size = one.shape.all_neurons, one.size
+    found = asking.relation_neurons(one, HOW).compared
+    halves = ((size.selecting, 3 * size.with_sets), (size.held_out, 4 * size.with_sets))
+    sums = 2 * HOW.relation_neurons.n_chimeras
+    pairs = sum(prompts * (prompts + blocks + sums) for prompts, blocks in halves)
+    assert found == pytest.approx(size.languages * n * pairs)
 
 
 def test_ranking_is_linear_once_blocks_are_sorted() -> None:
@@ -132,36 +159,53 @@ def test_copies_share_the_work_and_not_the_hours() -> None:
     assert eight.device_hours >= one.device_hours
 
 
-def test_values_on_disk_are_those_that_are_recorded() -> None:
-    """630 MB in the default run, whose model is Gemma 3 270M in float32."""
-    size = replace(SIZE, right=0.44)
-    one = Passes(model_shape.of_config(KNOWN["gemma-3-270m"]), size)
-    found = stages.space("activations", one, HOW, number_bytes=4)
-    assert found.disk == pytest.approx(630e6, rel=0.1)
-
-
-def test_memory_is_that_which_a_stage_was_seen_to_take() -> None:
-    """Stage `answers` with Gemma 3 270M in float32 held 1,817 MB at its largest."""
+def test_a_stage_without_a_model_takes_no_weights() -> None:
+    """On a laptop they would not fit beside its scores, and need not."""
+    how, laptop = changed("relation_neurons", n_chimeras=500), DEVICES["laptop"]
     one = given("gemma-3-270m")
-    own = stages.space("answers", one, HOW, number_bytes=4)
-    assert LIBRARIES + own.host + own.device + 4 * one.shape.parameters == pytest.approx(
-        1817e6, rel=0.1
+    alone = space("relation_neurons", one, how, number_bytes=4).host
+    free = LIBRARIES + alone + 1
+    tight = estimate(one, how, replace(laptop, memory=free / FREE))
+    assert tight.fits
+    assert tight.host == tight.alone == LIBRARIES + alone
+    short = estimate(one, how, replace(laptop, memory=(free - 2) / FREE))
+    assert not short.fits
+    assert "a stage that loads no model takes" in short.verdict
+
+
+def test_the_memory_of_a_laptop_holds_weights_beside_the_stages_that_load_them() -> None:
+    one = estimate(given(), HOW, DEVICES["laptop"])
+    own = max(
+        stage.space.host + stage.space.device
+        for stage in one.stages
+        if stage.stage not in stages.WITHOUT_MODEL
     )
+    assert one.host == one.weights + own + LIBRARIES
 
 
 def test_bad_counts_and_names_are_refused() -> None:
-    with pytest.raises(ValueError, match="facts must be at least 1, got 0"):
-        replace(SIZE, facts=0)
+    with pytest.raises(ValueError, match="facts must be a finite number of at least 1, got 0"):
+        sized(facts=0)
+    for name in ("prompt_tokens", "answer_tokens", "candidate_tokens", "candidates"):
+        for bad in (0, 0.5, -3.0, float("inf"), float("nan")):
+            with pytest.raises(ValueError, match=f"{name} must be a finite number of at least 1"):
+                sized(**{name: bad})
     with pytest.raises(ValueError, match="12 relations need as many facts"):
-        replace(SIZE, facts=3)
+        sized(facts=3)
     with pytest.raises(ValueError, match=r"right is a share in \[0, 1\], got 2"):
-        replace(SIZE, right=2.0)
+        sized(right=2.0)
     with pytest.raises(ValueError, match=r"expected a device of laptop, .*h200, got 'tpu'"):
         devices.find("tpu")
     with pytest.raises(ValueError, match="expected at least one device, got 0"):
         estimate(given(), HOW, DEVICES["h100"], n_devices=0)
     with pytest.raises(ValueError, match=r"interference\.n_draws"):
         changed("interference", n_draws="many")
+
+
+def test_a_device_that_is_not_here_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ValueError, match="h100 cannot be measured: torch finds no CUDA device"):
+        devices.measured(devices.find("h100"))
 
 
 def test_this_machine_s_peak_can_be_measured() -> None:

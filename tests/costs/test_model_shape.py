@@ -5,6 +5,7 @@ import pytest
 import tiny
 from neuron_atlas.costs import model_shape
 from neuron_atlas.costs.configs import KNOWN
+from neuron_atlas.model.architectures import ARCHITECTURES
 
 PUBLISHED = {  # billions of parameters, by the papers and model cards
     "llama-2-7b": 6.738,
@@ -12,7 +13,8 @@ PUBLISHED = {  # billions of parameters, by the papers and model cards
     "llama-2-70b": 68.977,
     "gemma-3-270m": 0.268,
 }
-DECODERS = ("gemma3_text", "gpt2", "gpt_neox", "llama", "qwen3")
+# Matrices that are left out: positions, kinds of tokens, and what is next to embeddings and logits.
+LEFT_OUT = ("pos", "wpe", "token_type", "project", "dense", "vocab_transform")
 
 
 @pytest.mark.parametrize("name", KNOWN)
@@ -21,36 +23,69 @@ def test_known_models_have_their_published_number_of_parameters(name: str) -> No
     assert shape.parameters / 1e9 == pytest.approx(PUBLISHED[name], rel=2e-3)
 
 
-@pytest.mark.parametrize("family", DECODERS)
-def test_a_layer_and_the_head_have_as_many_numbers_as_those_of_the_model(family: str) -> None:
-    lm = tiny.random_model(family)
-    shape = model_shape.of_config(lm.network.config.to_dict())
-    one = sum(p.numel() for p in lm.blocks[0].parameters() if p.ndim == 2)
-    assert shape.layer_weights == one
+@pytest.mark.parametrize("name", tiny.EVERY)
+def test_sizes_are_those_of_the_model_of_every_supported_family(name: str) -> None:
+    lm = tiny.random_model(name)
+    config = lm.network.config
+    shape = model_shape.of_config(config.to_dict())
+    assert model_shape.of_config(config.to_diff_dict()) == shape  # as a config.json has it
     assert (shape.layers, shape.neurons) == (lm.n_layers, lm.n_neurons)
-    assert shape.head_row == 2 * lm.head.weight.numel()
     assert shape.encoder == lm.architecture.encoder
+    assert shape.head_row == 2 * lm.head.weight.numel()
+    matrices = {n: p for n, p in lm.network.named_parameters() if p.ndim == 2}
+    own = {id(p) for block in lm.blocks for p in block.parameters()}
+    layers = sum(p.numel() for p in matrices.values() if id(p) in own)
+    assert shape.layers * shape.layer_weights == layers
+    others = {n: p for n, p in matrices.items() if id(p) not in own}
+    counted = [p.numel() for n, p in others.items() if not any(part in n for part in LEFT_OUT)]
+    assert shape.parameters == layers + sum(counted)
 
 
-@pytest.mark.parametrize("family", ["bert", "distilbert", "modernbert", "xlm-roberta"])
-def test_encoders_are_known_as_such(family: str) -> None:
-    lm = tiny.random_model(family)
-    shape = model_shape.of_config(lm.network.config.to_dict())
-    assert shape.encoder
-    assert shape.all_neurons == lm.n_layers * lm.n_neurons
-    one = sum(p.numel() for p in lm.blocks[1].parameters() if p.ndim == 2)
-    assert shape.layer_weights == one
+def test_the_families_are_those_that_the_engine_supports() -> None:
+    assert set(tiny.CONFIGS) == set(ARCHITECTURES)
+
+
+def test_falcon_s_older_code_has_one_head_of_keys_whatever_their_number() -> None:
+    """As the config.json of the 7B model says it, and of 40B."""
+    old = {"model_type": "falcon", "hidden_size": 4544, "num_attention_heads": 71}
+    old |= {"num_hidden_layers": 32, "vocab_size": 65024, "num_kv_heads": 71, "multi_query": True}
+    shape = model_shape.of_config(old)
+    assert (shape.groups, shape.tied) == (1, True)
+    assert shape.parameters == pytest.approx(6.92e9, rel=2e-3)
+    assert model_shape.of_config(old | {"new_decoder_architecture": True}).groups == 71
+
+
+def test_a_narrow_embedding_makes_a_narrow_head() -> None:
+    """OPT 350M: 512 numbers per token, of 1024."""
+    given = {"model_type": "opt", "hidden_size": 1024, "num_hidden_layers": 24, "ffn_dim": 4096}
+    given |= {"num_attention_heads": 16, "vocab_size": 50272, "word_embed_proj_dim": 512}
+    assert model_shape.of_config(given).head_row == 2 * 50272 * 512
 
 
 def test_a_nested_configuration_is_that_of_its_language_model() -> None:
     inner = KNOWN["gemma-3-270m"]
-    assert model_shape.of_config({"text_config": inner}) == model_shape.of_config(inner)
+    for outer in ({"text_config": inner}, {**inner, "text_config": None}):
+        assert model_shape.of_config(outer) == model_shape.of_config(inner)
+    with pytest.raises(ValueError, match=r"text_config must be an object, got \[1\]"):
+        model_shape.of_config({"text_config": [1]})
+
+
+def test_what_the_engine_does_not_support_is_refused() -> None:
+    given = dict(KNOWN["llama-2-7b"])
+    with pytest.raises(ValueError, match="'mixtral': its MLPs are experts"):
+        model_shape.of_config(given | {"model_type": "mixtral", "num_local_experts": 8})
+    with pytest.raises(ValueError, match="num_local_experts is 8, supported: 0 or 1"):
+        model_shape.of_config(given | {"num_local_experts": 8})
+    with pytest.raises(ValueError, match="unsupported architecture 'None'"):
+        model_shape.of_config({"hidden_size": 8})
 
 
 def test_what_is_missing_or_no_size_is_said() -> None:
     config = dict(KNOWN["llama-2-7b"])
     with pytest.raises(ValueError, match="num_hidden_layers must be a whole number from 1, got -3"):
         model_shape.of_config(config | {"num_hidden_layers": -3})
+    with pytest.raises(ValueError, match="head_dim must be a whole number from 1, got 'x'"):
+        model_shape.of_config(config | {"head_dim": "x"})
     del config["vocab_size"]
     with pytest.raises(ValueError, match="names none of vocab_size: expected the vocabulary"):
         model_shape.of_config(config)

@@ -140,7 +140,8 @@ def _model(given: str) -> "tuple[ModelShape, bool]":
     """Read a config.json or a known one: the sizes, and whether logits are squashed.
 
     Raises:
-        ValueError: there is no such file or name, or it is no language model's config.json.
+        ValueError: there is no such file or name, or it is no config.json of a language model that
+            the engine supports.
     """
     from neuron_atlas.costs import model_shape
     from neuron_atlas.costs.configs import KNOWN
@@ -160,7 +161,8 @@ def _model(given: str) -> "tuple[ModelShape, bool]":
         raise ValueError(f"{path} is not JSON: {error}; give a model's config.json") from error
     if not isinstance(config, dict):
         raise ValueError(f"{path}: expected an object, got {type(config).__name__}")
-    return model_shape.of_config(config), bool(config.get("final_logit_softcapping"))
+    own = model_shape.language_model(config)
+    return model_shape.of_config(config), bool(own.get("final_logit_softcapping"))
 
 
 def _settings(data: Path | None, changes: list[str]) -> "Settings":
@@ -195,7 +197,12 @@ def _repository(data: Path | None) -> Path:
 
 
 def _change(values: dict[str, Any], change: str) -> None:
-    from ruamel.yaml import YAML
+    """Set a parameter otherwise.
+
+    Raises:
+        ValueError: it names no parameter, one that no formula reads, or what follows is no value.
+    """
+    from neuron_atlas.costs.settings import SECTIONS
 
     key, equals, text = change.partition("=")
     *sections, name = key.split(".")
@@ -207,7 +214,26 @@ def _change(values: dict[str, Any], change: str) -> None:
             f"--set {change}: expected a key of params.yaml and its value, such as "
             "interference.n_draws=5"
         )
-    place[name] = YAML(typ="safe").load(text)
+    if sections[0] not in SECTIONS:
+        raise ValueError(
+            f"--set {change}: no formula reads {sections[0]}; the sections that count are "
+            f"{', '.join(SECTIONS)}"
+        )
+    place[name] = _value(change, text)
+
+
+def _value(change: str, text: str) -> object:
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        return YAML(typ="safe").load(text)
+    except (YAMLError, ValueError) as error:
+        why = " ".join(str(error).split())
+        raise ValueError(
+            f"--set {change}: expected a value as in params.yaml, such as 5 or [0.5, 1], got "
+            f"{text!r}: {why}"
+        ) from error
 
 
 def _shown(found: Found) -> Iterator[RenderableType]:
@@ -217,7 +243,7 @@ def _shown(found: Found) -> Iterator[RenderableType]:
             one["stage"],
             amount(one["flops"], "") if one["flops"] else None,
             size_of(one["disk_bytes"]),
-            size_of(max(one["host_bytes"], one["device_bytes"])),
+            size_of(_memory(one, found)),
             duration(one["seconds"]),
             f"{one['device_hours']:.2g}",
         )
@@ -226,6 +252,23 @@ def _shown(found: Found) -> Iterator[RenderableType]:
     yield printing.table(columns, rows)
     yield printing.pairs(_summary(found))
     yield printing.prose(NOT_MEASURED)
+
+
+def _memory(stage: Found, found: Found) -> Amount:
+    """Return the bytes that a stage takes at its largest.
+
+    Where host and device are one, all of it together, with libraries and the weights if it loads
+    them: the largest is the run's `host_bytes`. Else the host's or the device's, whichever is more,
+    next to the weights.
+    """
+    from neuron_atlas.costs.estimate import LIBRARIES
+    from neuron_atlas.costs.stages import WITHOUT_MODEL
+
+    host, device = stage["host_bytes"], stage["device_bytes"]
+    if found["device"]["accelerator"]:
+        return float(max(host, device))
+    weights = 0.0 if stage["stage"] in WITHOUT_MODEL else found["weight_bytes"]
+    return float(LIBRARIES + host + device + weights)
 
 
 def _summary(found: Found) -> Mapping[str, object]:

@@ -14,6 +14,8 @@ SEEN = 0.6  # tested facts per relation and language whose answers found neurons
 SELECTORS, BESIDE = 5, 1.4  # sets per relation by other selectors, and sets beside them
 RIVALS = 0.3  # of the candidates, those that are as probable as the right one for a while
 PADDED = 2.0  # times the tokens of rounds are those of the padded ones
+SORTED = 40  # pairs whose comparison takes as long as a sorted value's place in one more block
+SORTING = 60  # the same of putting a value in its order
 WRITTEN = 4.0  # tokens that a text has on average when it is decided
 
 
@@ -55,19 +57,28 @@ def activations(given: Passes, _how: Settings) -> Work:
 
 
 def relation_neurons(given: Passes, how: Settings) -> Work:
-    """No pass of the model: each value is compared with those of its neuron in each block.
+    """No pass of the model: on each half, each value is compared with those of its neuron.
 
-    neurons * right prompts that select * the same, and so for those held out, as long as a block of
-    a relation and template has fewer than `block_precision.MANY` prompts; larger ones are sorted,
-    which costs as much as so many. Chimeras and relations take one sum per value and block.
+    Both halves' right prompts are compared, block by block of a relation and template; the half
+    that tests has the blocks of the template that only tests, too.
     """
-    size, n = given.size, given.size.selecting
-    sets, chimeras = size.with_sets, 2 * how.relation_neurons.n_chimeras
-    blocks = sets * size.selecting_templates
-    compared = 2 * n * blocks * min(n / blocks, MANY)
-    summed = 2 * n * (blocks + chimeras)
-    pairs = (compared + summed) * given.shape.all_neurons
-    return Work(compared=size.languages * pairs)
+    size, chimeras = given.size, how.relation_neurons.n_chimeras
+    first = _counted(size.selecting, size.with_sets * size.selecting_templates, 2 * chimeras)
+    second = _counted(size.held_out, size.with_sets * size.templates, 2 * chimeras)
+    return Work(compared=size.languages * (first + second) * given.shape.all_neurons)
+
+
+def _counted(prompts: Amount, blocks: int, chimeras: int) -> Amount:
+    """Return the pairs of one neuron's values that ranking some prompts costs.
+
+    prompts * the block's own, for each block; from `block_precision.MANY` prompts of a block on the
+    values are sorted, and each costs `SORTED` pairs per block. Chimeras and relations take one sum
+    per value and block.
+    """
+    own = prompts / blocks
+    per_cell = own if own < MANY else SORTED
+    ordered = SORTING if own >= MANY else 0
+    return prompts * (blocks * per_cell + ordered + blocks + chimeras)
 
 
 def interference(given: Passes, how: Settings) -> Work:

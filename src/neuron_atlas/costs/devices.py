@@ -105,10 +105,18 @@ def measured(device: Device, *, seconds: Amount = 1.0) -> Device:
 
     On an accelerator the products are in bfloat16, else in float32. The host's comparisons are
     measured too.
+
+    Raises:
+        ValueError: it is an accelerator, and this machine has none.
     """
     import numpy as np
     import torch
 
+    if device.accelerator and not torch.cuda.is_available():
+        raise ValueError(
+            f"{device.name} cannot be measured: torch finds no CUDA device on this machine; leave "
+            "out --measure, or measure the laptop"
+        )
     place = "cuda" if device.accelerator else "cpu"
     kind = torch.bfloat16 if device.accelerator else torch.float32
     size = 8192 if device.accelerator else 2048

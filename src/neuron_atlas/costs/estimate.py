@@ -1,6 +1,6 @@
 """From work and space to hours, devices and what does not fit."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import ceil
 
@@ -9,7 +9,7 @@ from neuron_atlas.costs.amount import Amount
 from neuron_atlas.costs.devices import FREE, GIB, Device
 from neuron_atlas.costs.passes import Passes, Work
 from neuron_atlas.costs.settings import Settings
-from neuron_atlas.costs.stages import Space
+from neuron_atlas.costs.space import Space, space
 
 START = 6.0  # seconds of a stage's start, imports and small tables
 LIBRARIES = 5e8  # bytes of the host's memory that Python and its libraries take
@@ -47,6 +47,7 @@ class Estimate:
         device: The device.
         n_devices: How many there are.
         host: Bytes of the host's memory that the run needs at its largest.
+        alone: The same of stages that load no model.
         on_device: Bytes of one device's memory at its largest; 0 where host and device are one.
         disk: Bytes on disk of all stages and the model.
     """
@@ -58,6 +59,7 @@ class Estimate:
     device: Device
     n_devices: int
     host: Amount
+    alone: Amount
     on_device: Amount
     disk: Amount
 
@@ -73,8 +75,13 @@ class Estimate:
 
     @property
     def fits(self) -> bool:
-        """Whether the devices hold the model with its batches."""
-        return self.needed <= self.n_devices
+        """Whether the devices hold the model with its batches, and the host the other stages."""
+        return self.needed <= self.n_devices and not self._without_model_too_large
+
+    @property
+    def _without_model_too_large(self) -> bool:
+        """Whether a stage without a model needs more than the device that is also the host."""
+        return not self.device.accelerator and self.alone > FREE * self.device.memory
 
     @property
     def verdict(self) -> str:
@@ -84,6 +91,11 @@ class Estimate:
             return f"fits in {memory}"
         if self.fits:
             return f"does not fit in {memory}: needs device_map over {self.needed} of the devices"
+        if self._without_model_too_large:
+            return (
+                f"does not fit in {memory}: needs a larger machine; a stage that loads no model "
+                f"takes {self.alone / GIB:.0f} GiB"
+            )
         if not self.device.accelerator:
             return f"does not fit in {memory}: needs a larger machine, or device_map with disk"
         return (
@@ -105,12 +117,11 @@ def estimate(given: Passes, how: Settings, device: Device, *, n_devices: int = 1
         raise ValueError(f"expected at least one device, got {n_devices}")
     weights = float(given.shape.parameters * device.number_bytes)
     taken = {
-        name: stages.space(name, given, how, number_bytes=device.number_bytes)
-        for name in stages.WORK
+        name: space(name, given, how, number_bytes=device.number_bytes) for name in stages.WORK
     }
-    own = [one.host if device.accelerator else one.host + one.device for one in taken.values()]
-    beside = max(one.device for one in taken.values()) if device.accelerator else max(own)
-    beside += 0 if device.accelerator else LIBRARIES
+    alone = LIBRARIES + max(taken[name].host for name in stages.WITHOUT_MODEL)
+    asking = [one for name, one in taken.items() if name not in stages.WITHOUT_MODEL]
+    beside = _beside(asking, device)
     free = FREE * device.memory
     needed = max(1, ceil(weights / max(free - beside, free / 8)))
     copies = max(1, n_devices // needed)
@@ -119,11 +130,18 @@ def estimate(given: Passes, how: Settings, device: Device, *, n_devices: int = 1
         _stage(name, work[name], taken[name], given, device, copies, needed, weights)
         for name in stages.WORK
     )
-    host = LIBRARIES + max(own)
-    host += 0 if device.accelerator else weights
+    own = LIBRARIES + max(one.host for one in asking) if device.accelerator else beside + weights
     on_device = weights / needed + beside if device.accelerator else 0.0
     disk = weights + sum(one.disk for one in taken.values())
-    return Estimate(costs, weights, needed, copies, device, n_devices, host, on_device, disk)
+    host = max(own, alone)
+    return Estimate(costs, weights, needed, copies, device, n_devices, host, alone, on_device, disk)
+
+
+def _beside(taken: Iterable[Space], device: Device) -> Amount:
+    """Return the bytes of the device's memory that stages take next to the weights, at most."""
+    if device.accelerator:
+        return max(one.device for one in taken)
+    return LIBRARIES + max(one.host + one.device for one in taken)
 
 
 def _stage(

@@ -5,21 +5,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from neuron_atlas.costs.amount import Amount
+from neuron_atlas.model.supported import require_supported
 
 NAMES = {  # what the families call a size, the usual name first
     "layers": ("num_hidden_layers", "n_layer", "n_layers", "num_layers"),
     "d_model": ("hidden_size", "n_embd", "dim", "d_model"),
     "neurons": ("intermediate_size", "ffn_dim", "hidden_dim", "ffn_hidden_size", "n_inner"),
-    "heads": ("num_attention_heads", "n_head", "n_heads", "attention_heads"),
+    "heads": ("num_attention_heads", "n_head", "n_heads", "attention_heads", "num_heads"),
     "groups": ("num_key_value_heads", "num_kv_heads"),
+    "head_width": ("head_dim",),
     "vocabulary": ("vocab_size",),
+    "embedding_width": ("embedding_size", "word_embed_proj_dim"),
 }
-PLAIN = {  # families whose MLP has no gate
-    *("bert", "bloom", "distilbert", "electra", "falcon", "gpt2", "gpt_neo", "gpt_neox", "opt"),
-    *("roberta", "xglm", "xlm-roberta"),
+TIED = {  # families whose embeddings are also the output's where the configuration does not say
+    *("bert", "distilbert", "electra", "modernbert", "roberta", "xlm-roberta"),
+    *("bloom", "falcon", "gemma", "gemma2", "gemma3_text", "gpt2", "gpt_neo", "opt", "xglm"),
 }
-ENCODERS = {"bert", "distilbert", "electra", "modernbert", "roberta", "xlm-roberta"}
-TIED = {*ENCODERS, "bloom", "gemma", "gemma2", "gemma3_text", "gpt2", "gpt_neo", "opt", "xglm"}
 WIDER = 4  # times `d_model` are the neurons of a family that does not say how many
 
 
@@ -36,6 +37,7 @@ class ModelShape:
         groups: Heads of keys and values.
         head_width: Numbers of one head.
         vocabulary: Tokens.
+        embedding_width: Numbers of one token's embedding.
         gated: Whether the MLP has a gate beside its up-projection.
         tied: Whether embeddings and output embeddings are the same numbers.
         encoder: Whether it is a masked language model.
@@ -49,6 +51,7 @@ class ModelShape:
     groups: int
     head_width: int
     vocabulary: int
+    embedding_width: int
     gated: bool
     tied: bool
     encoder: bool
@@ -67,11 +70,15 @@ class ModelShape:
     @property
     def embeddings(self) -> int:
         """Numbers of the embeddings of the vocabulary."""
-        return self.vocabulary * self.d_model
+        return self.vocabulary * self.embedding_width
 
     @property
     def parameters(self) -> int:
-        """Numbers of all matrices."""
+        """Numbers of the matrices of all layers and of the vocabulary's embeddings.
+
+        Embeddings of positions, and what a family has between its last layer and the logits, are
+        left out as norms and biases are.
+        """
         return self.layers * self.layer_weights + self.embeddings * (1 if self.tied else 2)
 
     @property
@@ -99,28 +106,48 @@ def of_config(config: Mapping[str, Any]) -> ModelShape:
     A configuration that nests the language model's in `text_config` is read there.
 
     Raises:
-        ValueError: a size is missing or is no whole number from 1; the message says under which
-            names it was looked for.
+        ValueError: the engine does not support the family or one of its settings; a size is missing
+            or is no whole number from 1; the message says under which names it was looked for.
     """
-    given = config.get("text_config", config)
-    family = str(given.get("model_type", config.get("model_type", "")))
+    given = language_model(config)
+    row = require_supported(given, "config.json")
+    family = str(given["model_type"])
     d_model, heads = _size(given, "d_model"), _size(given, "heads")
-    neurons = _size(given, "neurons", WIDER * d_model)
-    grouped = 1 if given.get("multi_query") else heads
-    width = given.get("head_dim") or d_model // heads
     return ModelShape(
         family=family,
         layers=_size(given, "layers"),
         d_model=d_model,
-        neurons=neurons,
+        neurons=_size(given, "neurons", WIDER * d_model),
         heads=heads,
-        groups=_size(given, "groups", grouped),
-        head_width=int(width),
+        groups=_groups(given, family, heads),
+        head_width=_size(given, "head_width", d_model // heads),
         vocabulary=_size(given, "vocabulary"),
-        gated=family not in PLAIN,
+        embedding_width=_size(given, "embedding_width", d_model),
+        gated=row.gate is not None or row.gate_up is not None,
         tied=bool(given.get("tie_word_embeddings", family in TIED)),
-        encoder=family in ENCODERS,
+        encoder=row.encoder,
     )
+
+
+def language_model(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the language model's keys: those of `text_config`, or all where there is none.
+
+    Raises:
+        ValueError: `text_config` is no object.
+    """
+    given = config.get("text_config")
+    if given is None:
+        return config
+    if not isinstance(given, Mapping):
+        raise ValueError(f"config.json: text_config must be an object, got {given!r}")
+    return {"model_type": config.get("model_type"), **given}
+
+
+def _groups(config: Mapping[str, Any], family: str, heads: int) -> int:
+    """Return the heads of keys and values; Falcon's older code does not ask for their number."""
+    if family == "falcon" and not config.get("new_decoder_architecture"):
+        return 1 if config.get("multi_query", True) else heads
+    return _size(config, "groups", heads)
 
 
 def _size(config: Mapping[str, Any], name: str, otherwise: int | None = None) -> int:

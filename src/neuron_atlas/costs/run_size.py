@@ -1,7 +1,7 @@
 """How much is asked of a model: what the user counts, and what a run finds on its way."""
 
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, isfinite
 
 from neuron_atlas.costs.amount import Amount
 
@@ -11,6 +11,11 @@ SELECTING = 0.45  # the same of the half that finds neurons
 OWN = 0.52  # of a prompt's tokens: others begin alike, and share a pass over their beginning
 WORDS = 0.43  # per token, the query's words that may be hidden: not those at the answer's position
 ANSWERED = 0.65  # a share k of right prompts leaves k ** this of those whose fact is right once
+
+COUNTS = (
+    *("languages", "facts", "relations", "templates"),
+    *("prompt_tokens", "answer_tokens", "candidate_tokens", "candidates"),
+)
 
 
 @dataclass(frozen=True)
@@ -52,12 +57,12 @@ class RunSize:
         """Check the counts.
 
         Raises:
-            ValueError: a count is below 1, there are more relations than facts, or a share is not
-                in [0, 1].
+            ValueError: a count is below 1 or no finite number, there are more relations than facts,
+                or a share is not in [0, 1].
         """
-        for name in ("languages", "facts", "relations", "templates"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in COUNTS:
+            if not (isfinite(count := getattr(self, name)) and count >= 1):
+                raise ValueError(f"{name} must be a finite number of at least 1, got {count}")
         if self.relations > self.facts:
             raise ValueError(
                 f"{self.relations} relations need as many facts per language, got {self.facts}"
@@ -102,6 +107,11 @@ class RunSize:
         """Right prompts per language that find neurons."""
         share = (self.templates - 1) / self.templates if self.templates > 1 else 1.0
         return self.prompts * share * self.right * SELECTING
+
+    @property
+    def held_out(self) -> Amount:
+        """Right prompts per language of the other half, in all templates."""
+        return self.prompts * self.right * HELD_OUT
 
     @property
     def selecting_templates(self) -> int:

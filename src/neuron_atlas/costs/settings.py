@@ -33,13 +33,16 @@ class Settings:
     cards: CardPlan
 
 
+SECTIONS = tuple(Settings.__dataclass_fields__)
+
+
 def of_sections(values: Mapping[str, Any]) -> Settings:
     """Return the sections of a params.yaml.
 
     Raises:
         ValueError: a section is missing or does not fit its schema; the message names the key.
     """
-    missing = [name for name in Settings.__dataclass_fields__ if name not in values]
+    missing = [name for name in SECTIONS if name not in values]
     if missing:
         raise ValueError(f"params.yaml has no section {missing[0]!r}; it has {sorted(values)}")
     return Settings(
