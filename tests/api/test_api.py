@@ -285,6 +285,7 @@ def test_integrated_gradients_sum_to_the_effect_of_a_layer(lm: LanguageModel) ->
     """Completeness, against the engine's own ablation of the whole layer; and the order."""
     prompts, answers = [PROMPTS[1], PROMPTS[0]], [" k", " n"]
     scores = na.integrated_gradients(lm, prompts, answers, steps=256)
+    bends = lm.network.config.model_type == "opt"  # its ReLUs: the error falls with 1 / steps
     clean = np.diag(na.log_probabilities(lm, prompts, answers))
     asked = [queries(lm)[1], queries(lm)[0]]
     zeros = torch.zeros(1, lm.n_layers, lm.n_neurons)
@@ -294,7 +295,8 @@ def test_integrated_gradients_sum_to_the_effect_of_a_layer(lm: LanguageModel) ->
         one = type(query)(query.prompt, ((tiny.VOCABULARY[answer.strip()],),))
         off = log_probability.log_probabilities(lm, [one], arms=[range(3)], intervene=run)
         expected = clean[i] - off[0][:, 0]
-        assert scores[i].sum(1) == pytest.approx(expected, abs=1e-4)  # a sum of 24 in float32
+        off_by = 0.03 if bends else 1e-4  # of a sum of 24 in float32
+        assert scores[i].sum(1) == pytest.approx(expected, abs=off_by)
         single = na.integrated_gradients(lm, prompts[i], answer, steps=256)
         np.testing.assert_allclose(single, scores[i], atol=rounding(scores[i], 3 * tiny.DEPTH))
     assert np.abs(scores.sum(2)).max() > 0.1  # positive control: there is something to sum to

@@ -89,7 +89,8 @@ def test_a_push_is_over_a_whole_text(decoder: LanguageModel) -> None:
     assert values.n == len(own)
     assert len(values.values) == sum(text.n_tokens - 1 for text in own)
     found = measured(decoder)
-    weights = Writing(decoder, "hidden").weights
+    writing = Writing(decoder, "hidden")
+    weights = [writing.columns(i) for i in range(decoder.n_layers)]
     for i, text in enumerate(own):
         tokens = values.values[values.owner == i]
         moved = torch.zeros(len(tokens), weights[0].shape[1])

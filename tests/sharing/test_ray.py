@@ -1,5 +1,6 @@
 """Two workers of a real Ray cluster: results are the local ones, whoever is killed."""
 
+import itertools
 import os
 import shutil
 import signal
@@ -34,16 +35,30 @@ ray_environment.set_defaults()
 ray = pytest.importorskip("ray", reason="the extra `ray` is not installed")
 
 from neuron_atlas.executors import ray_cluster, ray_executor, ray_work  # noqa: E402
+from neuron_atlas.executors.ray_worker import Worker  # noqa: E402
 
+PART = f"ray::{Worker.__name__}.{Worker.run.__name__}"  # what an actor says while it works on one
 ITEMS = pd.DataFrame({"x": range(12), "text": [f"number {x}" for x in range(12)]})
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[str]:
-    """The address of a cluster of this machine's own, with room for two workers."""
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a cluster of this machine's own, with room for two workers.
+
+    Ray writes the cluster's token to the home folder, and a process that joins reads it there.
+    """
+    home = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("RAY_ADDRESS", raising=False)
-        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error")
+        patch.setenv("HOME", str(home))
+        for name in (ray_environment.ADDRESS, "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+            patch.delenv(name, raising=False)
+        ray.init(
+            address="local",  # else Ray joins what runs here, if anything does
+            num_cpus=2,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level="error",
+        )
         yield ray.get_runtime_context().gcs_address
         ray_executor._crews.clear()
         ray.shutdown()
@@ -274,11 +289,13 @@ def test_a_stage_that_ends_takes_its_cluster_with_it(
 def test_an_address_without_a_cluster_is_said_to_be_none(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(SCRIPT)
     given = {executor.VARIABLE: "ray", ray_environment.ADDRESS: "127.0.0.1:9"}
+    given |= {ray_environment.MODE: "disabled"}
     words = ["env", f"PYTHONPATH={PATH}", sys.executable, "script.py"]
     with started(tmp_path, *words, **given) as process:
         assert process.wait(300) == 1
     said = output(tmp_path).splitlines()[-1]
     assert said.startswith("error: no Ray cluster can be joined at RAY_ADDRESS='127.0.0.1:9'")
+    assert said.endswith("(if it asks for a token, set RAY_AUTH_MODE=token)")
 
 
 def _connections(process: psutil.Process) -> list[Any]:
@@ -305,7 +322,7 @@ def test_a_stage_has_the_bytes_of_the_local_run_though_a_worker_is_killed(
         )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert {out: contents_of(folder / out) for out in outs} == expected
-    assert killed, "no actor was seen"
+    assert killed, "no actor was seen at work"
     shutil.rmtree(folder)
 
 
@@ -322,17 +339,14 @@ def command(origin: Path, stage: str) -> tuple[list[str], list[str]]:
 
 @contextmanager
 def killing_one() -> Iterator[list[int]]:
-    """Kill the first actor that is seen, while it loads the model or works on a part."""
+    """Kill the first actor of this process's cluster that is seen in the midst of a part."""
     killed: list[int] = []
     over = threading.Event()
 
     def watch() -> None:
-        while not over.wait(0.01) and not killed:
-            for process in psutil.process_iter(["cmdline"]):
-                if (process.info["cmdline"] or [""])[0].startswith("ray::Worker"):
-                    process.kill()
-                    killed.append(process.pid)
-                    return
+        while not over.wait(0.001) and not killed:
+            below = psutil.Process().children(recursive=True)
+            killed.extend(process.pid for process in itertools.islice(filter(_killed, below), 1))
 
     thread = threading.Thread(target=watch)
     thread.start()
@@ -341,3 +355,20 @@ def killing_one() -> Iterator[list[int]]:
     finally:
         over.set()
         thread.join()
+
+
+def _killed(process: psutil.Process) -> bool:
+    """Kill an actor if it works on a part: it is stopped and looked at again, so it still does."""
+    with suppress(psutil.Error):
+        if _title(process) == PART:
+            process.suspend()
+            if _title(process) == PART:
+                process.kill()
+                return True
+            process.resume()
+    return False
+
+
+def _title(process: psutil.Process) -> str:
+    """Return what a Ray process says that it does."""
+    return (process.cmdline() or [""])[0]
