@@ -313,7 +313,7 @@ def _connections(process: psutil.Process) -> list[Any]:
 
 @pytest.mark.parametrize("stage", [
     "answers@en", "recall@en", "activations@en", "attributions@en", "interference@en",
-    "selection@en", "degenerate_neurons@en", "editing",
+    "selection@en", "degenerate_neurons@en",
 ])  # fmt: skip
 def test_a_stage_has_the_bytes_of_the_local_run_though_a_worker_is_killed(
     cluster: str, origin: Path, tmp_path: Path, stage: str
