@@ -40,7 +40,6 @@ from neuron_atlas.executors.ray_worker import Worker  # noqa: E402
 PART = f"ray::{Worker.__name__}.{Worker.run.__name__}"  # what an actor says while it works on one
 LOADING = f"ray::{Worker.__name__}.{Worker.take.__name__}"
 SHORT = (
-    "editing",
     "selection@en",
     "degenerate_neurons@en",
 )  # parts may be over too soon to be seen
