@@ -8,7 +8,7 @@ have as many as are sorted, or none has.
 import atexit
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import mkdtemp
 from unittest import mock
@@ -39,13 +39,14 @@ OUT = Path(__file__).with_name("selecting.json")
 TEMPLATES = ("select", "select", "test")
 
 
-def _prompts(n_relations: int, n_facts: int) -> pd.DataFrame:
+def prompts(n_relations: int, n_facts: int, roles: Sequence[str] = TEMPLATES) -> pd.DataFrame:
+    """Return right prompts of as many facts per half and relation, one per role of a template."""
     rows = [
         (f"{r}:{half}{i}", f"r{r}", f"{half}{i}", t, role, True, half, half)
         for r in range(n_relations)
         for half in ("identification", "held_out")
         for i in range(n_facts)
-        for t, role in enumerate(TEMPLATES)
+        for t, role in enumerate(roles)
     ]
     names = "fact relation subject template template_role correct split answer_split"
     return pd.DataFrame(rows, columns=names.split())
@@ -53,7 +54,7 @@ def _prompts(n_relations: int, n_facts: int) -> pd.DataFrame:
 
 def scoring(n_prompts: int, n_neurons: int, n_relations: int) -> Callable[[], Scored]:
     """Record random values, and return a run that scores them; the folder goes with the process."""
-    table = _prompts(n_relations, n_prompts // (n_relations * 2 * len(TEMPLATES)))
+    table = prompts(n_relations, n_prompts // (n_relations * 2 * len(TEMPLATES)))
     place = Path(mkdtemp())
     atexit.register(shutil.rmtree, place, ignore_errors=True)
     folder = place / "values"

@@ -3,17 +3,17 @@
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from neuron_atlas.commands.plan import amount, duration, size_of
 from neuron_atlas.costs import explaining, model_shape, settings, stages
 from neuron_atlas.costs.configs import KNOWN
 from neuron_atlas.costs.devices import DEVICES
 from neuron_atlas.costs.estimate import Estimate, estimate
+from neuron_atlas.costs.inputs import read_settings
 from neuron_atlas.costs.passes import Passes
 from neuron_atlas.costs.run_size import RunSize
+from neuron_atlas.costs.units import amount, duration, size_of
 
 PAGE = Path(__file__).with_name("costs.md")
 FIGURES = Path(__file__).parents[1] / "benchmarks"
@@ -23,14 +23,9 @@ MODELS = ("llama-2-7b", "llama-2-13b", "llama-2-70b")
 MACHINES = (("h100", 1), ("h100", 8), ("laptop", 1))
 
 
-def _settings() -> settings.Settings:
-    shipped = files("neuron_atlas").joinpath("page/shipped_parameters.json")
-    return settings.of_sections(json.loads(shipped.read_text("utf-8")))
-
-
 def models() -> str:
     """Return the table of models on machines."""
-    how = _settings()
+    how = read_settings()
     head = ["model", "machine", "fits", "time", "device-hours", "disk", "host memory"]
     head += ["memory of a device", "stage `attributions`", "the same prompts by AMIG's code"]
     body = []
@@ -83,7 +78,7 @@ def estimated(run: Mapping[str, Any]) -> dict[str, int]:
 
 def times() -> str:
     """Return the table of the default run's times, beside its work at one rate for all stages."""
-    given, how = Passes(model_shape.of_config(KNOWN["gemma-3-270m"]), SIZE), _settings()
+    given, how = Passes(model_shape.of_config(KNOWN["gemma-3-270m"]), SIZE), read_settings()
     took = json.loads(TOOK.read_text(encoding="utf-8"))
     cells = {n: SIZE.languages if n in stages.PER_LANGUAGE else 1 for n in stages.WORK}
     said = {name: work.flops for name, work in stages.work(given, how).items() if work.flops}

@@ -22,41 +22,23 @@ from neuron_atlas.detectors import probe
 from neuron_atlas.pipeline import store
 from neuron_atlas.relation_neurons import casting
 from neuron_atlas.relation_neurons.scores import Scored, score_language
-from neuron_atlas.relation_neurons.settings import SetPlan
+from selecting import PLAN, prompts
 
 BLOCK = 1 << 20  # bytes of a block: so few that a test is quick
 STACK = 1 << 18  # bytes of a thread's stack, which is taken at once whatever it uses
 N_LAYERS, N_NEURONS, N_FACTS = 6, 768, 1000  # facts per half and relation
 SHAPE = (8 * N_FACTS, N_LAYERS, N_NEURONS)
 SIZE = SHAPE[0] * N_LAYERS * N_NEURONS * 4
-PLAN = SetPlan(
-    k=5,
-    templates="min",
-    min_facts=4,
-    min_positives=3,
-    massive=1000.0,
-    exclude_massive=True,
-    n_chimeras=19,
-    n_draws=2,
-)
 
 
 def table() -> pd.DataFrame:
     """Return the prompts: two relations, two halves, a template that selects and one that tests."""
-    rows = [
-        (f"{r}:{half}{i}", r, f"{half}{i}", t, role, True, half, half)
-        for r in ("a", "b")
-        for half in ("identification", "held_out")
-        for i in range(N_FACTS)
-        for t, role in enumerate(("select", "test"))
-    ]
-    names = "fact relation subject template template_role correct split answer_split"
-    return pd.DataFrame(rows, columns=names.split())
+    return prompts(2, N_FACTS, ("select", "test"))
 
 
 def record(folder: Path) -> None:
     """Write values, a layer at a time."""
-    prompts = table()
+    shown = table()
     writer = LayerWriter(
         folder, shape=SHAPE, dtype=torch.float32, journal=folder.with_name("journal")
     )
@@ -64,10 +46,10 @@ def record(folder: Path) -> None:
     step = 1000
     for start in range(0, SHAPE[0], step):
         drawn = torch.randn((step, *SHAPE[1:]), generator=random)
-        drawn[:, 0, 0] += torch.tensor((prompts["relation"][start : start + step] == "a").tolist())
-        writer.write(prompts.index[start : start + step].to_numpy(), drawn)
+        drawn[:, 0, 0] += torch.tensor((shown["relation"][start : start + step] == "r0").tolist())
+        writer.write(shown.index[start : start + step].to_numpy(), drawn)
     writer.close()
-    store.write_table(folder / "index.parquet", prompts.drop(columns=["split", "answer_split"]))
+    store.write_table(folder / "index.parquet", shown.drop(columns=["split", "answer_split"]))
     about = {"n_layers": N_LAYERS, "site": "hidden", "pooling": "answer"}
     store.write_json(folder / "meta.json", about)
 

@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 from asked_commands import Said
 from neuron_atlas.commands import plan as command
 from neuron_atlas.commands.app import app
+from neuron_atlas.costs import units
 from neuron_atlas.costs.configs import KNOWN
 from neuron_atlas.costs.devices import DEVICES
 from neuron_atlas.costs.estimate import LIBRARIES
@@ -156,13 +157,13 @@ def test_the_column_of_memory_is_the_run_s_on_a_laptop() -> None:
     (asking,) = (row for row in one["stages"] if row["stage"] == "answers")
     parts = LIBRARIES + asking["host_bytes"] + asking["device_bytes"] + one["weight_bytes"]
     assert column["answers"] == parts
-    assert command.size_of(parts) in said(model="gemma-3-270m").stdout
+    assert units.size_of(parts) in said(model="gemma-3-270m").stdout
 
 
 def test_amounts_are_read_at_a_glance() -> None:
-    assert command.amount(3.21e15, "") == "3.21 P"
-    assert command.size_of(50.7e9) == "50.7 GB"
-    assert [command.duration(s) for s in (5, 600, 7300, 200_000)] == [
+    assert units.amount(3.21e15, "") == "3.21 P"
+    assert units.size_of(50.7e9) == "50.7 GB"
+    assert [units.duration(s) for s in (5, 600, 7300, 200_000)] == [
         "5 s",
         "10 min",
         "2.03 h",

@@ -33,7 +33,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def scored(folder: Path, how: str, limit: int) -> subprocess.CompletedProcess[str]:
     """Score in a process of its own."""
     script = [sys.executable, scoring_in_blocks.__file__, str(folder), how, str(limit)]
-    places = os.pathsep.join(str(ROOT / name) for name in ("src", "tests"))
+    places = os.pathsep.join(str(ROOT / name) for name in ("src", "tests", "benchmarks"))
     threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
     return subprocess.run(
         script,

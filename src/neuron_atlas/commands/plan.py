@@ -1,9 +1,8 @@
 """Command: what a run will cost, from a model's config.json and counts alone."""
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import RenderableType
@@ -12,10 +11,7 @@ from neuron_atlas.commands import outputs, printing
 from neuron_atlas.commands.options import Data, Json
 from neuron_atlas.commands.printing import Found
 from neuron_atlas.costs.amount import Amount
-
-if TYPE_CHECKING:
-    from neuron_atlas.costs.model_shape import ModelShape
-    from neuron_atlas.costs.settings import Settings
+from neuron_atlas.costs.units import amount, duration, size_of
 
 KEYS = {
     "model": "the model's sizes, as they were read: `layers`, `d_model`, `neurons` and others",
@@ -99,12 +95,12 @@ def plan(
 
     For example: neuron-atlas plan --model-config llama-2-7b --facts 308 --languages 6 --device h100
     """
-    from neuron_atlas.costs import devices
+    from neuron_atlas.costs import devices, inputs
     from neuron_atlas.costs.estimate import as_row, estimate
     from neuron_atlas.costs.passes import Passes
     from neuron_atlas.costs.run_size import RunSize
 
-    shape, softcap = _model(model_config)
+    shape, softcap = inputs.read_model(model_config)
     size = RunSize(
         *(languages, facts, relations, templates),
         prompt_tokens=prompt_tokens,
@@ -115,7 +111,8 @@ def plan(
     given = Passes(shape, size, softcap=softcap)
     chosen = devices.find(device)
     chosen = devices.measured(chosen) if measure else chosen
-    one = estimate(given, _settings(data, settings or []), chosen, n_devices=gpus)
+    how = inputs.read_settings(_repository(data) / PARAMS, settings or [])
+    one = estimate(given, how, chosen, n_devices=gpus)
     found = {
         "model": vars(shape),
         "size": vars(size),
@@ -136,56 +133,6 @@ def plan(
     printing.show(found, as_json, _shown)
 
 
-def _model(given: str) -> "tuple[ModelShape, bool]":
-    """Read a config.json or a known one: the sizes, and whether logits are squashed.
-
-    Raises:
-        ValueError: there is no such file or name, or it is no config.json of a language model that
-            the engine supports.
-    """
-    from neuron_atlas.costs import model_shape
-    from neuron_atlas.costs.configs import KNOWN
-
-    if given in KNOWN:
-        return model_shape.of_config(KNOWN[given]), False
-    path = Path(given)
-    path = path / "config.json" if path.is_dir() else path
-    if not path.is_file():
-        raise ValueError(
-            f"{given} is no file and no known model: expected a config.json, or one of "
-            f"{', '.join(KNOWN)}"
-        )
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} is not JSON: {error}; give a model's config.json") from error
-    if not isinstance(config, dict):
-        raise ValueError(f"{path}: expected an object, got {type(config).__name__}")
-    own = model_shape.language_model(config)
-    return model_shape.of_config(config), bool(own.get("final_logit_softcapping"))
-
-
-def _settings(data: Path | None, changes: list[str]) -> "Settings":
-    """Return the parameters of the repository, or the shipped ones, with some set otherwise.
-
-    Raises:
-        ValueError: a change names no parameter, or a value does not fit.
-    """
-    from importlib.resources import files
-
-    from neuron_atlas.costs import settings
-    from neuron_atlas.pipeline import params
-
-    shipped = files("neuron_atlas").joinpath("page/shipped_parameters.json")
-    values = json.loads(shipped.read_text("utf-8"))
-    path = _repository(data) / PARAMS
-    if path.is_file():
-        values |= params.read_yaml(path)
-    for change in changes:
-        _change(values, change)
-    return settings.of_sections(values)
-
-
 def _repository(data: Path | None) -> Path:
     """Return the repository that is named or that the present folder is in; else this folder."""
     try:
@@ -194,46 +141,6 @@ def _repository(data: Path | None) -> Path:
         if data is not None:
             raise
         return Path()
-
-
-def _change(values: dict[str, Any], change: str) -> None:
-    """Set a parameter otherwise.
-
-    Raises:
-        ValueError: it names no parameter, one that no formula reads, or what follows is no value.
-    """
-    from neuron_atlas.costs.settings import SECTIONS
-
-    key, equals, text = change.partition("=")
-    *sections, name = key.split(".")
-    place: Any = values
-    for section in sections:
-        place = place.get(section) if isinstance(place, dict) else None
-    if not equals or not sections or not isinstance(place, dict) or name not in place:
-        raise ValueError(
-            f"--set {change}: expected a key of params.yaml and its value, such as "
-            "interference.n_draws=5"
-        )
-    if sections[0] not in SECTIONS:
-        raise ValueError(
-            f"--set {change}: no formula reads {sections[0]}; the sections that count are "
-            f"{', '.join(SECTIONS)}"
-        )
-    place[name] = _value(change, text)
-
-
-def _value(change: str, text: str) -> object:
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
-    try:
-        return YAML(typ="safe").load(text)
-    except (YAMLError, ValueError) as error:
-        why = " ".join(str(error).split())
-        raise ValueError(
-            f"--set {change}: expected a value as in params.yaml, such as 5 or [0.5, 1], got "
-            f"{text!r}: {why}"
-        ) from error
 
 
 def _shown(found: Found) -> Iterator[RenderableType]:
@@ -283,24 +190,3 @@ def _summary(found: Found) -> Mapping[str, object]:
         "host memory": size_of(found["host_bytes"]),
         "device memory": size_of(found["device_bytes"]) if found["device_bytes"] else None,
     }
-
-
-def amount(value: Amount, unit: str) -> str:
-    """Return a large number with three digits and its prefix."""
-    for factor, prefix in ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M")):
-        if value >= factor:
-            return f"{value / factor:.3g} {prefix}{unit}"
-    return f"{value:.3g} {unit}".strip()
-
-
-def size_of(value: Amount) -> str:
-    """Return bytes with their prefix."""
-    return amount(value, "B")
-
-
-def duration(seconds: Amount) -> str:
-    """Return seconds, minutes, hours or days."""
-    for factor, unit in ((86400 * 2, "days"), (3600 * 2, "h"), (120, "min")):
-        if seconds >= factor:
-            return f"{seconds / {'days': 86400, 'h': 3600, 'min': 60}[unit]:.3g} {unit}"
-    return f"{seconds:.0f} s"

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_type_hints
 
 from neuron_atlas.arms.settings import Interference
 from neuron_atlas.attribution_methods.settings import MethodComparison
@@ -45,21 +45,5 @@ def of_sections(values: Mapping[str, Any]) -> Settings:
     missing = [name for name in SECTIONS if name not in values]
     if missing:
         raise ValueError(f"params.yaml has no section {missing[0]!r}; it has {sorted(values)}")
-    return Settings(
-        recall=params.checked("recall", Asking, values["recall"]),
-        relation_neurons=params.checked("relation_neurons", SetPlan, values["relation_neurons"]),
-        interference=params.checked("interference", Interference, values["interference"]),
-        attributions=params.checked("attributions", AttributionPlan, values["attributions"]),
-        attribution_methods=params.checked(
-            "attribution_methods", MethodComparison, values["attribution_methods"]
-        ),
-        selection=params.checked("selection", Selection, values["selection"]),
-        language_specific=params.checked(
-            "language_specific", LanguageSpecific, values["language_specific"]
-        ),
-        degenerate_neurons=params.checked(
-            "degenerate_neurons", DegenerateNeurons, values["degenerate_neurons"]
-        ),
-        editing=params.checked("editing", EditingPlan, values["editing"]),
-        cards=params.checked("cards", CardPlan, values["cards"]),
-    )
+    kinds: dict[str, Any] = get_type_hints(Settings)
+    return Settings(**{name: params.checked(name, kinds[name], values[name]) for name in SECTIONS})
