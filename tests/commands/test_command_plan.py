@@ -114,7 +114,10 @@ def test_what_is_no_configuration_is_refused(tmp_path: Path, content: str) -> No
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("text_config", [1], "text_config must be an object"),
+        ("text_config", {"model_type": "gemma3_text"}, "in text_config (gemma3_text)"),
+        ("rope_parameters", "linear", "rope_parameters must be an object, got 'linear'"),
+        ("rope_scaling", [1], "rope_scaling must be an object, got [1]"),
+        ("layer_types", 3, "layer_types must be a list, got 3"),
         ("head_dim", "x", "head_dim must be a whole number"),
         ("num_local_experts", 8, "num_local_experts is 8"),
         ("model_type", "mixtral", "unsupported architecture 'mixtral'"),
@@ -138,13 +141,13 @@ def test_a_device_that_is_not_here_is_not_measured(monkeypatch: pytest.MonkeyPat
     assert "torch finds no CUDA device" in done.stderr
 
 
-def test_a_soft_cap_is_read_where_the_language_model_is(tmp_path: Path) -> None:
-    inner = dict(KNOWN["gemma-3-270m"]) | {"final_logit_softcapping": 30.0}
+def test_a_soft_cap_costs_time(tmp_path: Path) -> None:
+    plain = KNOWN["gemma-3-270m"]
     seconds = []
-    for config in (inner, {"text_config": inner}, {"text_config": KNOWN["gemma-3-270m"]}):
+    for config in ({**plain, "final_logit_softcapping": 30.0}, plain):
         (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
         seconds.append(found(model=str(tmp_path))["seconds"])
-    assert seconds[0] == seconds[1] > seconds[2]
+    assert seconds[0] > seconds[1]
 
 
 def test_the_column_of_memory_is_the_run_s_on_a_laptop() -> None:

@@ -62,12 +62,16 @@ def test_a_narrow_embedding_makes_a_narrow_head() -> None:
     assert model_shape.of_config(given).head_row == 2 * 50272 * 512
 
 
-def test_a_nested_configuration_is_that_of_its_language_model() -> None:
+def test_a_model_that_holds_a_language_model_is_refused() -> None:
     inner = KNOWN["gemma-3-270m"]
-    for outer in ({"text_config": inner}, {**inner, "text_config": None}):
-        assert model_shape.of_config(outer) == model_shape.of_config(inner)
-    with pytest.raises(ValueError, match=r"text_config must be an object, got \[1\]"):
-        model_shape.of_config({"text_config": [1]})
+    assert model_shape.of_config({**inner, "text_config": None}) == model_shape.of_config(inner)
+    outer = {"model_type": "gemma3", "text_config": dict(inner)}
+    with pytest.raises(
+        ValueError, match=r"^config.json: this gemma3 .* text_config \(gemma3_text\)"
+    ):
+        model_shape.of_config(outer)
+    with pytest.raises(ValueError, match=r"text_config, and the engine loads"):
+        model_shape.of_config(outer | {"text_config": [1]})
 
 
 def test_what_the_engine_does_not_support_is_refused() -> None:

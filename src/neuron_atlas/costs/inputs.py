@@ -38,8 +38,7 @@ def read_model(given: str) -> tuple[ModelShape, bool]:
         raise ValueError(f"{path} is not JSON: {error}; give a model's config.json") from error
     if not isinstance(config, dict):
         raise ValueError(f"{path}: expected an object, got {type(config).__name__}")
-    own = model_shape.language_model(config)
-    return model_shape.of_config(config), bool(own.get("final_logit_softcapping"))
+    return model_shape.of_config(config), bool(config.get("final_logit_softcapping"))
 
 
 def read_settings(path: Path | None = None, changes: Sequence[str] = ()) -> Settings:

@@ -21,6 +21,11 @@ TIED = {  # families whose embeddings are also the output's where the configurat
     *("bert", "distilbert", "electra", "modernbert", "roberta", "xlm-roberta"),
     *("bloom", "falcon", "gemma", "gemma2", "gemma3_text", "gpt2", "gpt_neo", "opt", "xglm"),
 }
+KINDS = {  # what a setting that is looked into has to be
+    "rope_parameters": (Mapping, "an object"),
+    "rope_scaling": (Mapping, "an object"),
+    "layer_types": (list, "a list"),
+}
 WIDER = 4  # times `d_model` are the neurons of a family that does not say how many
 
 
@@ -100,16 +105,17 @@ class ModelShape:
         return 2.0 * self.embeddings
 
 
-def of_config(config: Mapping[str, Any]) -> ModelShape:
+def of_config(given: Mapping[str, Any]) -> ModelShape:
     """Read the sizes from what is in a config.json.
-
-    A configuration that nests the language model's in `text_config` is read there.
 
     Raises:
         ValueError: the engine does not support the family or one of its settings; a size is missing
             or is no whole number from 1; the message says under which names it was looked for.
     """
-    given = language_model(config)
+    _require_own(given)
+    for key, (kind, words) in KINDS.items():
+        if not isinstance(given.get(key), kind | None):
+            raise ValueError(f"config.json: {key} must be {words}, got {given[key]!r}")
     row = require_supported(given, "config.json")
     family = str(given["model_type"])
     d_model, heads = _size(given, "d_model"), _size(given, "heads")
@@ -129,18 +135,22 @@ def of_config(config: Mapping[str, Any]) -> ModelShape:
     )
 
 
-def language_model(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the language model's keys: those of `text_config`, or all where there is none.
+def _require_own(config: Mapping[str, Any]) -> None:
+    """Check that a configuration is a language model's own.
 
     Raises:
-        ValueError: `text_config` is no object.
+        ValueError: it nests a language model's, as one that also reads images does; the engine
+            loads language models alone.
     """
-    given = config.get("text_config")
-    if given is None:
-        return config
-    if not isinstance(given, Mapping):
-        raise ValueError(f"config.json: text_config must be an object, got {given!r}")
-    return {"model_type": config.get("model_type"), **given}
+    nested = config.get("text_config")
+    if nested is not None:
+        inner = nested.get("model_type") if isinstance(nested, Mapping) else None
+        raise ValueError(
+            f"config.json: this {config.get('model_type')} holds its language model in "
+            f"text_config{f' ({inner})' if inner else ''}, and the engine loads language models "
+            "alone: give what is in text_config as a config.json of its own, to plan, and the "
+            "language model saved by itself, to run"
+        )
 
 
 def _groups(config: Mapping[str, Any], family: str, heads: int) -> int:
