@@ -28,7 +28,7 @@ from neuron_atlas.arms.push import CleanValues, Writing
 from neuron_atlas.executors import executor, ray_environment
 from neuron_atlas.model import language_model
 from neuron_atlas.pipeline import checkpoints, params
-from repository import ROOT, environment
+from repository import LANGUAGES, ROOT, copied, environment, run
 from saved import save
 
 ray_environment.set_defaults()
@@ -317,6 +317,20 @@ def _connections(process: psutil.Process) -> list[Any]:
 def test_a_stage_has_the_bytes_of_the_local_run_though_a_worker_is_killed(
     cluster: str, origin: Path, tmp_path: Path, stage: str
 ) -> None:
+    check_killed(cluster, origin, tmp_path, stage)
+
+
+def test_editing_has_the_bytes_of_the_local_run_though_a_worker_is_killed(
+    cluster: str, toy_decoder_folder: Path, tmp_path: Path
+) -> None:
+    """It edits nothing but what three languages know, so that two have nothing to give an actor."""
+    origin = copied(tmp_path / "origin", toy_decoder_folder, languages=LANGUAGES)
+    run(origin, "dvc", "repro", "editing")
+    check_killed(cluster, origin, tmp_path, "editing")
+
+
+def check_killed(cluster: str, origin: Path, tmp_path: Path, stage: str) -> None:
+    """Run a stage again on the cluster, kill an actor, and compare what it writes."""
     folder = workspace(origin, tmp_path / "run")
     words, outs = command(origin, stage)
     expected = {out: removed(folder / out) for out in outs}
