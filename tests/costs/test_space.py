@@ -22,7 +22,7 @@ from neuron_atlas.costs.configs import KNOWN
 from neuron_atlas.costs.estimate import LIBRARIES
 from neuron_atlas.costs.passes import Passes
 from neuron_atlas.costs.run_size import SELECTING, RunSize
-from neuron_atlas.costs.space import ARMS, DIRECTIONS, INSTALLING, _block, _values, space
+from neuron_atlas.costs.space import ARMS, DIRECTIONS, INSTALLING, SHARED, _block, _values, space
 from neuron_atlas.detectors import probe
 from neuron_atlas.relation_neurons import score_files
 from neuron_atlas.relation_neurons.scores import ScoredSource
@@ -42,6 +42,19 @@ def test_values_on_disk_are_those_that_are_recorded() -> None:
     """630 MB in the default run, whose model is Gemma 3 270M in float32."""
     found = space("activations", given("gemma-3-270m", right=0.44), HOW, number_bytes=4)
     assert found.disk == pytest.approx(630e6, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("stage", "seen"),
+    [
+        *(("answers", 1.3e6), ("recall", 1.77e6), ("interference", 1.64e6), ("cards", 9.94e6)),
+        *(("activations", 660e6), ("attributions", 1.8e6), ("language_specific", 2.84e6)),
+        ("relation_neurons", 223e6),  # 1.8 MB of it are outputs
+    ],
+)
+def test_disk_is_that_which_the_default_run_took(stage: str, seen: float) -> None:
+    found = space(stage, given("gemma-3-270m"), HOW, number_bytes=4)
+    assert found.disk == pytest.approx(seen, rel=0.4)
 
 
 def test_memory_is_that_which_a_stage_was_seen_to_take() -> None:
@@ -138,7 +151,8 @@ def test_remembered_scores_stay_on_disk(tmp_path: Path) -> None:
     null = pd.DataFrame({"score": [0.0]})
     score_files.write(tmp_path / "scores", ScoredSource(scored, null))
     size = RunSize(1, 40, 2, 3, eligible=1.0)
-    plan = HOW.relation_neurons.model_copy(update={"n_chimeras": len(scored.chimeras.names)})
+    chimeras = round(len(scored.chimeras.names) / SHARED)
+    plan = HOW.relation_neurons.model_copy(update={"n_chimeras": chimeras})
     one = Passes(replace(given().shape, layers=1, neurons=512), size)
     how = replace(HOW, relation_neurons=plan)
     said = space("relation_neurons", one, how, number_bytes=4).disk

@@ -14,9 +14,12 @@ BATCH = 4096  # tokens of a padded batch
 WIDE = 6  # numbers per token and width of a block that are held at a time
 GROUP = 6  # prompts whose arms are measured together
 FLOAT, DOUBLE = 4, 8  # bytes of a number where the code computes in float32, in float64
+ASKED = 240  # bytes of a compressed table per prompt and language, seen in the default run
+CARD = 6  # times as many are those of the cards
 ROW = 12  # bytes per neuron and language of the tables of activity and size
 SCORES = 3  # numbers of a neuron and unit, beside one per template: both halves', and the test's
 TWICE = 2  # the layers' scores and all of them stacked; parts are copied once the former are gone
+SHARED = 0.25  # of the chimeras, those that are left of a language's, seen in the default run
 BLOCKS = 6  # times a block's values in double precision are what is made of them
 PROBE = 4  # matrices of prompts by prompts: products, directions, coordinates, and work space
 STANDARDISED = 3  # copies of a block in double precision beside them
@@ -65,7 +68,7 @@ def space(name: str, given: Passes, how: Settings, *, number_bytes: int) -> Spac
         return Space(ROW * n * size.languages, BATCH * n * FLOAT / 16, batch)
     if name == "cards":
         values = size.recorded * shape.neurons * FLOAT
-        return Space(small * 4, values + n * FLOAT * size.relations * size.languages * 2, batch)
+        return Space(small * CARD, values + n * FLOAT * size.relations * size.languages * 2, batch)
     if name in ("attributions", "attribution_methods"):
         return Space(small, 100 * n * FLOAT, batch * 2)
     return Space(small, 20 * n * FLOAT, batch)
@@ -77,8 +80,8 @@ def _batch(given: Passes, number_bytes: int) -> Amount:
 
 
 def _tables(given: Passes) -> Amount:
-    """Return the bytes of a stage's tables on disk."""
-    return given.size.prompts * given.size.languages * 2e3
+    """Return the bytes of a stage's tables on disk, at the most; some ask few of the prompts."""
+    return given.size.prompts * given.size.languages * ASKED
 
 
 def _ranking(given: Passes, how: Settings) -> Space:
@@ -93,7 +96,7 @@ def _ranking(given: Passes, how: Settings) -> Space:
     each = (SCORES + size.selecting_templates) * n * FLOAT
     relations, chimeras = 2 * size.with_sets, how.relation_neurons.n_chimeras
     beside = max(BLOCKS * _block(given, max(size.selecting, size.held_out)), _probe(given))
-    kept = each * (relations + chimeras) * size.languages
+    kept = each * (relations + SHARED * chimeras) * size.languages
     tables = ROW * n * (size.languages + 1)
     return Space(tables + kept, TWICE * each * (relations + 2 * chimeras) + beside, 0.0)
 
