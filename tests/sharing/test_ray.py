@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -22,8 +22,8 @@ import pytest
 import torch
 
 import tiny
+from killing import PATIENCE, end, output, removed, started, until, workspace
 from killing import contents as contents_of
-from killing import end, output, removed, started, until, workspace
 from neuron_atlas.arms.push import CleanValues, Writing
 from neuron_atlas.executors import executor, ray_environment
 from neuron_atlas.model import language_model
@@ -83,6 +83,17 @@ def square(part: pd.DataFrame) -> pd.DataFrame:
     return part.assign(y=part["x"] ** 2, lists=lists, worker=os.getpid())
 
 
+def together(
+    work: Callable[[pd.DataFrame], pd.DataFrame], marks: Path, part: pd.DataFrame
+) -> pd.DataFrame:
+    """Work once two workers have a part each: one may start long before the other."""
+    (marks / f"at-{os.getpid()}").touch()
+    end = time.monotonic() + PATIENCE
+    while len(list(marks.glob("at-*"))) < 2 and time.monotonic() < end:
+        time.sleep(0.01)
+    return work(part)
+
+
 def die_once(marks: Path, part: pd.DataFrame) -> pd.DataFrame:
     mark = marks / "died"
     if int(part["x"].iloc[0]) == 4 and not mark.exists():
@@ -105,7 +116,8 @@ def fail(part: pd.DataFrame) -> pd.DataFrame:
 
 @pytest.mark.usefixtures("workers")
 def test_results_come_in_order_from_two_workers(tmp_path: Path) -> None:
-    expected = checkpoints.in_parts(ITEMS, square, key="w-0", size=2, folder=tmp_path)
+    work = partial(together, square, tmp_path)
+    expected = checkpoints.in_parts(ITEMS, work, key="w-0", size=2, folder=tmp_path)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(executor.VARIABLE, "local")
         local = checkpoints.in_parts(ITEMS, square, key="v-0", size=2, folder=tmp_path)
@@ -211,7 +223,8 @@ def ask(lm: language_model.LanguageModel, part: pd.DataFrame) -> pd.DataFrame:
 def test_workers_load_the_model_and_have_as_many_threads(tmp_path: Path) -> None:
     save(tiny.random_model("llama"), tmp_path / "model")
     lm = language_model.load(tmp_path / "model")
-    found = checkpoints.in_parts(ITEMS, partial(ask, lm), key="w-4", size=1, folder=tmp_path)
+    work = partial(together, partial(ask, lm), tmp_path)
+    found = checkpoints.in_parts(ITEMS, work, key="w-4", size=1, folder=tmp_path)
     assert found["worker"].nunique() == 2
     assert set(found["threads"]) == {torch.get_num_threads()}
     assert found["logit"].tolist() == ask(lm, ITEMS)["logit"].tolist()
