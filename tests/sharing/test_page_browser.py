@@ -24,7 +24,8 @@ PATIENCE = 120_000  # milliseconds for what must happen; a busy machine is slow
 # Words of a chart that reach beyond its frame, with the chart's name.
 CUT = """() => [...document.querySelectorAll("[data-chart] svg")].flatMap((svg) => {
     const frame = svg.getBoundingClientRect();
-    return [...svg.querySelectorAll("text")].filter((one) => one.textContent).filter((one) => {
+    const seen = (one) => one.textContent && one.getAttribute("opacity") !== "0";
+    return [...svg.querySelectorAll("text")].filter(seen).filter((one) => {
         const { left, right, top, bottom } = one.getBoundingClientRect();
         return left < frame.left - 1 || right > frame.right + 1 || top < frame.top - 1
             || bottom > frame.bottom + 1;
