@@ -477,7 +477,7 @@ def test_the_gate_refuses_it_before_any_command_holds_it(
 SECRET = re.compile(
     r"AKIA[0-9A-Z]{16}|hf_[A-Za-z0-9]{30,}|gh[pousr]_[A-Za-z0-9]{30,}|xox[abp]-\d"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY|https?://[^\s/@:]+:[^\s/@]+@"
-    r"|(?i:password|secret_access_key|access_key_id|api_key|auth_token)\s*[=:]\s*[\"']?\w"
+    r"|(?i:password|secret_access_key|access_key_id|api_key|auth_token)\s*[=:]\s*[\"']?(?!null\b)\w"
 )
 
 
@@ -494,6 +494,10 @@ def test_no_secret_is_kept_by_git() -> None:
 )
 def test_a_secret_is_recognised(text: str) -> None:
     assert SECRET.search(text)
+
+
+def test_a_secret_that_has_yet_to_be_given_is_none() -> None:
+    assert not SECRET.search("AWS_ACCESS_KEY_ID: null  # given by --secret")
 
 
 def test_credentials_go_where_git_does_not_look() -> None:
