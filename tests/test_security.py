@@ -477,7 +477,8 @@ def test_the_gate_refuses_it_before_any_command_holds_it(
 SECRET = re.compile(
     r"AKIA[0-9A-Z]{16}|hf_[A-Za-z0-9]{30,}|gh[pousr]_[A-Za-z0-9]{30,}|xox[abp]-\d"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY|https?://[^\s/@:]+:[^\s/@]+@"
-    r"|(?i:password|secret_access_key|access_key_id|api_key|auth_token)\s*[=:]\s*[\"']?(?!null\b)\w"
+    r"|(?i:password|secret_access_key|access_key_id|api_key|auth_token)\s*[=:]\s*"
+    r"[\"']?(?!null(?:\s|$))\w"
 )
 
 
@@ -490,7 +491,13 @@ def test_no_secret_is_kept_by_git() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["password = hunter2", "secret_access_key: abc", "https://me:pw@host/x", f"hf_{'a' * 34}"],
+    [
+        "password = hunter2",
+        "password: null-1",
+        "secret_access_key: abc",
+        "https://me:pw@host/x",
+        f"hf_{'a' * 34}",
+    ],
 )
 def test_a_secret_is_recognised(text: str) -> None:
     assert SECRET.search(text)
