@@ -1,4 +1,4 @@
-"""Run a stage script and count the FLOPs of its matrix products, and its time.
+"""Run a stage script and count the FLOPs of its matrix products.
 
 What is counted does not depend on the machine or on what else runs on it.
 """
@@ -6,12 +6,10 @@ What is counted does not depend on the machine or on what else runs on it.
 import json
 import runpy
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
@@ -65,29 +63,17 @@ def n_embeddings(config: Path = CONFIG) -> int:
     return int(sizes["vocab_size"]) * int(sizes.get("hidden_size") or sizes["n_embd"])
 
 
-def product_rate(size: int = 2048, times: int = 2) -> float:
-    """Return the FLOP/s of products of two square matrices in float32, now."""
-    a, b = (torch.ones(size, size) for _ in range(2))
-    torch.mm(a, b)
-    started = time.perf_counter()
-    for _ in range(times):
-        torch.mm(a, b)
-    return times * 2 * size**3 / (time.perf_counter() - started)
-
-
-def counted(script: str, arguments: Sequence[str]) -> dict[str, float]:
-    """Run a stage script in this process, as if from the command line, and return what it took.
+def counted(script: str, arguments: Sequence[str]) -> dict[str, int]:
+    """Run a stage script in this process, as if from the command line.
 
     Returns:
-        `body` and `head` (FLOPs), `seconds`, `cpu_seconds`, and `product_rate`, the FLOP/s of large
-        products before and after it.
+        `body` and `head`, the FLOPs of its products.
 
     Raises:
         SystemExit: the stage failed.
     """
-    before, counts = product_rate(), FlopCount(n_embeddings())
+    counts = FlopCount(n_embeddings())
     given, sys.argv = sys.argv, [script, *arguments]
-    started, used = time.perf_counter(), time.process_time()
     try:
         with counts:
             runpy.run_path(script, run_name="__main__")
@@ -96,11 +82,4 @@ def counted(script: str, arguments: Sequence[str]) -> dict[str, float]:
             raise
     finally:
         sys.argv = given
-    seconds, used = time.perf_counter() - started, time.process_time() - used
-    return {
-        "body": counts.body,
-        "head": counts.head,
-        "seconds": seconds,
-        "cpu_seconds": used,
-        "product_rate": (before + product_rate()) / 2,
-    }
+    return {"body": counts.body, "head": counts.head}

@@ -16,6 +16,7 @@ RIVALS = 0.3  # of the candidates, those that are as probable as the right one f
 PADDED = 2.0  # times the tokens of rounds are those of the padded ones
 SORTED = 40  # pairs whose comparison takes as long as a sorted value's place in one more block
 SORTING = 60  # the same of putting a value in its order
+HALF_OF_PROMPTS = 0.34  # of all prompts: halves of subjects and answers, in selecting templates
 WRITTEN = 4.0  # tokens that a text has on average when it is decided
 
 
@@ -175,9 +176,6 @@ def language_specific(given: Passes, how: Settings) -> Work:
     on_texts = given.tokens(texts * text) + given.head(texts * (text - 1))
     on_facts = given.tokens(facts * (given.whole + tree)) + given.head(facts * tree)
     return (finding + on_texts + on_facts) * n
-
-
-HALF_OF_PROMPTS = 0.34  # of all prompts: halves of subjects and answers, in selecting templates
 
 
 def _context(given: Passes, how: Settings) -> Amount:
