@@ -4,19 +4,25 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 import everything
 import tiny
+from attribution_cases import others
 from neuron_atlas.activations import extraction
-from neuron_atlas.attributions import batches, clean_pass, gradients
+from neuron_atlas.arms.push import Writing
+from neuron_atlas.attributions import batches, clean_pass, gradients, tolerance
 from neuron_atlas.attributions.quadrature import RULES
 from neuron_atlas.attributions.questions import Question
 from neuron_atlas.devices.halving import halving, in_two
 from neuron_atlas.model.language_model import LanguageModel
 from neuron_atlas.model.tokens import continuation
+from neuron_atlas.model_edits.key_covariance import covariances
+from neuron_atlas.other_selectors import scores
 from neuron_atlas.scoring.contenders import score_contenders
+from neuron_atlas.value_vectors.at_head import ValueVectors
 from rounding import rounding
 
 Room = Callable[[int], None]
@@ -74,7 +80,16 @@ def test_other_errors_are_not_tried_again() -> None:
     assert len(tried) == 1
 
 
-@pytest.mark.parametrize("part", ["extraction", "scoring", "generation"])
+def test_no_room_for_what_cublas_works_with_is_out_of_memory_too() -> None:
+    def run(some: Sequence[int]) -> int:
+        if len(some) > 1:
+            raise RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate")
+        return sum(some)
+
+    assert list(halving([1, 2], run, in_two)) == [([1], 1), ([2], 2)]
+
+
+@pytest.mark.parametrize("part", ["extraction", "scoring", "generation", "texts"])
 def test_a_run_goes_on_with_smaller_batches(
     lm: LanguageModel, part: str, room: tuple[Room, list[int]]
 ) -> None:
@@ -192,3 +207,121 @@ def test_candidates_are_scored_anew_where_memory_ends_after_their_first_tokens(
     for before, after in zip(whole, scored(), strict=True):
         np.testing.assert_allclose(before.values, after.values, atol=1e-4)
     assert n_calls[0] > 4
+
+
+def at_most(patch: pytest.MonkeyPatch, n_points: int) -> list[int]:
+    """Let a clean pass have no more points than these; return how many there were, as they run."""
+    original, seen = clean_pass.record_trace, list[int]()
+
+    def limited(model: LanguageModel, some: Any, **how: Any) -> Any:
+        seen.append(len(some))
+        if len(some) > n_points:
+            raise torch.OutOfMemoryError("simulated")
+        return original(model, some, **how)
+
+    patch.setattr(clean_pass, "record_trace", limited)
+    return seen
+
+
+def test_selectors_and_what_precedes_the_head_are_means_over_smaller_batches_too(
+    lm: LanguageModel,
+) -> None:
+    prompts = ("a b c d", "b c e f", "e f g h", "k c l m")
+    asked = [Question(p, (5,), ((5,), (6,)), query=(0, len(p))) for p in prompts]
+
+    def found() -> list[torch.Tensor]:
+        vectors = ValueVectors(lm, "hidden", asked).of_neurons(0, torch.tensor([0, 3]))
+        selected = scores.of_relation(lm, asked, others(lm), Writing(lm, "hidden"))
+        return [vectors, *selected.values()]
+
+    whole = found()
+    with pytest.MonkeyPatch.context() as patch:
+        seen = at_most(patch, 1)
+        halved = found()
+    assert {1, 2, 4} <= set(seen)
+    for a, b in zip(whole, halved, strict=True):
+        near = rounding(a.double().numpy(), 10 * tiny.DEPTH)
+        torch.testing.assert_close(b.double(), a.double(), rtol=0, atol=near)
+
+
+def test_as_many_steps_are_found_where_halves_alone_fit(
+    lm: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory may end in the clean pass, and in what is made of it."""
+    asked, rule = questions(lm)[:4], RULES["radau"]
+
+    def make(steps: int, _screen: bool, difference: bool) -> clean_pass.Method:
+        return gradients.path_method(
+            lm,
+            baseline="occlusion",
+            rule=rule(steps),
+            target="log_probability",
+            check=difference,
+        )
+
+    def fewest() -> tolerance.Fewest:
+        return tolerance.fewest_steps(
+            lm, asked, by_words=True, make=make, tolerance=0.02, strongest=5
+        )
+
+    whole = fewest()
+    with pytest.MonkeyPatch.context() as patch:
+        seen = at_most(patch, 4)
+        assert fewest() == whole
+    assert 8 in seen
+    original, alone = clean_pass.attributed, list[bool]()
+
+    def limited(clean: clean_pass.CleanPass, *args: Any) -> clean_pass.Attributed:
+        alone.append(len(clean.batch.places) == 1)
+        if not alone[-1]:
+            raise torch.OutOfMemoryError("simulated")
+        return original(clean, *args)
+
+    monkeypatch.setattr(clean_pass, "attributed", limited)
+    assert fewest() == whole
+    assert set(alone) == {True, False}
+
+
+def test_the_parts_of_a_batch_have_the_bits_of_the_smaller_batches(
+    decoder: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = questions(decoder)[:4]
+    keep = torch.rand(4, decoder.n_layers, decoder.n_neurons)
+    run = gradients.gradient_activation_method(target="log_probability")
+    (batch,) = batches.batches(decoder, asked, by_words=False)
+    by_hand = [
+        clean_pass.attributed(clean_pass._clean_pass(decoder, half, keep), run, asked)
+        for half in batches.halves(batch)
+    ]
+    clean, original = clean_pass._clean_pass(decoder, batch, keep), clean_pass.attributed
+
+    def limited(some: clean_pass.CleanPass, *args: Any) -> clean_pass.Attributed:
+        if some is clean:
+            raise torch.OutOfMemoryError("simulated")
+        return original(some, *args)
+
+    monkeypatch.setattr(clean_pass, "attributed", limited)
+    found = list(clean_pass.parts_attributed(clean, run, asked))
+    for one, other in zip(found, by_hand, strict=True):
+        assert one.places.tolist() == other.places.tolist()
+        assert torch.equal(one.scores, other.scores)
+
+
+def test_keys_are_those_of_the_prompts_however_few_run_at_once(
+    lm: LanguageModel, room: tuple[Room, list[int]]
+) -> None:
+    texts = {"xx": pd.DataFrame({"prompt": [f"{w} b c {w}" for w in "defghijkl"]})}
+
+    def keys() -> torch.Tensor:
+        return covariances(lm, texts, [1], n_tokens=20, ridge=0.5)[1].keys
+
+    set_room, fitted = room
+    whole = keys()
+    assert fitted == [9]
+    set_room(2)
+    fitted.clear()
+    halved = keys()
+    assert max(fitted) == 2
+    assert len(whole) == len(halved) == 20
+    near = rounding(whole.double().numpy(), 10 * tiny.DEPTH)
+    torch.testing.assert_close(halved.double(), whole.double(), rtol=0, atol=near)

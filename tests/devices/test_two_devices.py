@@ -13,6 +13,7 @@ import everything
 from second_device import LAST_FETCHED, LAST_THERE, WAYS
 
 SCRIPT = Path(__file__).parents[1] / "second_device.py"
+# Without falcon, at which PyTorch fails on a device that Python makes: "func != nullptr".
 FAMILIES = ("llama", "gemma2", "gemma3_text", "gpt2", "opt", "bert", "modernbert")
 # Where gradients are added in another order; elsewhere the bits are the same.
 ROUNDING = {"attribution": 1e-4, "comparison of methods": 1e-4, "fitted edits": 1e-4}

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import cast
+from typing import TypeVar, cast
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from neuron_atlas.model.language_model import LanguageModel
 
 Factors = Float[Tensor, "question layer neuron"]
 PointScores = tuple[Tensor, Tensor, Tensor]
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,10 @@ class Attributed:
 class CleanPass:
     """A batch's clean pass, with the gradients at the neurons' own values, which methods share."""
 
-    def __init__(self, lm: LanguageModel, trace: Trace, batch: Batch) -> None:
-        self.lm, self.trace, self.batch = lm, trace, batch
+    def __init__(
+        self, lm: LanguageModel, trace: Trace, batch: Batch, keep: Factors | None = None
+    ) -> None:
+        self.lm, self.trace, self.batch, self.keep = lm, trace, batch, keep
         self._found: dict[Target, tuple[Tensor, Tensor]] = {}
 
     @cached_property
@@ -87,25 +90,56 @@ def run_methods(
         keep: Factors on the neurons at the answer position, applied before anything else.
     """
 
-    def run(batch: Batch) -> dict[str, Attributed]:
-        clean = _clean_pass(lm, batch, keep)
+    def run(clean: CleanPass) -> dict[str, Attributed]:
         return {name: attributed(clean, method, questions) for name, method in methods.items()}
 
+    yield from on_clean_passes(lm, questions, run, by_words=by_words, keep=keep)
+
+
+def on_clean_passes(
+    lm: LanguageModel,
+    questions: Sequence[Question],
+    run: Callable[[CleanPass], Result],
+    *,
+    by_words: bool = False,
+    keep: Factors | None = None,
+) -> Iterator[Result]:
+    """Yield what is made of one clean pass per batch of questions.
+
+    A batch that does not fit a device's memory, in its pass or in what is made of it, is halved.
+    Other arguments are as in `run_methods`.
+    """
+
+    def ran(batch: Batch) -> Result:
+        return run(_clean_pass(lm, batch, keep))
+
     for batch in batches(lm, questions, by_words=by_words):
-        for _, found in halving(batch, run, halves):
+        for _, found in halving(batch, ran, halves):
             yield found
 
 
 def clean_passes(
-    lm: LanguageModel,
-    questions: Sequence[Question],
-    *,
-    by_words: bool = False,
-    keep: Factors | None = None,
+    lm: LanguageModel, questions: Sequence[Question], *, by_words: bool = False
 ) -> Iterator[CleanPass]:
     """Yield one clean pass per batch of questions; arguments as in `run_methods`."""
-    for batch in batches(lm, questions, by_words=by_words):
-        yield _clean_pass(lm, batch, keep)
+    yield from on_clean_passes(lm, questions, lambda clean: clean, by_words=by_words)
+
+
+def parts_attributed(
+    clean: CleanPass, method: Method, questions: Sequence[Question]
+) -> Iterator[Attributed]:
+    """Yield the attributions of a batch, from its clean pass; of its halves if it does not fit.
+
+    Halves have clean passes of their own, which are not kept.
+    """
+
+    def run(batch: Batch) -> Attributed:
+        whole = batch is clean.batch
+        some = clean if whole else _clean_pass(clean.lm, batch, clean.keep)
+        return attributed(some, method, questions)
+
+    for _, found in halving(clean.batch, run, halves):
+        yield found
 
 
 def _clean_pass(lm: LanguageModel, batch: Batch, keep: Factors | None) -> CleanPass:
@@ -113,7 +147,7 @@ def _clean_pass(lm: LanguageModel, batch: Batch, keep: Factors | None) -> CleanP
     if keep is not None:
         owner = torch.tensor(batch.owner, device=lm.device)
         factors = keep[torch.tensor(batch.places)].to(lm.device)[owner]
-    return CleanPass(lm, record_trace(lm, batch.points, keep=factors), batch)
+    return CleanPass(lm, record_trace(lm, batch.points, keep=factors), batch, keep)
 
 
 def attributed(clean: CleanPass, run: Method, questions: Sequence[Question]) -> Attributed:

@@ -7,7 +7,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from neuron_atlas.attributions.clean_pass import CleanPass, Method, attributed, clean_passes
+from neuron_atlas.attributions.clean_pass import (
+    Attributed,
+    CleanPass,
+    Method,
+    clean_passes,
+    parts_attributed,
+)
 from neuron_atlas.attributions.gradients import completeness_error
 from neuron_atlas.attributions.questions import Question
 from neuron_atlas.model.language_model import LanguageModel
@@ -70,11 +76,12 @@ def _scores(
     passes: Sequence[CleanPass], method: Method, questions: Sequence[Question], what: str
 ) -> tuple[Float[Tensor, "question layer neuron"], Float[Tensor, "question layer"]]:
     """Return scores and differences of all questions, in the engine's order."""
-    found = []
+    found = list[Attributed]()
     with progress.bar(what, total=len(questions)) as shown:
         for clean in passes:
-            found.append(attributed(clean, method, questions))
-            shown.update(len(clean.batch.places))
+            for part in parts_attributed(clean, method, questions):
+                found.append(part)
+                shown.update(len(part.places))
     scores = torch.cat([part.scores for part in found])
     return scores, torch.cat([part.difference for part in found])
 

@@ -10,7 +10,7 @@ from jaxtyping import Float64, Int64
 from torch import Tensor
 
 from neuron_atlas.devices.everywhere import Everywhere
-from neuron_atlas.language_specific.passes import passes, run
+from neuron_atlas.language_specific.passes import Pass, on_passes, run
 from neuron_atlas.language_specific.tables import COUNTS
 from neuron_atlas.language_specific.texts import Text
 from neuron_atlas.model import hooks
@@ -77,13 +77,14 @@ def measure(lm: LanguageModel, texts: Sequence[Text]) -> Activity:
     gates, part = gate_outputs(lm)
     shape, n_tokens = (lm.n_layers, lm.n_neurons), 0
     active, size = np.zeros(shape, dtype=np.int64), np.zeros(shape)
-    for one in passes(lm, texts):
+
+    def found(one: Pass) -> tuple[np.ndarray, np.ndarray, int]:
         at = Everywhere(one.at)
 
-        def count(x: Tensor, at: Everywhere = at) -> Tensor:
+        def count(x: Tensor) -> Tensor:
             return (part(x).flatten(0, 1)[at.near(x)] > 0).sum(0)
 
-        def add(x: Tensor, at: Everywhere = at) -> Tensor:
+        def add(x: Tensor) -> Tensor:
             return x.flatten(0, 1)[at.near(x)].float().abs().sum(0, dtype=torch.float64)
 
         with (
@@ -91,9 +92,13 @@ def measure(lm: LanguageModel, texts: Sequence[Text]) -> Activity:
             hooks.record(site_modules(lm, "hidden"), add) as added,
         ):
             run(lm, one)
-        active += lm.stacked(counted, 0).cpu().numpy()
-        size += lm.stacked(added, 0).cpu().numpy()
-        n_tokens += len(one.at)
+        counts, sizes = (lm.stacked(x, 0).cpu().numpy() for x in (counted, added))
+        return counts, sizes, len(one.at)
+
+    for counts, sizes, n in on_passes(lm, texts, found):
+        active += counts
+        size += sizes
+        n_tokens += n
     return Activity(n_tokens, active, size / n_tokens)
 
 

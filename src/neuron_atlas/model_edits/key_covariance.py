@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
+from neuron_atlas.devices.halving import halving, in_two
 from neuron_atlas.model import hooks
 from neuron_atlas.model.language_model import LanguageModel, site_modules
 from neuron_atlas.model.tokens import Text, encode
@@ -65,18 +66,24 @@ def covariances(
     """
     kept: dict[int, list[Tensor]] = {layer: [] for layer in layers}
     modules = [site_modules(lm, "hidden")[layer] for layer in layers]
-    n = 0
-    for batch in _batches(lm, prompts):
+
+    def keys_of(rows: list[Text]) -> list[Tensor]:
+        batch = Sequences.of(rows, lm.device)
         inside = batch.inside
 
-        def keep(x: Tensor, inside: Bool[Tensor, "row token"] = inside) -> Tensor:
+        def keep(x: Tensor) -> Tensor:
             return x[inside.to(x.device)].float()
 
         with torch.no_grad(), hooks.record(modules, keep) as values:
             run_body(lm, batch)
-        for place, layer in enumerate(layers):
-            kept[layer].append(values[place].to(lm.device))
-        n += int(inside.sum())
+        return [values[place].to(lm.device) for place in range(len(layers))]
+
+    n = 0
+    for batch in _batches(lm, prompts):
+        for rows, found in halving(batch, keys_of, in_two):
+            for layer, part in zip(layers, found, strict=True):
+                kept[layer].append(part)
+            n += sum(len(row) - 1 for row in rows)
         if n >= n_tokens:
             break
     keys = {layer: torch.cat(parts)[:n_tokens] for layer, parts in kept.items()}
@@ -86,13 +93,13 @@ def covariances(
     }
 
 
-def _batches(lm: LanguageModel, prompts: Mapping[str, pd.DataFrame]) -> Iterator[Sequences]:
+def _batches(lm: LanguageModel, prompts: Mapping[str, pd.DataFrame]) -> Iterator[list[Text]]:
     """Yield batches of prompts, of every language as many in turn."""
     ordered = [_spread(table["prompt"].drop_duplicates().tolist()) for table in prompts.values()]
     most = max(map(len, ordered), default=0)
     turns = [texts[i] for i in range(most) for texts in ordered if i < len(texts)]
     for start in range(0, len(turns), AT_ONCE):
-        yield Sequences.of([_ids(lm, text) for text in turns[start : start + AT_ONCE]], lm.device)
+        yield [_ids(lm, text) for text in turns[start : start + AT_ONCE]]
 
 
 def _spread(texts: list[str]) -> list[str]:

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from neuron_atlas.arms.push import Writing
-from neuron_atlas.attributions.clean_pass import CleanPass, clean_passes
+from neuron_atlas.attributions.clean_pass import CleanPass, on_clean_passes
 from neuron_atlas.attributions.questions import Question
 from neuron_atlas.model.language_model import LanguageModel
 
@@ -44,8 +44,8 @@ def of_relation(
         makes, to the first order (Syed et al. 2023, arXiv 2310.10348). An answer of
         several tokens is the sum over them. `direct_logit_attribution`: see `direct_logits`.
     """
-    total = {name: torch.zeros(off.shape) for name in BY_MODEL}
-    for clean in clean_passes(lm, questions):
+
+    def added(clean: CleanPass) -> Scores:
         values, away = clean.trace.values.float(), off.to(clean.trace.values.device).float()
         _, gradient = clean.gradient("log_probability")
         parts = {
@@ -53,8 +53,12 @@ def of_relation(
             ATTRIBUTION_PATCHING: gradient * (values - away),
             DIRECT_LOGIT_ATTRIBUTION: direct_logits(clean, writing),
         }
-        for name, part in parts.items():
-            total[name] += part.sum(0).cpu() / len(questions)
+        return {name: part.sum(0).cpu() for name, part in parts.items()}
+
+    total = {name: torch.zeros(off.shape) for name in BY_MODEL}
+    for found in on_clean_passes(lm, questions, added):
+        for name, part in found.items():
+            total[name] += part / len(questions)
     return total
 
 
@@ -114,9 +118,9 @@ def _before_norms(
 def _through(
     step: Callable[[Tensor], Tensor],
     at: Float[Tensor, "row d_model"],
-    gradient: Float[Tensor, "row d_model"],
+    gradient: Float[Tensor, "row width"],
 ) -> Float[Tensor, "row d_model"]:
-    """Return the gradient before a step, from that behind it."""
+    """Return the gradient before a step, from that behind it, where rows may have another width."""
     start = at.detach().clone().requires_grad_()
     with torch.enable_grad():
         stepped = step(start)

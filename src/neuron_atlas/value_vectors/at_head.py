@@ -19,7 +19,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.autograd.functional import jacobian
 
-from neuron_atlas.attributions.clean_pass import clean_passes
+from neuron_atlas.attributions.clean_pass import CleanPass, on_clean_passes
 from neuron_atlas.attributions.questions import Question
 from neuron_atlas.devices.running import device_of, weight
 from neuron_atlas.model.architectures import Site
@@ -104,11 +104,16 @@ class ValueVectors:
         lm = self.lm
         if not lm.architecture.transform:
             return None
+
+        def slopes(clean: CleanPass) -> list[Tensor]:
+            rows = clean.trace.output
+            return [derivative(lm.head_input, row).float().to(lm.device) for row in rows]
+
         total, n = torch.zeros(lm.head.weight.shape[1], lm.d_model, device=lm.device), 0
-        for clean in clean_passes(lm, self.questions):
-            for row in clean.trace.output:
-                total += derivative(lm.head_input, row).float().to(lm.device)
-                n += 1
+        for found in on_clean_passes(lm, self.questions, slopes):
+            for slope in found:
+                total += slope
+            n += len(found)
         if n == 0:
             raise ValueError(
                 f"{lm.network.config.model_type} has layers between its blocks and its output "
