@@ -3,10 +3,12 @@
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from neuron_atlas.costs import explaining, model_shape, settings, stages
+from neuron_atlas.costs.amount import Amount
 from neuron_atlas.costs.configs import KNOWN
 from neuron_atlas.costs.devices import DEVICES
 from neuron_atlas.costs.estimate import Estimate, estimate
@@ -17,7 +19,6 @@ from neuron_atlas.costs.units import amount, duration, size_of
 
 PAGE = Path(__file__).with_name("costs.md")
 FIGURES = Path(__file__).parents[1] / "benchmarks"
-TOOK = Path(__file__).parents[1] / "src/neuron_atlas/stage_costs.json"
 SIZE = RunSize(languages=6, facts=308, relations=12, templates=4)
 MODELS = ("llama-2-7b", "llama-2-13b", "llama-2-70b")
 MACHINES = (("h100", 1), ("h100", 8), ("laptop", 1))
@@ -76,25 +77,58 @@ def estimated(run: Mapping[str, Any]) -> dict[str, int]:
     return {row["stage"]: round(said[row["stage"]].flops) for row in run["stages"]}
 
 
-def times() -> str:
-    """Return the table of the default run's times, beside its work at one rate for all stages."""
-    given, how = Passes(model_shape.of_config(KNOWN["gemma-3-270m"]), SIZE), read_settings()
-    took = json.loads(TOOK.read_text(encoding="utf-8"))
-    cells = {n: SIZE.languages if n in stages.PER_LANGUAGE else 1 for n in stages.WORK}
-    said = {name: work.flops for name, work in stages.work(given, how).items() if work.flops}
-    seconds = {name: took[name] * cells[name] for name in said}
-    rate = sum(said.values()) / sum(seconds.values())
-    body = [
-        [
-            f"`{n}`",
-            f"{seconds[n]:.0f} s",
-            f"{said[n] / rate:.0f} s",
-            f"{said[n] / rate / seconds[n]:.2f}",
-        ]
-        for n in said
-    ]
-    head = ["stage", "took, all languages", f"said, at {rate / 1e9:.0f} GFLOP/s", "ratio"]
+def runs() -> str:
+    """Return what whole runs took, beside what the formulas say at the machine's own rates."""
+    head = ["run", "time", "said", "error", "largest memory", "said", "error"]
+    head += ["disk of its stages", "said", "error"]
+    body = []
+    for name, run in _read("run_costs.json").items():
+        found = took_and_said(run)
+        shown = ((duration, "seconds"), (size_of, "memory"), (size_of, "disk"))
+        pairs = [(show, *found[what]) for show, what in shown]
+        cells = [c for show, was, by in pairs for c in (show(was), show(by), _error(by, was))]
+        body.append([name, *cells])
     return _table(head, body)
+
+
+def took_and_said(run: Mapping[str, Any]) -> dict[str, tuple[Amount, Amount]]:
+    """Return seconds of a watched run, largest memory and disk of its stages, beside what is said.
+
+    The model's own stage is left out, and with it the weights on disk.
+    """
+    said, took = said_of_run(run), run["stages"]
+    return {
+        "seconds": (sum(one["seconds"] for one in took), said.seconds),
+        "memory": (max(one["memory_bytes"] for one in took), said.host),
+        "disk": (sum(one["disk_bytes"] for one in took), said.disk - said.weights),
+    }
+
+
+def run_stages() -> str:
+    """Return the seconds of each stage of these runs, and how far the formulas are from them."""
+    found = _read("run_costs.json")
+    head = ["stage", *(f"{name}: {what}" for name in found for what in ("took", "error"))]
+    body = []
+    for i, name in enumerate(stages.WORK):
+        cells = [f"`{name}`"]
+        for run in found.values():
+            took, said = run["stages"][i]["seconds"], said_of_run(run).stages[i].seconds
+            cells += [f"{took:.1f} s", _error(said, took)]
+        body.append(cells)
+    return _table(head, body)
+
+
+def said_of_run(run: Mapping[str, Any]) -> Estimate:
+    """Return what the formulas say of a run that was watched, on the machine that it ran on."""
+    given = Passes(
+        model_shape.of_config(run["model"]), RunSize(**run["counts"]), softcap=run["softcap"]
+    )
+    device = replace(DEVICES["laptop"], **run["machine"])
+    return estimate(given, settings.of_sections(run["parameters"]), device)
+
+
+def _error(said: Amount, was: Amount) -> str:
+    return f"{said / was - 1:+.0%}"
 
 
 def selecting() -> str:
@@ -144,7 +178,14 @@ def _table(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(cells)} |\n" for cells in rows)
 
 
-TABLES = {"models": models, "errors": errors, "times": times, "selecting": selecting, "dvc": dvc}
+TABLES = {
+    "models": models,
+    "errors": errors,
+    "runs": runs,
+    "run stages": run_stages,
+    "selecting": selecting,
+    "dvc": dvc,
+}
 
 
 def page(text: str) -> str:

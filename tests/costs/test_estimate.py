@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from importlib.resources import files
 from typing import Any
+from unittest import mock
 
 import pytest
 import torch
@@ -161,7 +162,7 @@ def test_copies_share_the_work_and_not_the_hours() -> None:
 
 def test_a_stage_without_a_model_takes_no_weights() -> None:
     """On a laptop they would not fit beside its scores, and need not."""
-    how, laptop = changed("relation_neurons", n_chimeras=500), DEVICES["laptop"]
+    how, laptop = changed("relation_neurons", n_chimeras=700), DEVICES["laptop"]
     one = given("gemma-3-270m")
     alone = space("relation_neurons", one, how, number_bytes=4).host
     free = LIBRARIES + alone + 1
@@ -214,3 +215,23 @@ def test_this_machine_s_peak_can_be_measured() -> None:
     assert found.compared > 1e6
     assert found.source == "measured on this machine"
     assert found.memory == devices.find("laptop").memory
+
+
+def test_the_products_that_are_measured_are_those_of_the_stages() -> None:
+    """Where a stage lets oneDNN multiply, torch's own choice can be less than half as fast."""
+    before, seen = torch.get_float32_matmul_precision(), list[str]()
+    product = torch.mm
+
+    def watched(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        seen.append(torch.get_float32_matmul_precision())
+        return product(a, b)
+
+    amd = {"cpu_name": "AMD", "amx_bf16": False}
+    with (
+        mock.patch.object(torch.cpu, "get_capabilities", return_value=amd),
+        mock.patch.object(torch.cuda, "is_available", return_value=False),
+        mock.patch.object(torch, "mm", watched),
+    ):
+        devices.measured(devices.find("laptop"), seconds=0.01)
+    assert set(seen) == {"medium"}
+    assert torch.get_float32_matmul_precision() == before

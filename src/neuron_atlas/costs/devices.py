@@ -21,9 +21,12 @@ class Device:
         memory: Bytes.
         number_bytes: Bytes of a weight in that precision.
         accelerator: Whether it is apart from the host and its memory.
+        start: Seconds of a stage's start and small tables; Python and its packages are loaded once
+            where stages are forked from one process, which an accelerator does not allow.
         body: Share of the peak that passes over prompts achieve.
         rows: The same of rows from some layer on, forward and back.
-        head: The same of sums over the vocabulary.
+        head: The same of sums over the vocabulary, whose exponentials and choice of likely tokens
+            are no products.
         compared: Pairs of values per second that the host compares when neurons are ranked.
         source: Where the figures come from.
     """
@@ -33,6 +36,7 @@ class Device:
     memory: Amount
     number_bytes: int
     accelerator: bool
+    start: Amount
     body: Amount
     rows: Amount
     head: Amount
@@ -47,7 +51,7 @@ class Device:
 
 
 DENSE = "the maker's peak of dense bfloat16; the shares of it are what we aim at, not measured"
-LAPTOP = "8 cores with AVX2, float32; its peak and the shares of it are assumed"
+LAPTOP = "8 cores with AVX2, float32; its peak is assumed, the shares of it are those of runs"
 
 
 def _accelerator(name: str, peak: Amount, gib: int) -> Device:
@@ -57,6 +61,7 @@ def _accelerator(name: str, peak: Amount, gib: int) -> Device:
         memory=gib * GIB,
         number_bytes=2,
         accelerator=True,
+        start=6.0,
         body=0.45,
         rows=0.35,
         head=0.45,
@@ -74,9 +79,10 @@ DEVICES: Mapping[str, Device] = {
             memory=16 * GIB,
             number_bytes=4,
             accelerator=False,
+            start=1.5,
             body=0.5,
-            rows=0.35,
-            head=0.5,
+            rows=0.5,
+            head=0.17,
             compared=2e10,
             source=LAPTOP,
         ),
@@ -103,14 +109,16 @@ def find(name: str) -> Device:
 def measured(device: Device, *, seconds: Amount = 1.0) -> Device:
     """Return the device with the peak of this machine's, from products of some seconds.
 
-    On an accelerator the products are in bfloat16, else in float32. The host's comparisons are
-    measured too.
+    On an accelerator the products are in bfloat16, else in float32, by the kernels that the stages
+    choose. The host's comparisons are measured too.
 
     Raises:
         ValueError: it is an accelerator, and this machine has none.
     """
     import numpy as np
     import torch
+
+    from neuron_atlas.model import kernels
 
     if device.accelerator and not torch.cuda.is_available():
         raise ValueError(
@@ -127,7 +135,12 @@ def measured(device: Device, *, seconds: Amount = 1.0) -> Device:
 
     values = np.ones((512, 4096), dtype=np.float32)
     compared = _rate(lambda: np.less_equal(values, values[0]), values.size, seconds / 4)
-    peak = _rate(product, 2.0 * size**3, seconds)
+    precision = torch.get_float32_matmul_precision()
+    try:
+        kernels.choose_matrix_products()
+        peak = _rate(product, 2.0 * size**3, seconds)
+    finally:
+        torch.set_float32_matmul_precision(precision)
     cores = torch.get_num_threads()
     return replace(device, peak=peak, compared=compared * cores, source="measured on this machine")
 

@@ -11,7 +11,6 @@ from neuron_atlas.costs.passes import Passes, Work
 from neuron_atlas.costs.settings import Settings
 from neuron_atlas.costs.space import Space, space
 
-START = 6.0  # seconds of a stage's start, imports and small tables
 LIBRARIES = 5e8  # bytes of the host's memory that Python and its libraries take
 READ = 2e9  # bytes of weights per second that are read from disk
 
@@ -156,7 +155,7 @@ def _stage(
 ) -> StageCost:
     cells = given.size.languages if name in stages.PER_LANGUAGE else 1
     with_model = name not in stages.WITHOUT_MODEL
-    ready = cells * (START + (weights / READ if with_model else 0.0))
+    ready = cells * (device.start + (weights / READ if with_model else 0.0))
     busy = device.seconds(work) / (copies if with_model else 1)
     held = copies * needed if with_model and device.accelerator else int(with_model)
     seconds = ready + busy

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from neuron_atlas.activations.neuron_blocks import BYTES, STEP
 from neuron_atlas.arms.replacements import HELD, PROMPTS
+from neuron_atlas.cards.tokens import CELLS
 from neuron_atlas.costs import asking
 from neuron_atlas.costs.amount import Amount
 from neuron_atlas.costs.passes import Passes
@@ -68,7 +69,9 @@ def space(name: str, given: Passes, how: Settings, *, number_bytes: int) -> Spac
         return Space(ROW * n * size.languages, BATCH * n * FLOAT / 16, batch)
     if name == "cards":
         values = size.recorded * shape.neurons * FLOAT
-        return Space(small * CARD, values + n * FLOAT * size.relations * size.languages * 2, batch)
+        tokens = shape.embeddings * number_bytes + CELLS * FLOAT  # by script, and their logits
+        host = values + n * FLOAT * size.relations * size.languages * 2
+        return Space(small * CARD, host, batch + tokens)
     if name in ("attributions", "attribution_methods"):
         return Space(small, 100 * n * FLOAT, batch * 2)
     return Space(small, 20 * n * FLOAT, batch)
