@@ -190,7 +190,7 @@ def found_size(folder: Path) -> RunSize:
     answers = every["separator"] + every["answer"]
     labels = every.drop_duplicates("relation")["candidate_labels"].explode()
     candidates = str(every["separator"].iloc[0]) + labels
-    return RunSize(
+    found = RunSize(
         languages=len(tables),
         facts=round(sum(table["fact"].nunique() for table in tables) / len(tables)),
         relations=int(every["relation"].nunique()),
@@ -202,6 +202,7 @@ def found_size(folder: Path) -> RunSize:
         right=float(every["correct"].mean()),
         eligible=_eligible(folder, len(tables)),
     )
+    return replace(found, **{name: round(value, 3) for name, value in vars(found).items()})
 
 
 def _n_templates(every: pd.DataFrame) -> int:
@@ -229,7 +230,6 @@ def compared(folder: Path) -> dict[str, Any]:
         name = str(row["stage"]).partition("@")[0]
         counts[name] = counts.get(name, 0.0) + row["body"] + row["head"]
     given = params.read_yaml(folder / "params.yaml")
-    size = replace(size, **{name: round(value, 3) for name, value in vars(size).items()})
     said = stages.work(Passes(model_shape.of_config(config), size), of_sections(given))
     rows: list[dict[str, Any]] = [
         {"stage": name, "counted": counts[name], "estimated": round(one.flops)}

@@ -11,7 +11,6 @@ import sys
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from subprocess import run
@@ -42,9 +41,9 @@ def watched(folder: Path) -> dict[str, Any]:
             for stage, size in _seen(folder).items():
                 memory[stage] = max(size, memory.get(stage, 0))
 
+    rates = [_rates()]
     thread = threading.Thread(target=watch)
     thread.start()
-    rates = [_rates()]
     try:
         run(["make", "repro"], cwd=folder, check=True)
     finally:
@@ -93,8 +92,6 @@ def taken(folder: Path, seen: Mapping[str, Any]) -> dict[str, Any]:
     """
     config = json.loads((folder / "data/model/config.json").read_text(encoding="utf-8"))
     given = params.read_yaml(folder / "params.yaml")
-    size = found_size(folder)
-    size = replace(size, **{name: round(value, 3) for name, value in vars(size).items()})
     seconds, disk = _seconds(folder), _disk(folder)
     lacking = [name for name in stages.WORK if name not in seconds or name not in seen["memory"]]
     if lacking:
@@ -106,7 +103,7 @@ def taken(folder: Path, seen: Mapping[str, Any]) -> dict[str, Any]:
         "model": {name: config[name] for name in KEPT},
         "softcap": bool(config.get("final_logit_softcapping")),
         "parameters": {name: given[name] for name in SECTIONS},
-        "counts": vars(size),
+        "counts": vars(found_size(folder)),
         "machine": {name: round(fmean(one[name] for one in seen["rates"])) for name in RATES},
         "stages": [
             {
